@@ -1,0 +1,26 @@
+// A state that readers see: immutable, published whole after each applied batch.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "raft/types.h"
+#include "storage/engine/engine.h"
+#include "storage/mvcc/revision.h"
+
+namespace gavel::storage {
+
+// What can be read, as of one applied batch. Keys are versioned, so a view needs no engine
+// snapshot: it reads the newest engine state at its own revision. What a compaction takes away
+// meanwhile is noticed by looking at `published_compacted` after the read.
+struct ReadView {
+  std::shared_ptr<const Engine> engine;
+  Revision revision = 1;           // Newest visible revision.
+  Revision compacted = 0;          // Compacted revision when the view was published.
+  raft::Index applied;             // Everything up to here is visible.
+  raft::Term applied_term;
+  // The newest published compacted revision of this store; outlives the view.
+  std::shared_ptr<const std::atomic<Revision>> published_compacted;
+};
+
+}  // namespace gavel::storage

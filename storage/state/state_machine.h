@@ -1,0 +1,114 @@
+// The replicated state machine: apply(state, command), and the views it publishes.
+//
+// Apply is a function of state and command alone: no clock, no chance, no local configuration.
+// One thread applies; any thread may take the view.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "proto/etcdserverpb/kv.pb.h"
+#include "raft/configuration.h"
+#include "raft/types.h"
+#include "storage/engine/engine.h"
+#include "storage/mvcc/read_view.h"
+#include "storage/state/request_error.h"
+
+namespace gavel::storage {
+
+// The highest Command.semantics this build can apply.
+inline constexpr uint32_t kSemanticsVersion = 1;
+
+// A row of the member table. A member that has not started yet has no name.
+struct MemberRecord {
+  raft::NodeId id;
+  std::string name;
+  std::vector<std::string> peer_urls;
+  std::vector<std::string> client_urls;
+  bool learner = false;
+
+  friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
+};
+
+// What a fresh store holds before the first entry; equal on every member.
+struct InitialState {
+  raft::Configuration configuration;   // At index 0.
+  std::vector<MemberRecord> members;
+};
+
+// Responses have header.revision set and the rest of the header empty.
+using CommandResponse =
+    std::variant<std::monostate, etcdserverpb::PutResponse, etcdserverpb::DeleteRangeResponse,
+                 etcdserverpb::TxnResponse, etcdserverpb::CompactionResponse>;
+
+// How one command ended.
+struct CommandOutcome {
+  raft::RequestId id;
+  raft::Index index;
+  RequestError error = RequestError::kNone;
+  CommandResponse response;  // Only built for the commands the caller waits for.
+};
+
+struct ApplyResult {
+  std::vector<CommandOutcome> outcomes;  // One per command entry, in order.
+  bool members_changed = false;
+};
+
+struct StateMachineOptions {
+  // Bounds of the cache from key to its newest version (derived, never authoritative).
+  size_t newest_cache_bytes_max = 16 << 20;
+};
+
+class StateMachine {
+ public:
+  // Opens the state in `engine`, or initialises a fresh one from `initial`. The same function
+  // serves a start and a snapshot install: every derived cache is rebuilt here.
+  //
+  // FailedPrecondition: a newer format (named). DataLoss: the state contradicts itself.
+  static absl::StatusOr<std::unique_ptr<StateMachine>> Open(std::shared_ptr<Engine> engine,
+                                                            const InitialState& initial,
+                                                            StateMachineOptions options);
+  ~StateMachine();
+
+  // Applies consecutive entries (the first is applied().Next()) as one engine batch, together
+  // with the applied index, then publishes a new view. `wanted` are the member and life whose
+  // commands get a response. An error is terminal: the member must stop. ResourceExhausted
+  // (the engine stalls) changed nothing and may be tried again.
+  struct Wanted {
+    raft::NodeId member;
+    raft::Incarnation incarnation;
+  };
+  absl::StatusOr<ApplyResult> Apply(std::span<const raft::Entry> entries, const Wanted& wanted);
+
+  // Any thread. Never null.
+  std::shared_ptr<const ReadView> view() const;
+
+  raft::Index applied() const;
+  // The applied index that a crash would keep (read back from the engine).
+  absl::StatusOr<raft::EntryId> DurableApplied() const;
+
+  // The applied member table, sorted by id. Any thread; never null.
+  std::shared_ptr<const std::vector<MemberRecord>> members() const;
+
+  // Bytes of live keys and values, and of superseded versions: a function of the log.
+  struct Sizes {
+    int64_t live_bytes = 0;
+    int64_t superseded_bytes = 0;
+    int64_t keys = 0;
+  };
+  Sizes sizes() const;  // Any thread.
+
+ private:
+  class Impl;
+  explicit StateMachine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gavel::storage

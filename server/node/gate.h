@@ -1,0 +1,101 @@
+// What the services see of a running member: propose, read, and look.
+//
+// A Gate owns no thread. It keeps who waits for what, and feeds the core's inbox; apply and the
+// core tell it how things ended. All methods are thread-safe and none blocks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+
+#include "raft/raft.h"
+#include "server/clock.h"
+#include "storage/mvcc/read_view.h"
+#include "storage/state/state_machine.h"
+
+namespace gavel::server {
+
+// Why a request got no outcome. kOk and kRefused are outcomes.
+enum class GateResult : uint8_t {
+  kOk,
+  kRefused,           // The state machine refused: see outcome.error.
+  kNoLeader,          // Certainly not carried out.
+  kDropped,           // Certainly not carried out (lost leadership before it was appended).
+  kTimedOut,          // Unknown: may or may not be carried out.
+  kLeaderChanged,     // Reads: ask again. Writes: unknown.
+  kTooManyRequests,   // Certainly not carried out.
+  kStopped,           // The member is stopping; a write is unknown.
+};
+
+// The oneof field of internal.Command that a request goes into.
+enum class CommandField : int {
+  kPut = 10,
+  kDeleteRange = 11,
+  kTxn = 12,
+  kCompact = 13,
+  kPublishMember = 20,
+};
+
+struct ProposeResult {
+  GateResult result = GateResult::kOk;
+  storage::CommandOutcome outcome;  // kOk and kRefused only.
+  raft::Term term;                  // Current term, for the response header.
+};
+using ProposeDone = absl::AnyInvocable<void(ProposeResult) &&>;
+
+struct ReadResult {
+  GateResult result = GateResult::kOk;
+  std::shared_ptr<const storage::ReadView> view;  // kOk only; applied >= the read's index.
+};
+using ReadDone = absl::AnyInvocable<void(ReadResult) &&>;
+
+// What Maintenance.Status, metrics and health show.
+struct MemberStatus {
+  uint64_t cluster_id = 0;
+  raft::Status raft;
+  raft::Index applied;
+  bool learner = false;
+  uint64_t db_bytes = 0;         // Never 0.
+  uint64_t db_in_use_bytes = 0;
+  uint64_t quota_bytes = 0;
+  std::vector<std::string> errors;
+};
+
+struct GateLimits {
+  // Deadline of a request that brings none: etcd's 5 s + 2 election timeouts.
+  MonotonicNs request_timeout = 7 * kNsPerSecond;
+  // committed - applied above this answers kTooManyRequests.
+  uint64_t apply_backlog_entries_max = 5000;
+  // Bytes of proposals without an outcome, over all clients.
+  uint64_t pending_bytes_max = 256 << 20;
+};
+
+class Gate {
+ public:
+  virtual ~Gate() = default;
+
+  // Replicates and applies a command whose body is `request`, the encoded message of `field`.
+  virtual void Propose(CommandField field, std::string request,
+                       std::optional<MonotonicNs> deadline, ProposeDone done) = 0;
+
+  // A view for a linearizable read that starts now.
+  virtual void Read(std::optional<MonotonicNs> deadline, ReadDone done) = 0;
+
+  // The newest local view, for serializable reads.
+  virtual std::shared_ptr<const storage::ReadView> view() const = 0;
+
+  virtual std::shared_ptr<const std::vector<storage::MemberRecord>> members() const = 0;
+  virtual MemberStatus status() const = 0;
+  virtual raft::NodeId member_id() const = 0;
+  virtual uint64_t cluster_id() const = 0;
+  virtual raft::Term term() const = 0;
+
+  // Runs `step` on a background thread until it returns false, other work in between.
+  virtual void RunInBackground(absl::AnyInvocable<bool()> step) = 0;
+};
+
+}  // namespace gavel::server

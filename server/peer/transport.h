@@ -1,0 +1,36 @@
+// The seam between members: carries encoded frames, knows nothing of their meaning.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "raft/configuration.h"
+#include "raft/types.h"
+
+namespace gavel::server {
+
+// What a transport tells its owner. Calls may come from any thread.
+struct PeerEvents {
+  // A whole frame arrived. The receiver checks everything in it.
+  std::function<void(std::string frame)> on_frame;
+  // A frame to `peer` was dropped: the queue was full, or there is no connection.
+  std::function<void(raft::NodeId peer)> on_unreachable;
+  // The connection to `peer` closed and could not be opened again at once.
+  std::function<void(raft::NodeId peer)> on_connection_lost;
+  std::function<void(raft::NodeId peer)> on_connected;
+};
+
+class PeerTransport {
+ public:
+  virtual ~PeerTransport() = default;
+
+  // Replaces the peers that frames can be sent to. Connections to others are closed.
+  virtual void SetPeers(const std::vector<raft::MemberAddress>& peers) = 0;
+  // Queues a frame; never blocks. Frames to one peer arrive in order or not at all.
+  virtual void Send(raft::NodeId peer, std::string frame) = 0;
+};
+
+}  // namespace gavel::server

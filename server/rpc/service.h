@@ -1,0 +1,101 @@
+// What a service is, whatever carries it: requests in as bytes, responses out as bytes.
+//
+// Services know nothing of gRPC. An adapter (grpc_front, later others) finds the method in the
+// Router, hands it the request and carries the answer back.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+
+#include "server/clock.h"
+#include "server/rpc/status.h"
+
+namespace gavel::server {
+
+// Bytes to send: shared, immutable slices, so that a response is encoded once and one event can
+// be part of many streams.
+class Encoded {
+ public:
+  Encoded() = default;
+  explicit Encoded(std::string bytes)
+      : slices_{std::make_shared<const std::string>(std::move(bytes))} {}
+
+  void Append(std::shared_ptr<const std::string> slice) { slices_.push_back(std::move(slice)); }
+  const std::vector<std::shared_ptr<const std::string>>& slices() const { return slices_; }
+  size_t bytes() const {
+    size_t sum = 0;
+    for (const auto& slice : slices_) sum += slice->size();
+    return sum;
+  }
+
+ private:
+  std::vector<std::shared_ptr<const std::string>> slices_;
+};
+
+// What a service may know of a call besides the request.
+struct CallContext {
+  std::vector<std::pair<std::string, std::string>> metadata;
+  std::optional<MonotonicNs> deadline;
+  std::string peer;  // Address of the client, for log lines.
+
+  // First value of the metadata `key` (lower case), or nothing.
+  std::optional<std::string_view> Find(std::string_view key) const;
+};
+
+// Ends a unary call. Runs exactly once, on any thread; cheap for the caller.
+using Completion = absl::AnyInvocable<void(RpcStatus, Encoded) &&>;
+
+// A unary method. Runs on an I/O thread and must not block.
+using UnaryMethod = std::function<void(std::string request, CallContext, Completion)>;
+
+// The adapter's side of a streaming call. Thread-safe; outlives the call for its handler.
+class StreamWriter {
+ public:
+  virtual ~StreamWriter() = default;
+  // Queues one message; returns the bytes queued and not yet taken by the network. Above
+  // high_mark() the handler should wait for OnWritable.
+  virtual size_t Write(Encoded message) = 0;
+  virtual size_t high_mark() const = 0;
+  // Ends the call once everything queued is sent. At most once; nothing may follow.
+  virtual void Finish(RpcStatus status) = 0;
+};
+
+// The service's side of a streaming call. Calls come one at a time, from any thread.
+class StreamHandler {
+ public:
+  virtual ~StreamHandler() = default;
+  virtual void OnMessage(std::string message) = 0;
+  virtual void OnHalfClose() {}  // The client will send no more.
+  virtual void OnWritable() {}   // The queue has fallen below a quarter of the high mark.
+  virtual void OnCancel() {}     // The call is over; nothing more will be sent.
+};
+
+// A streaming method (of any direction). Called when the call begins.
+using StreamMethod = std::function<std::shared_ptr<StreamHandler>(
+    CallContext, std::shared_ptr<StreamWriter>)>;
+
+// Finds a method by its full name, "/package.Service/Method".
+class Router {
+ public:
+  void AddUnary(std::string name, UnaryMethod method);
+  void AddStream(std::string name, StreamMethod method);
+
+  const UnaryMethod* FindUnary(std::string_view name) const;
+  const StreamMethod* FindStream(std::string_view name) const;
+  // The error for a method that does not exist or is not served, with etcd's text.
+  RpcStatus Unknown(std::string_view name) const;
+
+ private:
+  std::map<std::string, UnaryMethod, std::less<>> unary_;
+  std::map<std::string, StreamMethod, std::less<>> streams_;
+};
+
+}  // namespace gavel::server

@@ -21,18 +21,24 @@ enum class LogLevel { kDebug, kInfo, kWarn, kError };
 struct LogField {
   LogField(std::string_view field_key, std::string_view text) : key(field_key), value(text) {}
   LogField(std::string_view field_key, const char* text) : key(field_key), value(text) {}
-  LogField(std::string_view field_key, bool flag) : key(field_key), value(flag ? "true" : "false") {}
-  template <class Integer, class = std::enable_if_t<std::is_arithmetic_v<Integer>>>
-  LogField(std::string_view field_key, Integer number)
-      : key(field_key), value(std::to_string(number)) {}
+  LogField(std::string_view field_key, bool flag)
+      : key(field_key), value(flag ? "true" : "false"), bare(true) {}
+  template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
+  LogField(std::string_view field_key, Number number)
+      : key(field_key),
+        value(std::to_string(number)),
+        bare(IsJsonNumber(static_cast<double>(number))) {}
+
+  static bool IsJsonNumber(double number);
 
   std::string_view key;
   std::string value;
+  bool bare = false;  // A number or truth value, which JSON writes without quotes.
 };
 
 struct LogOptions {
   LogLevel level = LogLevel::kInfo;
-  bool json = true;                             // etcd's default; false: console text.
+  bool json = true;                               // etcd's default; false: console text.
   std::vector<std::string> outputs = {"stderr"};  // "stdout", "stderr", or paths of files.
 };
 

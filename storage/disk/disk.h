@@ -5,8 +5,8 @@
 // two threads use one File at the same time (ReadAt excepted, which any number may call).
 //
 // Errors: NotFound, AlreadyExists, ResourceExhausted (no space), PermissionDenied,
-// FailedPrecondition (locked by another process) and Internal (any other I/O error). The message
-// names the path, the call and the system's reason.
+// FailedPrecondition (locked by another process; a part of the path is not a directory) and
+// Internal (any other I/O error). The message names the path, the call and the system's reason.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@
 
 namespace gavel::storage {
 
-// An open file. Closed by the destructor, which syncs nothing.
+// An open file. Closed by the destructor, which syncs nothing. It stays usable when its path is
+// renamed or removed.
 class File {
  public:
   virtual ~File() = default;
@@ -56,7 +57,8 @@ class Disk {
   virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
   // Names in `directory`, sorted, without "." and "..".
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& directory) = 0;
-  // Creates the directory and missing parents, for the owner only (mode 0700).
+  // Creates the directory and missing parents, for the owner only (mode 0700); what it created
+  // is durable on return.
   virtual absl::Status CreateDirectories(const std::string& directory) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
   // Atomically replaces `to`.

@@ -1,0 +1,94 @@
+// What a member is told at its start, by flags, ETCD_ variables or a file.
+//
+// The names, defaults and precedence are etcd's. Everything in a ServerOptions that ParseOptions
+// returned is checked, for itself and against the rest.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "server/clock.h"
+#include "server/logging.h"
+#include "server/url.h"
+
+namespace gavel::server {
+
+// One member of --initial-cluster.
+struct InitialMember {
+  std::string name;
+  std::vector<Url> peer_urls;  // Sorted by text.
+};
+
+struct ServerOptions {
+  // Member.
+  std::string name = "default";
+  std::string data_dir;  // Never empty once parsed.
+  std::string wal_dir;   // Empty: inside data_dir.
+  std::vector<Url> listen_peer_urls;
+  std::vector<Url> listen_client_urls;
+  std::vector<Url> listen_metrics_urls;  // Empty: none.
+
+  // Cluster.
+  std::vector<Url> initial_advertise_peer_urls;
+  std::vector<Url> advertise_client_urls;
+  std::vector<InitialMember> initial_cluster;  // Sorted by name; holds this member.
+  std::string initial_cluster_token = "etcd-cluster";
+
+  // Raft.
+  MonotonicNs heartbeat_interval = 100 * kNsPerMs;
+  MonotonicNs election_timeout = 1000 * kNsPerMs;
+  uint64_t snapshot_catchup_entries = 5000;
+
+  // Limits that etcd has.
+  std::optional<uint64_t> quota_bytes;  // Nothing: no quota.
+  uint64_t max_request_bytes = 1572864;
+  uint64_t max_txn_ops = 128;
+  uint32_t max_concurrent_streams = 4294967295;
+
+  // Connections.
+  MonotonicNs keepalive_min_time = 5 * kNsPerSecond;
+  MonotonicNs keepalive_interval = 7200 * kNsPerSecond;
+  MonotonicNs keepalive_timeout = 20 * kNsPerSecond;
+
+  // What is told.
+  LogOptions log;
+  bool extensive_metrics = false;
+  MonotonicNs warning_apply_duration = 100 * kNsPerMs;
+  MonotonicNs warning_unary_request_duration = 300 * kNsPerMs;
+
+  // Gavel's own.
+  uint64_t block_cache_bytes = 64 << 20;
+  uint64_t key_cache_bytes = 16 << 20;
+  uint64_t write_buffer_bytes = 32 << 20;
+  uint64_t apply_backlog_entries_max = 5000;
+  uint64_t pending_bytes_max = 256 << 20;
+  uint64_t read_bytes_max = 256 << 20;  // Of answers being built or sent, over all reads.
+  MonotonicNs request_timeout = 0;      // Never 0 once parsed: 5 s + 2 election timeouts.
+  uint32_t io_threads = 0;              // Never 0 once parsed.
+  uint32_t background_threads = 1;
+};
+
+struct ParsedOptions {
+  ServerOptions options;
+  // Lines for the log: flags that are taken but change nothing, and doubtful values.
+  std::vector<std::string> warnings;
+  // Text of --help or --version, to be printed in place of a start.
+  std::optional<std::string> print;
+};
+
+using Environment = std::map<std::string, std::string>;
+
+// The variables of a process, from main's third argument or `environ`.
+Environment EnvironmentOf(const char* const* variables);
+
+// Reads `arguments` (without the program's name). A flag wins over its variable; with
+// --config-file both are ignored. Errors name the flag and what to do.
+absl::StatusOr<ParsedOptions> ParseOptions(const std::vector<std::string>& arguments,
+                                           const Environment& environment);
+
+}  // namespace gavel::server

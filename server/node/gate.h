@@ -93,6 +93,13 @@ class Gate {
   virtual raft::NodeId member_id() const = 0;
   virtual uint64_t cluster_id() const = 0;
   virtual raft::Term term() const = 0;
+  // Looked at for every request: cheap, and may be a moment old.
+  virtual bool has_leader() const = 0;
+  virtual bool learner() const = 0;
+
+  // Runs `done` once this member has deleted what the compaction at `compacted` gave up.
+  virtual void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
+                             absl::AnyInvocable<void(GateResult) &&> done) = 0;
 
   // Runs `step` on a background thread until it returns false, other work in between.
   virtual void RunInBackground(absl::AnyInvocable<bool()> step) = 0;

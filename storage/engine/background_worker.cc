@@ -1,0 +1,42 @@
+#include "storage/engine/background_worker.h"
+
+#include <utility>
+
+namespace gavel::storage {
+
+bool BackgroundWorker::Run(std::function<void()> work) {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return false;
+  queue_.push_back(std::move(work));
+  if (!started_) {
+    started_ = true;
+    thread_ = std::thread([this] { Loop(); });
+  }
+  wake_.notify_one();
+  return true;
+}
+
+void BackgroundWorker::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+void BackgroundWorker::Loop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopped_ || !queue_.empty(); });
+    if (stopped_) return;
+    std::function<void()> work = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    work();
+    work = nullptr;
+    lock.lock();
+  }
+}
+
+}  // namespace gavel::storage

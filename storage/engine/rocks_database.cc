@@ -1,0 +1,154 @@
+#include "storage/engine/rocks_database.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/db.h"
+#include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
+#include "rocksdb/listener.h"
+#include "storage/engine/rocks_status.h"
+
+namespace gavel::storage {
+namespace {
+
+constexpr char kWhatToDo[] =
+    "Keep the directory for inspection. To bring the member back, remove it from the cluster, "
+    "empty its data directory and add it again, or restore a snapshot.";
+
+std::string NameOf(int family) { return std::string(FamilyName(static_cast<Family>(family))); }
+
+absl::Status Damaged(const std::string& path, std::string_view why) {
+  return absl::DataLossError(absl::StrCat("the state database in ", path,
+                                          " is damaged: ", std::string(why), ". ", kWhatToDo));
+}
+
+// An error of opening, with the path and what to do about it.
+absl::Status ExplainOpenError(const rocksdb::Status& status, const std::string& path) {
+  const std::string text = status.ToString();
+  if (absl::StrContains(text, "lock ") || absl::StrContains(text, "LOCK")) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the state database in ", path,
+                     " is in use by another process or engine; stop that one first (", text, ")"));
+  }
+  if (status.IsNoSpace()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the disk that holds ", path, " is full; free some space and start again (", text, ")"));
+  }
+  if (status.IsNotSupported()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the state database in ", path,
+                     " was written by a newer version; use that version (", text, ")"));
+  }
+  if (status.IsCorruption() || status.IsPathNotFound() || status.IsNotFound() ||
+      absl::StrContains(text, "No such file")) {
+    return Damaged(path, text);
+  }
+  return absl::InternalError(absl::StrCat("cannot open the state database in ", path, ": ", text,
+                                          ". Check the directory's permissions and the disk."));
+}
+
+}  // namespace
+
+RocksDatabase::RocksDatabase(Private, const RocksOptions& options)
+    : cache_(NewRocksCache(options)) {
+  if (options.file_system != nullptr) env_ = rocksdb::NewCompositeEnv(options.file_system);
+}
+
+absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksOptions& options,
+                                                                   HealthLatch& health) {
+  auto database = std::make_unique<RocksDatabase>(Private{}, options);
+  if (absl::Status opened = database->OpenFiles(options, health); !opened.ok()) return opened;
+  return database;
+}
+
+// Refuses what RocksDB would take for an empty directory, or would open in part.
+absl::Status RocksDatabase::CheckBeforeOpen(const RocksOptions& options, bool* fresh) const {
+  rocksdb::Env* env = env_ != nullptr ? env_.get() : rocksdb::Env::Default();
+  *fresh = false;
+  if (!env->FileExists(options.path + "/CURRENT").ok()) {
+    std::vector<std::string> names;
+    const rocksdb::Status listed = env->GetChildren(options.path, &names);
+    if (!listed.ok() && !listed.IsNotFound() && !listed.IsPathNotFound()) {
+      return ExplainOpenError(listed, options.path);
+    }
+    for (const std::string& name : names) {
+      if (absl::EndsWith(name, ".sst")) {
+        return Damaged(options.path, "there are data files, but the file CURRENT is missing");
+      }
+    }
+    if (!options.create_if_missing || options.read_only) {
+      return absl::NotFoundError(absl::StrCat("there is no state database in ", options.path));
+    }
+    *fresh = true;
+    return absl::OkStatus();
+  }
+  rocksdb::DBOptions list_options;
+  list_options.env = env;
+  std::vector<std::string> families;
+  const rocksdb::Status listed =
+      rocksdb::DB::ListColumnFamilies(list_options, options.path, &families);
+  if (!listed.ok()) return ExplainOpenError(listed, options.path);
+  for (const std::string& name : families) {
+    bool known = name == rocksdb::kDefaultColumnFamilyName;
+    for (int i = 0; i < kFamilyCount; ++i) known = known || name == NameOf(i);
+    if (known) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the state database in ", options.path, " has a column family \"", name,
+        "\" that this version does not know: it was written by a newer one; use that version"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksDatabase::OpenFiles(const RocksOptions& options, HealthLatch& health) {
+  bool fresh = false;
+  if (absl::Status checked = CheckBeforeOpen(options, &fresh); !checked.ok()) return checked;
+
+  rocksdb::DBOptions db_options = MakeDatabaseOptions(options, cache_);
+  if (env_ != nullptr) db_options.env = env_.get();
+  db_options.listeners.push_back(NewRocksListener(health, options.on_flushed));
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (int i = 0; i < kFamilyCount; ++i) {
+    families.emplace_back(NameOf(i), MakeFamilyOptions(static_cast<Family>(i), options, cache_));
+  }
+  families.emplace_back(rocksdb::kDefaultColumnFamilyName,
+                        MakeFamilyOptions(Family::kMeta, options, cache_));
+
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status opened =
+      options.read_only
+          ? rocksdb::DB::OpenForReadOnly(db_options, options.path, families, &handles_, &db)
+          : rocksdb::DB::Open(db_options, options.path, families, &handles_, &db);
+  if (!opened.ok()) {
+    handles_.clear();
+    return ExplainOpenError(opened, options.path);
+  }
+  db_.reset(db);
+  return fresh ? SyncParentDirectory(options.path) : absl::OkStatus();
+}
+
+RocksDatabase::~RocksDatabase() {
+  if (db_ == nullptr) return;
+  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+    db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+  }
+  // Whatever fails here was not flushed, and nobody was told it was.
+  db_->Close().PermitUncheckedError();
+}
+
+absl::Status RocksDatabase::SyncParentDirectory(const std::string& path) const {
+  const size_t slash = path.find_last_of('/', path.size() < 2 ? path.size() : path.size() - 2);
+  const std::string parent = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
+  rocksdb::Env* env = env_ != nullptr ? env_.get() : rocksdb::Env::Default();
+  std::unique_ptr<rocksdb::Directory> directory;
+  rocksdb::Status status = env->NewDirectory(parent, &directory);
+  if (status.ok()) status = directory->Fsync();
+  return FromRocks(status, absl::StrCat("sync of directory ", parent));
+}
+
+}  // namespace gavel::storage

@@ -1,0 +1,291 @@
+#include "storage/engine/rocks_engine.h"
+
+#include <atomic>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "raft/check.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/convenience.h"
+#include "rocksdb/db.h"
+#include "rocksdb/utilities/checkpoint.h"
+#include "rocksdb/write_batch.h"
+#include "storage/engine/background_worker.h"
+#include "storage/engine/health_latch.h"
+#include "storage/engine/rocks_database.h"
+#include "storage/engine/rocks_iterator.h"
+#include "storage/engine/rocks_status.h"
+
+namespace gavel::storage {
+namespace {
+
+// A batch buffer larger than this is given back after its write.
+constexpr size_t kScratchBytesMax = 1 << 20;
+
+rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+
+class RocksSnapshot final : public EngineSnapshot {
+ public:
+  RocksSnapshot(rocksdb::DB& db, std::atomic<int>& readers)
+      : db_(db), readers_(readers), snapshot_(db.GetSnapshot()) {
+    ++readers_;
+  }
+  ~RocksSnapshot() override {
+    db_.ReleaseSnapshot(snapshot_);
+    --readers_;
+  }
+  const rocksdb::Snapshot* get() const { return snapshot_; }
+
+ private:
+  rocksdb::DB& db_;
+  std::atomic<int>& readers_;
+  const rocksdb::Snapshot* snapshot_;
+};
+
+const rocksdb::Snapshot* Unwrap(const EngineSnapshot* snapshot) {
+  return snapshot == nullptr ? nullptr : static_cast<const RocksSnapshot*>(snapshot)->get();
+}
+
+class RocksEngine final : public Engine {
+ public:
+  explicit RocksEngine(RocksOptions options) : options_(std::move(options)) {}
+  ~RocksEngine() override;
+  absl::Status Open();
+
+  absl::Status Write(const WriteBatch& batch) override;
+  absl::Status Get(Family family, std::string_view key, std::string* value,
+                   const ReadOptions& options) const override;
+  std::unique_ptr<Iterator> NewIterator(Family family, const ReadOptions& options) const override;
+  std::shared_ptr<const EngineSnapshot> Snapshot() const override;
+  absl::Status Flush() override;
+  void FlushInBackground(std::function<void(absl::Status)> done) override;
+  absl::Status DeleteFilesInRange(Family family, std::string_view from,
+                                  std::string_view to) override;
+  absl::Status StartCompaction() override;
+  absl::Status Checkpoint(const std::string& path) override;
+  EngineStats stats() const override;
+  absl::Status health() const override { return health_.status(); }
+
+ private:
+  rocksdb::DB& db() const { return database_->db(); }
+  // Converts, and latches an error that is terminal.
+  absl::Status Checked(const rocksdb::Status& status, std::string_view what) const;
+  absl::Status CheckWritable() const;
+  void AnswerFlushes();
+  void CompactAll();
+
+  const RocksOptions options_;
+  mutable HealthLatch health_;           // Outlives the database, which reports to it.
+  mutable std::atomic<int> readers_{0};  // Iterators and snapshots that are still there.
+  std::unique_ptr<RocksDatabase> database_;
+  rocksdb::WriteBatch scratch_;       // Of Write, to keep its memory.
+  std::atomic<bool> closing_{false};  // Also tells RocksDB to give up a compaction.
+  std::atomic<bool> compacting_{false};
+
+  std::mutex flush_mutex_;
+  std::vector<std::function<void(absl::Status)>> flushes_;  // Guarded by flush_mutex_.
+
+  // Last, so that their threads end before anything they use.
+  BackgroundWorker flusher_;
+  BackgroundWorker compactor_;
+};
+
+absl::Status RocksEngine::Open() {
+  auto database = RocksDatabase::Open(options_, health_);
+  if (!database.ok()) return database.status();
+  database_ = *std::move(database);
+  return absl::OkStatus();
+}
+
+RocksEngine::~RocksEngine() {
+  if (database_ == nullptr) return;
+  GAVEL_CHECK(readers_ == 0) << "an iterator or snapshot is still open";
+  if (options_.flush_on_close && !options_.read_only) Flush().IgnoreError();
+  closing_ = true;
+  rocksdb::CancelAllBackgroundWork(&db(), /*wait=*/false);
+  flusher_.Stop();
+  compactor_.Stop();
+  AnswerFlushes();
+}
+
+absl::Status RocksEngine::Checked(const rocksdb::Status& status, std::string_view what) const {
+  if (status.ok()) return absl::OkStatus();
+  absl::Status result = FromRocks(status, what);
+  if (IsTerminal(result)) health_.Fail(result);
+  return result;
+}
+
+absl::Status RocksEngine::CheckWritable() const {
+  if (health_.failed()) return health_.status();
+  if (options_.read_only) {
+    return absl::FailedPreconditionError(absl::StrCat(options_.path, " is open for reading only"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksEngine::Write(const WriteBatch& batch) {
+  if (absl::Status writable = CheckWritable(); !writable.ok()) return writable;
+  scratch_.Clear();
+  rocksdb::Status status;
+  batch.ForEach([&](const WriteBatch::Op& op) {
+    if (!status.ok()) return;
+    rocksdb::ColumnFamilyHandle* family = database_->family(op.family);
+    switch (op.kind) {
+      case WriteBatch::Kind::kPut:
+        status = scratch_.Put(family, ToSlice(op.key), ToSlice(op.value));
+        break;
+      case WriteBatch::Kind::kDelete:
+        status = scratch_.Delete(family, ToSlice(op.key));
+        break;
+      case WriteBatch::Kind::kDeleteRange:
+        status = scratch_.DeleteRange(family, ToSlice(op.key), ToSlice(op.value));
+        break;
+    }
+  });
+  if (status.ok()) {
+    rocksdb::WriteOptions write;
+    write.disableWAL = true;  // The Raft log is the truth.
+    write.no_slowdown = true;
+    status = db().Write(write, &scratch_);
+  }
+  if (scratch_.GetDataSize() > kScratchBytesMax) scratch_ = rocksdb::WriteBatch();
+  return Checked(status, "write");
+}
+
+absl::Status RocksEngine::Get(Family family, std::string_view key, std::string* value,
+                              const ReadOptions& options) const {
+  GAVEL_CHECK(!options.persisted_only || options.snapshot == nullptr);
+  rocksdb::ReadOptions read;
+  read.snapshot = Unwrap(options.snapshot);
+  read.verify_checksums = true;
+  read.fill_cache = options.fill_cache;
+  if (options.persisted_only) read.read_tier = rocksdb::kPersistedTier;
+  const rocksdb::Status status = db().Get(read, database_->family(family), ToSlice(key), value);
+  if (status.ok()) return absl::OkStatus();
+  if (status.IsNotFound()) return absl::NotFoundError("no such key");
+  return Checked(status, "read");
+}
+
+std::unique_ptr<Iterator> RocksEngine::NewIterator(Family family,
+                                                   const ReadOptions& options) const {
+  GAVEL_CHECK(!options.persisted_only) << "iterators read the newest state or a snapshot";
+  return NewRocksIterator(*database_, family, options, Unwrap(options.snapshot), health_, readers_);
+}
+
+std::shared_ptr<const EngineSnapshot> RocksEngine::Snapshot() const {
+  return std::make_shared<const RocksSnapshot>(db(), readers_);
+}
+
+absl::Status RocksEngine::Flush() {
+  if (absl::Status writable = CheckWritable(); !writable.ok()) return writable;
+  rocksdb::FlushOptions flush;
+  flush.wait = true;
+  // A write that meets the flush must not be refused for it.
+  flush.allow_write_stall = false;
+  const rocksdb::Status status = db().Flush(flush, database_->handles());
+  if (!status.ok()) return Checked(status, "flush");
+  // An error latched meanwhile wins: who asks must not go on.
+  return health_.status();
+}
+
+void RocksEngine::AnswerFlushes() {
+  std::vector<std::function<void(absl::Status)>> flushes;
+  {
+    std::lock_guard lock(flush_mutex_);
+    flushes.swap(flushes_);
+  }
+  if (flushes.empty()) return;
+  const absl::Status status =
+      closing_ ? absl::CancelledError("state engine: flush: closing") : Flush();
+  for (auto& done : flushes) done(status);
+}
+
+void RocksEngine::FlushInBackground(std::function<void(absl::Status)> done) {
+  {
+    std::lock_guard lock(flush_mutex_);
+    flushes_.push_back(std::move(done));
+    if (flushes_.size() > 1) return;  // The one before has not started: one flush serves both.
+  }
+  flusher_.Run([this] { AnswerFlushes(); });
+}
+
+absl::Status RocksEngine::DeleteFilesInRange(Family family, std::string_view from,
+                                             std::string_view to) {
+  if (absl::Status writable = CheckWritable(); !writable.ok()) return writable;
+  if (from >= to) return absl::OkStatus();
+  const rocksdb::Slice begin = ToSlice(from);
+  const rocksdb::Slice end = ToSlice(to);
+  return Checked(rocksdb::DeleteFilesInRange(&db(), database_->family(family), &begin, &end,
+                                             /*include_end=*/false),
+                 "drop of files");
+}
+
+void RocksEngine::CompactAll() {
+  for (rocksdb::ColumnFamilyHandle* family : database_->handles()) {
+    rocksdb::CompactRangeOptions compact;
+    compact.exclusive_manual_compaction = false;
+    compact.canceled = &closing_;
+    compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+    const rocksdb::Status status = db().CompactRange(compact, family, nullptr, nullptr);
+    if (closing_) break;
+    if (!Checked(status, "compaction").ok()) break;
+  }
+  compacting_ = false;
+}
+
+absl::Status RocksEngine::StartCompaction() {
+  if (absl::Status writable = CheckWritable(); !writable.ok()) return writable;
+  if (compacting_.exchange(true)) return absl::OkStatus();  // One is under way.
+  compactor_.Run([this] { CompactAll(); });
+  return absl::OkStatus();
+}
+
+absl::Status RocksEngine::Checkpoint(const std::string& path) {
+  // RocksDB's checkpoint flushes too, but a family it forgets would be lost without a word.
+  if (absl::Status flushed = Flush(); !flushed.ok()) return flushed;
+  rocksdb::Checkpoint* created = nullptr;
+  rocksdb::Status status = rocksdb::Checkpoint::Create(&db(), &created);
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(created);
+  if (status.ok()) status = checkpoint->CreateCheckpoint(path);
+  if (status.IsInvalidArgument()) {
+    return absl::AlreadyExistsError(absl::StrCat("checkpoint ", path, ": ", status.ToString()));
+  }
+  if (!status.ok()) return Checked(status, absl::StrCat("checkpoint ", path));
+  return database_->SyncParentDirectory(path);
+}
+
+EngineStats RocksEngine::stats() const {
+  EngineStats stats;
+  uint64_t tables = 0;
+  for (rocksdb::ColumnFamilyHandle* family : database_->handles()) {
+    auto property = [&](const std::string& name) {
+      uint64_t value = 0;
+      return db().GetIntProperty(family, name, &value) ? value : 0;
+    };
+    stats.disk_bytes += property(rocksdb::DB::Properties::kTotalSstFilesSize);
+    stats.live_bytes += property(rocksdb::DB::Properties::kEstimateLiveDataSize);
+    tables += property(rocksdb::DB::Properties::kEstimateTableReadersMem);
+    // An empty write buffer has a size, too.
+    if (property(rocksdb::DB::Properties::kNumEntriesActiveMemTable) +
+            property(rocksdb::DB::Properties::kNumEntriesImmMemTables) >
+        0) {
+      const uint64_t unflushed = property(rocksdb::DB::Properties::kCurSizeAllMemTables);
+      stats.unflushed_bytes += unflushed;
+      stats.live_bytes += unflushed;
+    }
+  }
+  stats.memory_bytes = database_->cache().GetUsage() + tables;  // Write buffers are charged there.
+  return stats;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Engine>> OpenRocksEngine(RocksOptions options) {
+  auto engine = std::make_unique<RocksEngine>(std::move(options));
+  if (absl::Status opened = engine->Open(); !opened.ok()) return opened;
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace gavel::storage

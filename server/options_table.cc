@@ -1,0 +1,285 @@
+// The flags that are served: what each sets, and what --help says of it.
+#include "server/options_table.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+#include "server/options_values.h"
+
+namespace gavel::server {
+namespace {
+
+using Setter = std::function<absl::Status(std::string_view, ValueSource, OptionsDraft&)>;
+
+constexpr int64_t kBytesMax = int64_t{1} << 50;
+
+Setter Text(std::string ServerOptions::* member) {
+  return [member](std::string_view text, ValueSource, OptionsDraft& draft) {
+    draft.options.*member = std::string(text);
+    return absl::OkStatus();
+  };
+}
+
+Setter Urls(std::vector<Url> ServerOptions::* member) {
+  return [member](std::string_view text, ValueSource, OptionsDraft& draft) {
+    absl::StatusOr<std::vector<Url>> urls = ParseUrls(text);
+    if (urls.ok()) draft.options.*member = *std::move(urls);
+    return urls.status();
+  };
+}
+
+template <class Number>
+Setter Count(Number ServerOptions::* member, int64_t lowest, int64_t highest) {
+  return [=](std::string_view text, ValueSource, OptionsDraft& draft) {
+    const absl::StatusOr<int64_t> number = ParseInteger(text, lowest, highest);
+    if (number.ok()) draft.options.*member = static_cast<Number>(*number);
+    return number.status();
+  };
+}
+
+bool IsWholeNumber(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+Setter Duration(MonotonicNs ServerOptions::* member) {
+  return [member](std::string_view text, ValueSource source, OptionsDraft& draft) {
+    const absl::StatusOr<MonotonicNs> duration =
+        source == ValueSource::kFile && IsWholeNumber(text)
+            ? ParseInteger(text, 0, std::numeric_limits<int64_t>::max())
+            : ParseGoDuration(text);
+    if (duration.ok()) draft.options.*member = *duration;
+    return duration.status();
+  };
+}
+
+// Milliseconds as etcd takes them, or a duration with its unit.
+Setter Milliseconds(MonotonicNs ServerOptions::* member) {
+  return [member](std::string_view text, ValueSource, OptionsDraft& draft) {
+    absl::StatusOr<MonotonicNs> duration =
+        IsWholeNumber(text) ? ParseInteger(text, 0, 1'000'000'000) : ParseGoDuration(text);
+    if (duration.ok()) draft.options.*member = *duration * (IsWholeNumber(text) ? kNsPerMs : 1);
+    return duration.status();
+  };
+}
+
+absl::Status SetLogLevel(std::string_view text, ValueSource, OptionsDraft& draft) {
+  LogLevel& level = draft.options.log.level;
+  if (text == "debug") {
+    level = LogLevel::kDebug;
+  } else if (text == "info") {
+    level = LogLevel::kInfo;
+  } else if (text == "warn") {
+    level = LogLevel::kWarn;
+  } else if (text == "error" || text == "dpanic" || text == "panic" || text == "fatal") {
+    level = LogLevel::kError;
+  } else {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown log level \"", std::string(text), "\" (debug, info, warn or error)"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetLogFormat(std::string_view text, ValueSource, OptionsDraft& draft) {
+  if (text != "json" && text != "console") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown log format \"", std::string(text), "\" (json or console)"));
+  }
+  draft.options.log.json = text == "json";
+  return absl::OkStatus();
+}
+
+absl::Status SetLogOutputs(std::string_view text, ValueSource, OptionsDraft& draft) {
+  std::vector<std::string> outputs;
+  for (absl::string_view part : absl::StrSplit(std::string(text), ',', absl::SkipWhitespace())) {
+    std::string output(absl::StripAsciiWhitespace(part));
+    // The journal reads what a service writes to its standard error.
+    if (output == "default" || output == "systemd/journal") output = "stderr";
+    if (std::find(outputs.begin(), outputs.end(), output) == outputs.end()) {
+      outputs.push_back(std::move(output));
+    }
+  }
+  if (outputs.empty()) return absl::InvalidArgumentError("needs at least one output");
+  draft.options.log.outputs = std::move(outputs);
+  return absl::OkStatus();
+}
+
+absl::Status SetMetrics(std::string_view text, ValueSource, OptionsDraft& draft) {
+  if (text != "basic" && text != "extensive") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown kind \"", std::string(text), "\" (basic or extensive)"));
+  }
+  draft.options.extensive_metrics = text == "extensive";
+  return absl::OkStatus();
+}
+
+absl::Status SetInitialCluster(std::string_view text, ValueSource, OptionsDraft& draft) {
+  draft.initial_cluster = std::string(text);
+  return absl::OkStatus();
+}
+
+absl::Status SetClusterState(std::string_view text, ValueSource, OptionsDraft&) {
+  if (text == "new") return absl::OkStatus();
+  if (text == "existing") {
+    // To start as a new member would found a second cluster of the same name.
+    return absl::InvalidArgumentError(
+        "\"existing\" is refused: this release cannot join a running cluster");
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown state \"", std::string(text), "\" (new)"));
+}
+
+absl::Status SetQuota(std::string_view text, ValueSource, OptionsDraft& draft) {
+  const absl::StatusOr<int64_t> bytes = ParseInteger(text, -kBytesMax, kBytesMax);
+  if (bytes.ok()) draft.quota_bytes = *bytes;
+  return bytes.status();
+}
+
+Flag Served(std::string group, std::string name, std::string default_text, std::string help,
+            Setter set) {
+  return Flag{.name = std::move(name),
+              .kind = FlagKind::kValue,
+              .set = std::move(set),
+              .group = std::move(group),
+              .default_text = std::move(default_text),
+              .help = std::move(help)};
+}
+
+void AddMemberFlags(std::vector<Flag>& flags) {
+  using O = ServerOptions;
+  const std::string group = "Member";
+  flags.push_back(Served(group, "name", "default", "Name of this member.", Text(&O::name)));
+  flags.push_back(Served(group, "data-dir", "${name}.etcd", "Folder of this member's data.",
+                         Text(&O::data_dir)));
+  flags.push_back(Served(group, "wal-dir", "", "Folder of the log, if not inside the data folder.",
+                         Text(&O::wal_dir)));
+  flags.push_back(Served(group, "listen-peer-urls", "http://localhost:2380",
+                         "URLs to listen on for other members.", Urls(&O::listen_peer_urls)));
+  flags.push_back(Served(group, "listen-client-urls", "http://localhost:2379",
+                         "URLs to listen on for clients.", Urls(&O::listen_client_urls)));
+  flags.push_back(Served(group, "listen-metrics-urls", "",
+                         "URLs to answer /metrics, /health and /version on.",
+                         Urls(&O::listen_metrics_urls)));
+  flags.push_back(Served(group, "heartbeat-interval", "100",
+                         "Milliseconds between two heartbeats of the leader.",
+                         Milliseconds(&O::heartbeat_interval)));
+  flags.push_back(Served(group, "election-timeout", "1000",
+                         "Milliseconds without a leader before an election; the same on all.",
+                         Milliseconds(&O::election_timeout)));
+  flags.push_back(Served(group, "snapshot-catchup-entries", "5000",
+                         "Entries of the log kept for slow followers.",
+                         Count(&O::snapshot_catchup_entries, 0, 1'000'000'000)));
+}
+
+void AddClusterFlags(std::vector<Flag>& flags) {
+  using O = ServerOptions;
+  const std::string group = "Cluster";
+  flags.push_back(Served(group, "initial-advertise-peer-urls", "http://localhost:2380",
+                         "This member's peer URLs as the others reach them.",
+                         Urls(&O::initial_advertise_peer_urls)));
+  flags.push_back(Served(group, "advertise-client-urls", "http://localhost:2379",
+                         "This member's client URLs as clients reach them.",
+                         Urls(&O::advertise_client_urls)));
+  flags.push_back(Served(group, "initial-cluster", "${name}=${initial-advertise-peer-urls}",
+                         "All first members: name=peer URL, comma-separated.", SetInitialCluster));
+  flags.push_back(Served(group, "initial-cluster-state", "new",
+                         "\"new\": the members found a cluster.", SetClusterState));
+  flags.push_back(Served(group, "initial-cluster-token", "etcd-cluster",
+                         "Tells clusters apart that have the same members.",
+                         Text(&O::initial_cluster_token)));
+}
+
+void AddLimitFlags(std::vector<Flag>& flags) {
+  using O = ServerOptions;
+  const std::string group = "Limits";
+  flags.push_back(Served(group, "quota-backend-bytes", "0",
+                         "Bytes of data before writes are refused; 0: 2 GiB, below 0: none.",
+                         SetQuota));
+  flags.push_back(Served(group, "max-request-bytes", "1572864", "Largest request.",
+                         Count(&O::max_request_bytes, 1024, 1 << 30)));
+  flags.push_back(Served(group, "max-txn-ops", "128", "Most operations in a branch of a txn.",
+                         Count(&O::max_txn_ops, 1, 1'000'000)));
+  flags.push_back(Served(group, "max-concurrent-streams", "4294967295",
+                         "Most calls at a time on one connection.",
+                         Count(&O::max_concurrent_streams, 1, 4294967295)));
+  flags.push_back(Served(group, "grpc-keepalive-min-time", "5s",
+                         "Shortest time between two pings of a client.",
+                         Duration(&O::keepalive_min_time)));
+  flags.push_back(Served(group, "grpc-keepalive-interval", "2h",
+                         "Time between two pings of the server; 0: none.",
+                         Duration(&O::keepalive_interval)));
+  flags.push_back(Served(group, "grpc-keepalive-timeout", "20s",
+                         "Time that a ping may go unanswered.", Duration(&O::keepalive_timeout)));
+}
+
+void AddLogFlags(std::vector<Flag>& flags) {
+  using O = ServerOptions;
+  const std::string group = "Log and metrics";
+  flags.push_back(Served(group, "log-level", "info", "debug, info, warn or error.", SetLogLevel));
+  flags.push_back(
+      Served(group, "log-format", "json", "json, or console for people.", SetLogFormat));
+  flags.push_back(Served(group, "log-outputs", "default",
+                         "stderr, stdout or names of files, comma-separated.", SetLogOutputs));
+  flags.push_back(Served(group, "metrics", "basic",
+                         "basic, or extensive for histograms of each call.", SetMetrics));
+  flags.push_back(Served(group, "warning-apply-duration", "100ms", "Longer applies are logged.",
+                         Duration(&O::warning_apply_duration)));
+  flags.push_back(Served(group, "warning-unary-request-duration", "300ms",
+                         "Longer requests are logged.",
+                         Duration(&O::warning_unary_request_duration)));
+}
+
+void AddGavelFlags(std::vector<Flag>& flags) {
+  using O = ServerOptions;
+  const std::string group = "Gavel's own (not in etcd)";
+  flags.push_back(Served(group, "block-cache-bytes", "67108864", "Memory for data read from disk.",
+                         Count(&O::block_cache_bytes, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "key-cache-bytes", "16777216",
+                         "Memory for the newest revisions of keys.",
+                         Count(&O::key_cache_bytes, 0, kBytesMax)));
+  flags.push_back(Served(group, "write-buffer-bytes", "33554432",
+                         "Memory for data on its way to disk.",
+                         Count(&O::write_buffer_bytes, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "apply-backlog-entries-max", "5000",
+                         "Committed entries not applied before requests are refused.",
+                         Count(&O::apply_backlog_entries_max, 1, 100'000'000)));
+  flags.push_back(Served(group, "pending-bytes-max", "268435456",
+                         "Bytes of writes under way before more are refused.",
+                         Count(&O::pending_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "read-bytes-max", "268435456",
+                         "Bytes of answers under way, over all reads.",
+                         Count(&O::read_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "request-timeout", "0",
+                         "Longest time for a request; 0: 5 s + 2 election timeouts.",
+                         Duration(&O::request_timeout)));
+  flags.push_back(Served(group, "io-threads", "0",
+                         "Threads for connections; 0: half the processors.",
+                         Count(&O::io_threads, 0, 1024)));
+  flags.push_back(Served(group, "background-threads", "1", "Threads for collection and long reads.",
+                         Count(&O::background_threads, 1, 1024)));
+}
+
+std::vector<Flag> MakeFlags() {
+  std::vector<Flag> flags;
+  AddMemberFlags(flags);
+  AddClusterFlags(flags);
+  AddLimitFlags(flags);
+  AddLogFlags(flags);
+  AddGavelFlags(flags);
+  for (Flag& flag : FlagsWithoutEffect()) flags.push_back(std::move(flag));
+  for (Flag& flag : RefusedFlags()) flags.push_back(std::move(flag));
+  return flags;
+}
+
+}  // namespace
+
+const std::vector<Flag>& AllFlags() {
+  static const std::vector<Flag> flags = MakeFlags();
+  return flags;
+}
+
+}  // namespace gavel::server

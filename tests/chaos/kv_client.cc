@@ -1,0 +1,100 @@
+#include "tests/chaos/kv_client.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+namespace gavel::chaos {
+
+class KvClient::Channel {
+ public:
+  explicit Channel(const std::string& target) {
+    grpc::ChannelArguments arguments;
+    // A member that comes back should be found at once, not after gRPC's patience of seconds.
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetMaxReceiveMessageSize(-1);
+    channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  }
+
+  template <class Request, class Response>
+  grpc::Status Call(const char* method, const Request& request, Response* response,
+                    std::chrono::milliseconds timeout) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + timeout);
+    grpc::TemplatedGenericStub<Request, Response> stub(channel_);
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool done = false;
+    grpc::Status status;
+    stub.UnaryCall(&context, method, {}, &request, response, [&](grpc::Status ended) {
+      std::lock_guard lock(mutex);
+      status = std::move(ended);
+      done = true;
+      changed.notify_one();
+    });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return done; });
+    return status;
+  }
+
+ private:
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+KvClient::KvClient(const std::string& target) : channel_(std::make_unique<Channel>(target)) {}
+KvClient::~KvClient() = default;
+
+template <class Request, class Response>
+Outcome KvClient::Call(const char* method, const Request& request, Response* response) {
+  const grpc::Status status = channel_->Call(method, request, response, timeout_);
+  if (status.ok()) return Outcome::kOk;
+  last_error_ = status.error_message();
+  switch (status.error_code()) {
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::OUT_OF_RANGE:
+    case grpc::StatusCode::NOT_FOUND:
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return Outcome::kRefused;
+    default:
+      return Outcome::kUnknown;
+  }
+}
+
+Outcome KvClient::Put(const etcdserverpb::PutRequest& request,
+                      etcdserverpb::PutResponse* response) {
+  return Call("/etcdserverpb.KV/Put", request, response);
+}
+
+Outcome KvClient::Txn(const etcdserverpb::TxnRequest& request,
+                      etcdserverpb::TxnResponse* response) {
+  return Call("/etcdserverpb.KV/Txn", request, response);
+}
+
+Outcome KvClient::Delete(const etcdserverpb::DeleteRangeRequest& request,
+                         etcdserverpb::DeleteRangeResponse* response) {
+  return Call("/etcdserverpb.KV/DeleteRange", request, response);
+}
+
+Outcome KvClient::Range(const etcdserverpb::RangeRequest& request,
+                        etcdserverpb::RangeResponse* response) {
+  return Call("/etcdserverpb.KV/Range", request, response);
+}
+
+Outcome KvClient::Status(etcdserverpb::StatusResponse* response) {
+  return Call("/etcdserverpb.Maintenance/Status", etcdserverpb::StatusRequest(), response);
+}
+
+Outcome KvClient::HashKv(int64_t revision, etcdserverpb::HashKVResponse* response) {
+  etcdserverpb::HashKVRequest request;
+  request.set_revision(revision);
+  return Call("/etcdserverpb.Maintenance/HashKV", request, response);
+}
+
+}  // namespace gavel::chaos

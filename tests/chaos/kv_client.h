@@ -1,0 +1,51 @@
+// A plain blocking client of one member, for tests that need to see every answer.
+//
+// No retry and no failover: what a call returns is what that member said.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
+
+namespace gavel::chaos {
+
+// How a call ended, as the checker needs to know it.
+enum class Outcome {
+  kOk,
+  kRefused,  // The member answered that nothing was done.
+  kUnknown,  // It may or may not have been carried out.
+};
+
+class KvClient {
+ public:
+  // `target` is host:port. Connects when first used, and again after a loss.
+  explicit KvClient(const std::string& target);
+  ~KvClient();
+
+  Outcome Put(const etcdserverpb::PutRequest& request, etcdserverpb::PutResponse* response);
+  Outcome Txn(const etcdserverpb::TxnRequest& request, etcdserverpb::TxnResponse* response);
+  Outcome Delete(const etcdserverpb::DeleteRangeRequest& request,
+                 etcdserverpb::DeleteRangeResponse* response);
+  Outcome Range(const etcdserverpb::RangeRequest& request, etcdserverpb::RangeResponse* response);
+  Outcome Status(etcdserverpb::StatusResponse* response);
+  Outcome HashKv(int64_t revision, etcdserverpb::HashKVResponse* response);
+
+  // The text of the last call that was not kOk.
+  const std::string& last_error() const { return last_error_; }
+  void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
+
+ private:
+  class Channel;
+  template <class Request, class Response>
+  Outcome Call(const char* method, const Request& request, Response* response);
+
+  std::unique_ptr<Channel> channel_;
+  std::chrono::milliseconds timeout_{2000};
+  std::string last_error_;
+};
+
+}  // namespace gavel::chaos

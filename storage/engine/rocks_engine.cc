@@ -223,12 +223,13 @@ absl::Status RocksEngine::DeleteFilesInRange(Family family, std::string_view fro
 }
 
 void RocksEngine::CompactAll() {
-  for (rocksdb::ColumnFamilyHandle* family : database_->handles()) {
+  for (int i = 0; i < kFamilyCount; ++i) {
     rocksdb::CompactRangeOptions compact;
     compact.exclusive_manual_compaction = false;
     compact.canceled = &closing_;
     compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
-    const rocksdb::Status status = db().CompactRange(compact, family, nullptr, nullptr);
+    const rocksdb::Status status =
+        db().CompactRange(compact, database_->family(static_cast<Family>(i)), nullptr, nullptr);
     if (closing_) break;
     if (!Checked(status, "compaction").ok()) break;
   }

@@ -4,7 +4,8 @@
 // PrepareSegment() may be called from other threads.
 //
 // After any method but Read has failed the log is broken for good: every later call returns the
-// same error, and the process must stop (a retried fsync can report success for lost data).
+// same error, and the process must stop (a retried fsync can report success for lost data). Two
+// errors are exempt: InvalidArgument from Append, and ResourceExhausted from PrepareSegment.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,9 @@ struct WalOptions {
 // Found by Open when the last, unconfirmed batch was not whole and has been cut.
 struct TornTail {
   std::string file;
-  uint64_t offset = 0;      // Where the cut was made.
-  raft::Index last_index;   // Last entry kept.
+  uint64_t offset = 0;     // Where the cut was made.
+  raft::Index last_index;  // Last entry kept.
+  std::string reason;      // What was wrong, and at which offset.
 };
 
 // What the log held when it was opened.
@@ -57,24 +59,32 @@ struct WalBatch {
 
 struct WalStats {
   uint64_t bytes_written = 0;
-  uint64_t syncs = 0;
+  uint64_t batches = 0;
+  uint64_t syncs = 0;             // Of batches, segment starts and high-water marks.
+  uint64_t unprepared_rolls = 0;  // Segments the log thread had to make itself.
   uint64_t segments = 0;
   uint64_t disk_bytes = 0;
+  // What can still be appended without asking the file system for space, about. Little more than
+  // zero for long means that PrepareSegment fails: stop taking proposals.
+  uint64_t reserved_bytes = 0;
   raft::Index first_index;
   raft::Index last_index;
 };
 
 class Wal {
  public:
-  // Creates an empty log in options.directory (which must be empty or missing) that starts after
-  // `start` (index 0 for a new cluster). Durable on return.
+  // Creates an empty log in options.directory (which must be empty, missing, or left by a Create
+  // that a crash cut short) that starts after `start` (index 0 for a new cluster). Durable on
+  // return. AlreadyExists: the directory holds a log.
   static absl::StatusOr<std::unique_ptr<Wal>> Create(Disk& disk, WalOptions options,
                                                      const raft::SnapshotMeta& start);
 
   struct Opened;
   // Opens an existing log and reads all of it. Entries above `keep_from` are returned, older ones
   // only checked; contents.start then names `keep_from` (or the log's own start if that is
-  // later) and the configuration in force there.
+  // later) and the configuration in force there. If `keep_from` is beyond the log's last entry,
+  // contents.start names that entry: a snapshot was installed whose mark did not reach the log,
+  // and the caller appends that mark.
   //
   // DataLoss: damage below the high-water mark; the message names file, offset, index and what to
   // do. FailedPrecondition: a newer format version. NotFound: no log in the directory.
@@ -84,8 +94,11 @@ class Wal {
   Wal(const Wal&) = delete;
   Wal& operator=(const Wal&) = delete;
 
-  // Writes the batch; durable only after Sync. Batches appended between two Syncs are one batch
-  // on disk.
+  // Takes the batch over; durable only after Sync. Batches appended between two Syncs are one
+  // batch on disk: after a crash all of it is there or nothing.
+  //
+  // Requires: entries are consecutive, above the newest mark and at most one above the last.
+  // InvalidArgument, with nothing taken over: a payload of more than 1 GiB.
   absl::Status Append(const WalBatch& batch);
   // Makes everything appended durable with one fdatasync.
   absl::Status Sync();
@@ -95,14 +108,18 @@ class Wal {
 
   // Deletes whole segments that hold only entries below `index`, once the mark for it
   // (`meta.index` <= index, configuration in force there) is durable. Hard state is kept.
+  // A mark older than the newest is not written again. Syncs what has been appended.
+  // Requires: meta.index is not above the last entry.
   absl::Status CutTo(const raft::SnapshotMeta& meta);
 
   // Entries from `from` on, at least one, up to about `bytes_max`. OutOfRange if `from` is no
-  // longer (or not yet) stored. Any thread.
+  // longer (or not yet) stored and synced. Any thread.
   absl::StatusOr<std::vector<raft::Entry>> Read(raft::Index from, size_t bytes_max) const;
 
   // Does one small step of writing the next segment with zeros ahead of its use. Returns true
   // while there is more to do. Any one thread but the log thread.
+  //
+  // ResourceExhausted: no space for it; nothing is lost and the call may be repeated later.
   absl::StatusOr<bool> PrepareSegment();
 
   // Any thread.

@@ -1,0 +1,68 @@
+#include "storage/wal/segment_preparer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "raft/check.h"
+#include "storage/disk/path.h"
+#include "storage/status_macros.h"
+
+namespace gavel::storage::wal {
+
+SegmentPreparer::SegmentPreparer(Disk& disk, const WalOptions& options)
+    : disk_(disk),
+      segment_bytes_(options.segment_bytes),
+      step_bytes_(std::max<uint64_t>(options.zero_step_bytes, 1)),
+      path_(JoinPath(options.directory, "prepared.tmp")) {}
+
+absl::StatusOr<bool> SegmentPreparer::Step() {
+  std::optional<PreparedFile> prepared;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    GAVEL_CHECK(!stepping_);
+    if (prepared_ && prepared_->bytes >= segment_bytes_) return false;
+    prepared = std::exchange(prepared_, std::nullopt);
+    stepping_ = true;
+  }
+  absl::Status status;
+  if (!prepared) {
+    auto file = disk_.Open(path_, OpenMode::kCreate);
+    status = file.status();
+    if (file.ok()) prepared = PreparedFile{*std::move(file), path_, 0};
+  }
+  if (status.ok()) status = Extend(*prepared);
+  if (!status.ok() && prepared) {
+    // Give back the space that was got: the state engine may need it more.
+    prepared.reset();
+    const absl::Status removed = disk_.Remove(path_);
+    if (absl::IsResourceExhausted(status) && !removed.ok()) status = removed;
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stepping_ = false;
+  if (!status.ok()) return status;
+  const bool more = prepared->bytes < segment_bytes_;
+  prepared_ = std::move(prepared);
+  return more;
+}
+
+absl::Status SegmentPreparer::Extend(PreparedFile& prepared) {
+  const uint64_t count = std::min(step_bytes_, segment_bytes_ - prepared.bytes);
+  GAVEL_RETURN_IF_ERROR(prepared.file->WriteAt(prepared.bytes, std::string(count, '\0')));
+  // A sync at each step keeps the writeback small that the log's own syncs may have to wait for.
+  GAVEL_RETURN_IF_ERROR(prepared.file->SyncData());
+  prepared.bytes += count;
+  return absl::OkStatus();
+}
+
+std::optional<PreparedFile> SegmentPreparer::Take() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!prepared_ || prepared_->bytes < segment_bytes_) return std::nullopt;
+  return std::exchange(prepared_, std::nullopt);
+}
+
+uint64_t SegmentPreparer::ready_bytes() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return prepared_ && prepared_->bytes >= segment_bytes_ ? prepared_->bytes : 0;
+}
+
+}  // namespace gavel::storage::wal

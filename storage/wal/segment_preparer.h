@@ -1,0 +1,57 @@
+// Writes the next segment's file with zeros ahead of its use, in small steps.
+//
+// A write into a file that was written before changes no file system metadata, so its sync costs
+// half as much; and the log thread never meets a full disk in the middle of a segment.
+//
+// Thread-safe: one thread calls Step, another Take; neither waits for the other's I/O.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "storage/disk/disk.h"
+#include "storage/wal/wal.h"
+
+namespace gavel::storage::wal {
+
+// A file whose zeros are durable, under a temporary name.
+struct PreparedFile {
+  std::unique_ptr<File> file;
+  std::string path;
+  uint64_t bytes = 0;
+};
+
+class SegmentPreparer {
+ public:
+  SegmentPreparer(Disk& disk, const WalOptions& options);
+
+  // Does one step. Returns true while there is more to do. ResourceExhausted: no space; what was
+  // begun is removed again.
+  absl::StatusOr<bool> Step();
+
+  // Hands over the prepared file if it is complete; nullopt otherwise.
+  std::optional<PreparedFile> Take();
+
+  // Bytes of a complete file waiting to be taken.
+  uint64_t ready_bytes() const;
+
+ private:
+  absl::Status Extend(PreparedFile& prepared);
+
+  Disk& disk_;
+  const uint64_t segment_bytes_;
+  const uint64_t step_bytes_;
+  const std::string path_;
+
+  mutable std::mutex mutex_;
+  std::optional<PreparedFile> prepared_;  // Guarded by mutex_; absent while a step is under way.
+  bool stepping_ = false;                 // Guarded by mutex_.
+};
+
+}  // namespace gavel::storage::wal

@@ -15,9 +15,9 @@ namespace gavel::storage {
 // meanwhile is noticed by looking at `published_compacted` after the read.
 struct ReadView {
   std::shared_ptr<const Engine> engine;
-  Revision revision = 1;           // Newest visible revision.
-  Revision compacted = 0;          // Compacted revision when the view was published.
-  raft::Index applied;             // Everything up to here is visible.
+  Revision revision = 1;    // Newest visible revision.
+  Revision compacted = -1;  // Compacted revision when published; -1: never compacted.
+  raft::Index applied;      // Everything up to here is visible.
   raft::Term applied_term;
   // The newest published compacted revision of this store; outlives the view.
   std::shared_ptr<const std::atomic<Revision>> published_compacted;

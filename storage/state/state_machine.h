@@ -39,7 +39,7 @@ struct MemberRecord {
 
 // What a fresh store holds before the first entry; equal on every member.
 struct InitialState {
-  raft::Configuration configuration;   // At index 0.
+  raft::Configuration configuration;  // At index 0.
   std::vector<MemberRecord> members;
 };
 
@@ -93,11 +93,22 @@ class StateMachine {
   raft::Index applied() const;
   // The applied index that a crash would keep (read back from the engine).
   absl::StatusOr<raft::EntryId> DurableApplied() const;
+  // What a crash would keep; the collector may drop whole files below `compacted`. Any thread.
+  struct Durable {
+    raft::EntryId applied;
+    Revision compacted = -1;
+  };
+  absl::StatusOr<Durable> ReadDurable() const;
 
   // The applied member table, sorted by id. Any thread; never null.
   std::shared_ptr<const std::vector<MemberRecord>> members() const;
 
-  // Bytes of live keys and values, and of superseded versions: a function of the log.
+  // The applied configuration: what a snapshot or a log mark at applied() stands for. Any thread;
+  // never null.
+  std::shared_ptr<const raft::Configuration> configuration() const;
+
+  // What live versions take (VersionBytes in storage/mvcc/record.h), and superseded versions that
+  // are not compacted: a function of the log.
   struct Sizes {
     int64_t live_bytes = 0;
     int64_t superseded_bytes = 0;

@@ -1,0 +1,59 @@
+// Carries out commands on keys: puts, deletions, transactions.
+//
+// Each command is checked whole before it changes anything, so that a refusal changes nothing.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "proto/etcdserverpb/kv.pb.h"
+#include "storage/engine/engine.h"
+#include "storage/mvcc/overlay.h"
+#include "storage/mvcc/txn.h"
+#include "storage/mvcc/writer.h"
+#include "storage/state/request_error.h"
+
+namespace gavel::storage {
+
+// Works on one batch. Wherever a response may be null, null means that nobody waits for it: the
+// same changes happen, and reads that only serve the response do not.
+//
+// Statuses are failures of the engine or damaged data: terminal.
+class KeyValues {
+ public:
+  // Borrows everything.
+  KeyValues(const Engine& engine, Overlay& overlay, Writer& writer, const Totals& totals)
+      : engine_(engine), overlay_(overlay), writer_(writer), totals_(totals) {}
+
+  absl::StatusOr<RequestError> Put(const etcdserverpb::PutRequest& request,
+                                   etcdserverpb::PutResponse* response);
+  absl::StatusOr<RequestError> DeleteRange(const etcdserverpb::DeleteRangeRequest& request,
+                                           etcdserverpb::DeleteRangeResponse* response);
+  absl::StatusOr<RequestError> Txn(const etcdserverpb::TxnRequest& request,
+                                   etcdserverpb::TxnResponse* response);
+  absl::StatusOr<RequestError> Compact(const etcdserverpb::CompactionRequest& request,
+                                       etcdserverpb::CompactionResponse* response);
+
+ private:
+  // Goes through the transactions that will run in the order of their decisions.
+  using PathCursor = TxnPath::const_iterator;
+
+  absl::StatusOr<RequestError> CheckLease(int64_t lease) const;
+  absl::StatusOr<RequestError> CheckIgnored(const etcdserverpb::PutRequest& request);
+  absl::StatusOr<RequestError> CheckTxn(const etcdserverpb::TxnRequest& txn, PathCursor& path);
+
+  absl::Status RunPut(const etcdserverpb::PutRequest& request, etcdserverpb::PutResponse* response);
+  absl::Status RunDeleteRange(const etcdserverpb::DeleteRangeRequest& request,
+                              etcdserverpb::DeleteRangeResponse* response);
+  absl::Status RunTxn(const etcdserverpb::TxnRequest& txn, PathCursor& path,
+                      etcdserverpb::TxnResponse* response);
+  absl::Status RunOp(const etcdserverpb::RequestOp& op, PathCursor& path,
+                     etcdserverpb::ResponseOp* response);
+
+  const Engine& engine_;
+  Overlay& overlay_;
+  Writer& writer_;
+  const Totals& totals_;
+};
+
+}  // namespace gavel::storage

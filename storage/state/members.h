@@ -1,0 +1,33 @@
+// The member table: what the configuration says of members, and what they say of themselves.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "proto/internal/command.pb.h"
+#include "raft/configuration.h"
+#include "storage/engine/engine.h"
+#include "storage/state/state_machine.h"
+
+namespace gavel::storage {
+
+// Sorted by id.
+using MemberTable = std::vector<MemberRecord>;
+
+absl::StatusOr<MemberTable> ReadMembers(const Engine& engine);
+
+// Makes the stored rows `after`, given that they are `before`.
+void WriteMembers(const MemberTable& before, const MemberTable& after, WriteBatch& batch);
+
+// The table under a configuration: its members with their URLs and roles; names and client URLs
+// stay those of `table`.
+MemberTable WithConfiguration(const MemberTable& table, const raft::Configuration& configuration);
+
+// Takes over what a member says of itself; true if that changed something. A member that is no
+// longer in the table is ignored.
+bool RecordPublished(const internal::PublishMember& publish, MemberTable& table);
+
+}  // namespace gavel::storage

@@ -1,0 +1,45 @@
+#include "storage/state/meta.h"
+
+#include "storage/mvcc/varint.h"
+
+namespace gavel::storage {
+
+std::string EncodeMetaFormat(const MetaFormat& format) {
+  std::string bytes;
+  AppendVarint(format.format, &bytes);
+  AppendVarint(format.semantics, &bytes);
+  return bytes;
+}
+
+bool DecodeMetaFormat(std::string_view bytes, MetaFormat* format) {
+  // A newer format may have more to say after these two.
+  return TakeVarint(&bytes, &format->format) && TakeVarint(&bytes, &format->semantics);
+}
+
+std::string EncodeMetaState(const MetaState& state) {
+  std::string bytes;
+  AppendVarint(state.applied.value(), &bytes);
+  AppendVarint(state.applied_term.value(), &bytes);
+  const Totals& totals = state.totals;
+  for (const int64_t number : {totals.revision, totals.compacted, totals.keys, totals.live_bytes,
+                               totals.superseded_total, totals.superseded_compacted}) {
+    AppendVarint(static_cast<uint64_t>(number), &bytes);
+  }
+  return bytes;
+}
+
+bool DecodeMetaState(std::string_view bytes, MetaState* state) {
+  uint64_t applied = 0;
+  uint64_t term = 0;
+  if (!TakeVarint(&bytes, &applied) || !TakeVarint(&bytes, &term)) return false;
+  state->applied = raft::Index(applied);
+  state->applied_term = raft::Term(term);
+  Totals& totals = state->totals;
+  for (int64_t* number : {&totals.revision, &totals.compacted, &totals.keys, &totals.live_bytes,
+                          &totals.superseded_total, &totals.superseded_compacted}) {
+    if (!TakeVarint(&bytes, number)) return false;
+  }
+  return bytes.empty();
+}
+
+}  // namespace gavel::storage

@@ -1,0 +1,42 @@
+// The rows of the family `meta`.
+//
+//   format          format version and semantics version of what is stored
+//   state           applied index and term, and the store's totals; written with every batch
+//   configuration   the applied configuration, as raft::EncodeConfiguration writes it
+//   collected       the history collector's progress: local, no part of the replicated state
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "raft/types.h"
+#include "storage/mvcc/writer.h"
+
+namespace gavel::storage {
+
+inline constexpr std::string_view kMetaFormat = "format";
+inline constexpr std::string_view kMetaState = "state";
+inline constexpr std::string_view kMetaConfiguration = "configuration";
+
+// The newest format of the engine's contents that this build reads, and the one it writes.
+inline constexpr uint64_t kFormatVersion = 1;
+
+struct MetaFormat {
+  uint64_t format = 0;
+  uint64_t semantics = 0;
+};
+std::string EncodeMetaFormat(const MetaFormat& format);
+bool DecodeMetaFormat(std::string_view bytes, MetaFormat* format);
+
+struct MetaState {
+  raft::Index applied;
+  raft::Term applied_term;
+  Totals totals;
+
+  friend bool operator==(const MetaState&, const MetaState&) = default;
+};
+std::string EncodeMetaState(const MetaState& state);
+bool DecodeMetaState(std::string_view bytes, MetaState* state);
+
+}  // namespace gavel::storage

@@ -1,0 +1,384 @@
+#include "storage/state/state_machine.h"
+
+#include <google/protobuf/arena.h>
+
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "proto/internal/command.pb.h"
+#include "raft/check.h"
+#include "storage/mvcc/newest_cache.h"
+#include "storage/mvcc/overlay.h"
+#include "storage/mvcc/writer.h"
+#include "storage/state/key_values.h"
+#include "storage/state/members.h"
+#include "storage/state/meta.h"
+
+namespace gavel::storage {
+namespace {
+
+using internal::Command;
+
+// Adds the entry that failed to an error's message.
+absl::Status AtEntry(const raft::Entry& entry, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat("entry ", entry.index.value(), ": ", status.message()));
+}
+
+// Makes room for the response, if somebody waits for it.
+template <class Response>
+Response* Room(bool wanted, CommandOutcome& outcome) {
+  return wanted ? &outcome.response.emplace<Response>() : nullptr;
+}
+
+absl::StatusOr<MetaState> ReadState(const Engine& engine, const ReadOptions& options) {
+  std::string row;
+  if (absl::Status status = engine.Get(Family::kMeta, kMetaState, &row, options); !status.ok()) {
+    return status;
+  }
+  MetaState state;
+  if (!DecodeMetaState(row, &state)) return absl::DataLossError("meta: damaged state");
+  return state;
+}
+
+}  // namespace
+
+class StateMachine::Impl {
+ public:
+  Impl(std::shared_ptr<Engine> engine, StateMachineOptions options)
+      : engine_(std::move(engine)), cache_(options.newest_cache_bytes_max) {}
+
+  absl::Status Open(const InitialState& initial);
+  absl::StatusOr<ApplyResult> Apply(std::span<const raft::Entry> entries, const Wanted& wanted);
+
+  const Engine& engine() const { return *engine_; }
+  raft::Index applied() const { return state_.applied; }
+  std::shared_ptr<const ReadView> view() const {
+    const std::lock_guard lock(mutex_);
+    return view_;
+  }
+  std::shared_ptr<const MemberTable> members() const {
+    const std::lock_guard lock(mutex_);
+    return published_members_;
+  }
+  std::shared_ptr<const raft::Configuration> configuration() const {
+    const std::lock_guard lock(mutex_);
+    return published_configuration_;
+  }
+  Sizes sizes() const {
+    const std::lock_guard lock(mutex_);
+    return sizes_;
+  }
+
+ private:
+  // All that one Apply changes, kept aside until the engine has taken the batch.
+  struct Draft {
+    MetaState state;
+    WriteBatch batch;
+    std::optional<MemberTable> members;
+    std::optional<raft::Configuration> configuration;
+    ApplyResult result;
+  };
+
+  absl::Status Initialise(const InitialState& initial);
+  absl::Status CheckFormat() const;
+  absl::Status CheckContents() const;
+
+  absl::Status ApplyEntry(const raft::Entry& entry, KeyValues& key_values, const Wanted& wanted,
+                          google::protobuf::Arena& arena, Draft& draft);
+  absl::Status ApplyConfiguration(const raft::Entry& entry, Draft& draft);
+  absl::StatusOr<CommandOutcome> ApplyCommand(const Command& command, KeyValues& key_values,
+                                              bool wanted, Draft& draft);
+  void Publish();
+
+  const std::shared_ptr<Engine> engine_;
+  const std::shared_ptr<std::atomic<Revision>> compacted_ =
+      std::make_shared<std::atomic<Revision>>(-1);
+
+  // Of the thread that applies.
+  NewestCache cache_;
+  MetaState state_;
+  MemberTable members_;
+  raft::Configuration configuration_;
+
+  mutable std::mutex mutex_;  // Guards what is below.
+  std::shared_ptr<const ReadView> view_;
+  std::shared_ptr<const MemberTable> published_members_;
+  std::shared_ptr<const raft::Configuration> published_configuration_;
+  Sizes sizes_;
+};
+
+absl::Status StateMachine::Impl::Open(const InitialState& initial) {
+  if (absl::Status status = CheckFormat(); absl::IsNotFound(status)) {
+    if (absl::Status fresh = Initialise(initial); !fresh.ok()) return fresh;
+  } else if (!status.ok()) {
+    return status;
+  }
+  absl::StatusOr<MetaState> state = ReadState(*engine_, {});
+  if (!state.ok()) {
+    return absl::IsNotFound(state.status()) ? absl::DataLossError("meta: no state")
+                                            : state.status();
+  }
+  state_ = *state;
+  absl::StatusOr<MemberTable> members = ReadMembers(*engine_);
+  if (!members.ok()) return members.status();
+  members_ = *std::move(members);
+  std::string row;
+  if (absl::Status status = engine_->Get(Family::kMeta, kMetaConfiguration, &row); !status.ok()) {
+    return absl::IsNotFound(status) ? absl::DataLossError("meta: no configuration") : status;
+  }
+  absl::StatusOr<raft::Configuration> configuration = raft::DecodeConfiguration(row);
+  if (!configuration.ok()) return configuration.status();
+  configuration_ = *std::move(configuration);
+  if (absl::Status status = CheckContents(); !status.ok()) return status;
+  Publish();
+  return absl::OkStatus();
+}
+
+absl::Status StateMachine::Impl::CheckFormat() const {
+  std::string row;
+  if (absl::Status status = engine_->Get(Family::kMeta, kMetaFormat, &row); !status.ok()) {
+    return status;
+  }
+  MetaFormat format;
+  if (!DecodeMetaFormat(row, &format)) return absl::DataLossError("meta: damaged format");
+  if (format.format > kFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the state has format ", format.format,
+                                                      "; this build reads up to ", kFormatVersion,
+                                                      ": a newer build is needed"));
+  }
+  if (format.semantics > kSemanticsVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the state has semantics version ", format.semantics,
+                     "; this build knows up to ", kSemanticsVersion, ": a newer build is needed"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StateMachine::Impl::Initialise(const InitialState& initial) {
+  for (int family = 0; family < kFamilyCount; ++family) {
+    auto iterator = engine_->NewIterator(static_cast<Family>(family));
+    iterator->SeekToFirst();
+    if (!iterator->status().ok()) return iterator->status();
+    if (iterator->Valid()) {
+      const std::string_view name = FamilyName(static_cast<Family>(family));
+      return absl::DataLossError(absl::StrCat("no format is recorded, but there are rows in ",
+                                              absl::string_view(name.data(), name.size())));
+    }
+  }
+  WriteBatch batch;
+  batch.Put(Family::kMeta, kMetaFormat, EncodeMetaFormat({kFormatVersion, kSemanticsVersion}));
+  batch.Put(Family::kMeta, kMetaState, EncodeMetaState({}));
+  batch.Put(Family::kMeta, kMetaConfiguration, raft::EncodeConfiguration(initial.configuration));
+  WriteMembers({}, initial.members, batch);
+  return engine_->Write(batch);
+}
+
+absl::Status StateMachine::Impl::CheckContents() const {
+  const Totals& totals = state_.totals;
+  if (totals.compacted > totals.revision) {
+    return absl::DataLossError(absl::StrCat("the compacted revision ", totals.compacted,
+                                            " is above the revision ", totals.revision));
+  }
+  auto iterator = engine_->NewIterator(Family::kChanges);
+  iterator->SeekToLast();
+  if (!iterator->status().ok()) return iterator->status();
+  // Every revision but the first has a change, and none at or above the compacted revision is
+  // ever deleted.
+  Revision last = 1;
+  int64_t superseded = 0;
+  if (iterator->Valid()) {
+    const std::optional<ChangeId> id = ParseChangeKey(iterator->key());
+    ChangeRecord change;
+    if (!id || !ParseChangeRecord(iterator->value(), &change)) {
+      return absl::DataLossError("changes: the last row is damaged");
+    }
+    last = id->main;
+    superseded = change.superseded_total;
+  }
+  if (last != totals.revision || superseded != totals.superseded_total) {
+    return absl::DataLossError(absl::StrCat("the last change has revision ", last, " and total ",
+                                            superseded, ", the state has ", totals.revision,
+                                            " and ", totals.superseded_total));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entry> entries,
+                                                      const Wanted& wanted) {
+  if (entries.empty()) return ApplyResult();
+  Draft draft;
+  draft.state = state_;
+  Overlay overlay(*engine_, &cache_);
+  Writer writer(*engine_, overlay, draft.batch, draft.state.totals);
+  KeyValues key_values(*engine_, overlay, writer, draft.state.totals);
+  google::protobuf::Arena arena;
+  for (const raft::Entry& entry : entries) {
+    GAVEL_CHECK(entry.index == draft.state.applied.Next())
+        << "entry " << entry.index.value() << " after " << draft.state.applied.value();
+    if (absl::Status status = ApplyEntry(entry, key_values, wanted, arena, draft); !status.ok()) {
+      return AtEntry(entry, status);
+    }
+    draft.state.applied = entry.index;
+    draft.state.applied_term = entry.term;
+  }
+  draft.batch.Put(Family::kMeta, kMetaState, EncodeMetaState(draft.state));
+  if (draft.members) {
+    draft.result.members_changed = *draft.members != members_;
+    WriteMembers(members_, *draft.members, draft.batch);
+  }
+  if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
+
+  overlay.Written();
+  state_ = draft.state;
+  if (draft.members) members_ = *std::move(draft.members);
+  if (draft.configuration) configuration_ = *std::move(draft.configuration);
+  Publish();
+  return std::move(draft.result);
+}
+
+absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, KeyValues& key_values,
+                                            const Wanted& wanted, google::protobuf::Arena& arena,
+                                            Draft& draft) {
+  if (entry.kind == raft::EntryKind::kEmpty) return absl::OkStatus();
+  if (entry.payload == nullptr) return absl::DataLossError("no payload");
+  if (entry.kind == raft::EntryKind::kConfiguration) return ApplyConfiguration(entry, draft);
+  if (entry.kind != raft::EntryKind::kCommand) {
+    return absl::DataLossError(absl::StrCat("unknown kind ", static_cast<int>(entry.kind)));
+  }
+  auto* command = google::protobuf::Arena::CreateMessage<Command>(&arena);
+  if (!command->ParseFromString(*entry.payload)) {
+    return absl::DataLossError("the payload is no command");
+  }
+  if (command->semantics() > kSemanticsVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the command needs semantics version ", command->semantics(),
+                     "; this build knows up to ", kSemanticsVersion, ": a newer build is needed"));
+  }
+  if (command->semantics() == 0) {
+    return absl::DataLossError("the command names no semantics version");
+  }
+  const bool is_wanted = command->member() == wanted.member.value() &&
+                         command->incarnation() == wanted.incarnation.value();
+  absl::StatusOr<CommandOutcome> outcome = ApplyCommand(*command, key_values, is_wanted, draft);
+  if (!outcome.ok()) return outcome.status();
+  outcome->id = {raft::NodeId(command->member()), raft::Incarnation(command->incarnation()),
+                 command->sequence()};
+  outcome->index = entry.index;
+  if (outcome->error != RequestError::kNone) outcome->response = std::monostate();
+  draft.result.outcomes.push_back(*std::move(outcome));
+  return absl::OkStatus();
+}
+
+absl::Status StateMachine::Impl::ApplyConfiguration(const raft::Entry& entry, Draft& draft) {
+  absl::StatusOr<raft::Configuration> configuration = raft::DecodeConfiguration(*entry.payload);
+  if (!configuration.ok()) return configuration.status();
+  draft.members = WithConfiguration(draft.members ? *draft.members : members_, *configuration);
+  draft.configuration = *std::move(configuration);
+  draft.batch.Put(Family::kMeta, kMetaConfiguration, *entry.payload);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& command,
+                                                                KeyValues& key_values, bool wanted,
+                                                                Draft& draft) {
+  CommandOutcome outcome;
+  absl::StatusOr<RequestError> error = RequestError::kNone;
+  switch (command.body_case()) {
+    case Command::kPut:
+      error = key_values.Put(command.put(), Room<etcdserverpb::PutResponse>(wanted, outcome));
+      break;
+    case Command::kDeleteRange:
+      error = key_values.DeleteRange(command.delete_range(),
+                                     Room<etcdserverpb::DeleteRangeResponse>(wanted, outcome));
+      break;
+    case Command::kTxn:
+      error = key_values.Txn(command.txn(), Room<etcdserverpb::TxnResponse>(wanted, outcome));
+      break;
+    case Command::kCompact:
+      error = key_values.Compact(command.compact(),
+                                 Room<etcdserverpb::CompactionResponse>(wanted, outcome));
+      break;
+    case Command::kPublishMember:
+      if (!draft.members) draft.members = members_;
+      RecordPublished(command.publish_member(), *draft.members);
+      break;
+    case Command::BODY_NOT_SET:
+      return absl::DataLossError("the command has no body that this build knows");
+  }
+  if (!error.ok()) return error.status();
+  outcome.error = *error;
+  return outcome;
+}
+
+void StateMachine::Impl::Publish() {
+  // First what readers check last: a reader that misses a collected version finds this moved.
+  compacted_->store(state_.totals.compacted);
+  auto view = std::make_shared<ReadView>();
+  view->engine = engine_;
+  view->revision = state_.totals.revision;
+  view->compacted = state_.totals.compacted;
+  view->applied = state_.applied;
+  view->applied_term = state_.applied_term;
+  view->published_compacted = compacted_;
+  const Totals& totals = state_.totals;
+  const Sizes sizes = {.live_bytes = totals.live_bytes,
+                       .superseded_bytes = totals.superseded_total - totals.superseded_compacted,
+                       .keys = totals.keys};
+
+  const std::lock_guard lock(mutex_);
+  view_ = std::move(view);
+  sizes_ = sizes;
+  if (published_members_ == nullptr || *published_members_ != members_) {
+    published_members_ = std::make_shared<const MemberTable>(members_);
+  }
+  if (published_configuration_ == nullptr || *published_configuration_ != configuration_) {
+    published_configuration_ = std::make_shared<const raft::Configuration>(configuration_);
+  }
+}
+
+StateMachine::StateMachine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+StateMachine::~StateMachine() = default;
+
+absl::StatusOr<std::unique_ptr<StateMachine>> StateMachine::Open(std::shared_ptr<Engine> engine,
+                                                                 const InitialState& initial,
+                                                                 StateMachineOptions options) {
+  auto impl = std::make_unique<Impl>(std::move(engine), options);
+  if (absl::Status status = impl->Open(initial); !status.ok()) return status;
+  return std::unique_ptr<StateMachine>(new StateMachine(std::move(impl)));
+}
+
+absl::StatusOr<ApplyResult> StateMachine::Apply(std::span<const raft::Entry> entries,
+                                                const Wanted& wanted) {
+  return impl_->Apply(entries, wanted);
+}
+
+std::shared_ptr<const ReadView> StateMachine::view() const { return impl_->view(); }
+raft::Index StateMachine::applied() const { return impl_->applied(); }
+std::shared_ptr<const std::vector<MemberRecord>> StateMachine::members() const {
+  return impl_->members();
+}
+std::shared_ptr<const raft::Configuration> StateMachine::configuration() const {
+  return impl_->configuration();
+}
+StateMachine::Sizes StateMachine::sizes() const { return impl_->sizes(); }
+
+absl::StatusOr<raft::EntryId> StateMachine::DurableApplied() const {
+  const absl::StatusOr<Durable> durable = ReadDurable();
+  if (!durable.ok()) return durable.status();
+  return durable->applied;
+}
+
+absl::StatusOr<StateMachine::Durable> StateMachine::ReadDurable() const {
+  ReadOptions options;
+  options.persisted_only = true;
+  const absl::StatusOr<MetaState> state = ReadState(impl_->engine(), options);
+  if (absl::IsNotFound(state.status())) return Durable();
+  if (!state.ok()) return state.status();
+  return Durable{{state->applied, state->applied_term}, state->totals.compacted};
+}
+
+}  // namespace gavel::storage

@@ -43,7 +43,7 @@ struct Voidify {
 }  // namespace check_internal
 }  // namespace gavel
 
-#define GAVEL_CHECK(condition)                    \
-  (condition) ? (void)0                           \
+#define GAVEL_CHECK(condition)                       \
+  (condition) ? (void)0                              \
               : ::gavel::check_internal::Voidify() & \
                     ::gavel::check_internal::Failure(__FILE__, __LINE__, #condition)

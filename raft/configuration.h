@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 #include "raft/types.h"
@@ -23,11 +24,13 @@ struct MemberAddress {
 };
 
 // Invariants: all lists are sorted by id without repeats; every voter, old or new, is in
-// `members`; a member in neither voter list is a learner.
+// `members`; a member in neither voter list is a learner; whoever is leaving is in `members` and
+// not in `voters`, and nobody is leaving unless the configuration is joint.
 struct Configuration {
   std::vector<MemberAddress> members;   // Everyone who receives the log.
   std::vector<NodeId> voters;           // C_new while joint, else the only voter set.
   std::vector<NodeId> outgoing_voters;  // C_old while joint, else empty.
+  std::vector<NodeId> leaving;          // Members of C_old that are not in C_new at all.
 
   bool joint() const { return !outgoing_voters.empty(); }
   bool IsVoter(NodeId id) const;  // In either half.
@@ -36,6 +39,9 @@ struct Configuration {
 
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };
+
+// Returns InvalidArgument naming the first invariant above that does not hold.
+absl::Status CheckConfiguration(const Configuration& configuration);
 
 // The bytes of a kConfiguration payload: a format version, then the fields in order.
 std::string EncodeConfiguration(const Configuration& configuration);

@@ -68,7 +68,7 @@ struct Effects {
   std::vector<Message> send_after_persist;     // Vote requests, vote and append replies.
   std::vector<Entry> committed;                // Committed and durable here: apply in order.
   std::vector<ReadGrant> reads;
-  std::vector<ReadId> failed_reads;            // Ask again with a new id.
+  std::vector<ReadId> failed_reads;  // Ask again with a new id.
   std::vector<ProposalOutcome> proposals;
   std::vector<EntriesWanted> older;
   std::vector<SnapshotWanted> snapshots;

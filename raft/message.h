@@ -28,9 +28,9 @@ struct AppendRequest {
 // Answer to AppendRequest or InstallSnapshot; speaks for what is durable on the sender.
 struct AppendReply {
   bool accepted = false;
-  Index match;       // accepted: durable and equal to the leader's log up to here.
-  Index rejected;    // refused: the `previous.index` of the request that did not fit.
-  EntryId hint;      // refused: last entry that may still agree (Ongaro §3.5, faster search).
+  Index match;     // accepted: durable and equal to the leader's log up to here.
+  Index rejected;  // refused: the `previous.index` of the request that did not fit.
+  EntryId hint;    // refused: last entry that may still agree (Ongaro §3.5, faster search).
 };
 
 // A leader's sign of life. `commit` never exceeds what the receiver is known to have stored.
@@ -46,11 +46,11 @@ struct HeartbeatReply {
 // Asks for a vote, or with `pre` whether a vote would be given (Ongaro §9.6).
 struct VoteRequest {
   bool pre = false;
-  Term campaign_term;         // The term asked about; for a real vote it equals Message::term.
+  Term campaign_term;  // The term asked about; for a real vote it equals Message::term.
   EntryId last;
-  bool transfer = false;      // The leader itself asked for this election (Ongaro §3.10).
-  Incarnation incarnation;    // The candidate's life; echoed, so that a grant for an earlier
-                              // life is never counted.
+  bool transfer = false;    // The leader itself asked for this election (Ongaro §3.10).
+  Incarnation incarnation;  // The candidate's life; echoed, so that a grant for an earlier
+                            // life is never counted.
 };
 struct VoteReply {
   bool pre = false;

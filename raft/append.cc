@@ -1,0 +1,102 @@
+// The follower's side of replication: appends, heartbeats and snapshots (Ongaro §3.5, §5).
+#include <algorithm>
+#include <utility>
+
+#include "raft/check.h"
+#include "raft/core.h"
+
+namespace gavel::raft {
+
+void Raft::Core::HandleAppend(const Message& message, const AppendRequest& request) {
+  OnLeaderMessage(message.from);
+  replicated_everywhere_ = request.replicated_everywhere;
+  const Index upto(request.previous.index.value() + request.entries.size());
+  if (upto < commit_) {
+    // Old news: everything committed agrees with the leader, by leader completeness.
+    AcceptAppend(message.from, commit_);
+    return;
+  }
+  if (request.previous.index >= commit_ &&
+      log_.TermAt(request.previous.index) != request.previous.term) {
+    RejectAppend(message.from, request.previous);
+    return;
+  }
+  AppendNewEntries(request.entries);
+  CommitTo(std::min(request.commit, upto));
+  AcceptAppend(message.from, upto);
+}
+
+// Entries that already match are kept, so that a delayed duplicate of an old request cannot
+// cut off newer ones.
+void Raft::Core::AppendNewEntries(const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    if (entry.index < log_.start().index) continue;
+    const std::optional<Term> term = log_.TermAt(entry.index);
+    if (term == entry.term) continue;
+    if (term) {
+      GAVEL_CHECK(entry.index > commit_)
+          << "entry" << entry.index.value() << "of term" << entry.term.value()
+          << "contradicts a committed one of term" << term->value();
+      log_.TruncateFrom(entry.index);
+      if (configurations_.TruncateFrom(entry.index)) AdoptConfiguration();
+    }
+    AppendToLog(entry);
+  }
+}
+
+void Raft::Core::AcceptAppend(NodeId leader, Index match) {
+  // One answer for all appends of a batch.
+  auto& replies = pending_.send_after_persist;
+  for (auto message = replies.rbegin(); message != replies.rend(); ++message) {
+    auto* reply = std::get_if<AppendReply>(&message->body);
+    if (!reply || message->to != leader || message->term != term_ || !reply->accepted) continue;
+    reply->match = std::max(reply->match, match);
+    return;
+  }
+  SendAfterPersist(leader,
+                   AppendReply{.accepted = true, .match = match, .rejected = {}, .hint = {}});
+}
+
+void Raft::Core::RejectAppend(NodeId leader, EntryId previous) {
+  SendAfterPersist(leader, AppendReply{.accepted = false,
+                                       .match = {},
+                                       .rejected = previous.index,
+                                       .hint = log_.LastAtOrBelow(previous.index, previous.term)});
+}
+
+void Raft::Core::HandleHeartbeat(const Message& message, const Heartbeat& heartbeat) {
+  OnLeaderMessage(message.from);
+  replicated_everywhere_ = heartbeat.replicated_everywhere;
+  // The leader promises to name nothing we have not acknowledged. A member that lost its log
+  // under an old identity may still be told of entries it does not have; it must not commit.
+  if (heartbeat.commit <= log_.last().index) CommitTo(heartbeat.commit);
+  Send(message.from, HeartbeatReply{heartbeat.round});
+}
+
+// A snapshot is taken whatever its sender's term: what it holds is committed.
+void Raft::Core::HandleInstallSnapshot(const Message& message, const InstallSnapshot& install) {
+  const bool current = message.term == term_;
+  if (current && (!leader() || leader() == message.from)) OnLeaderMessage(message.from);
+  const SnapshotMeta& meta = install.meta;
+  if (meta.index > commit_) {
+    if (log_.TermAt(meta.index) == meta.term) {
+      CommitTo(meta.index);
+    } else {
+      Install(meta);
+    }
+  }
+  if (current) AcceptAppend(message.from, commit_);
+}
+
+void Raft::Core::Install(const SnapshotMeta& meta) {
+  GAVEL_CHECK(!As<Leader>()) << "a leader lacks the committed entry" << meta.index.value();
+  log_.ResetTo(EntryId{meta.index, meta.term});
+  configurations_.ResetTo(meta.index, meta.configuration);
+  commit_ = meta.index;
+  handed_ = meta.index;
+  first_stored_ = meta.index.Next();
+  pending_.install = meta;
+  AdoptConfiguration();
+}
+
+}  // namespace gavel::raft

@@ -1,0 +1,51 @@
+#include "raft/progress.h"
+
+#include <algorithm>
+
+namespace gavel::raft {
+
+void InflightWindow::Add(Index last, size_t bytes) {
+  sent_.push_back(Sent{last, bytes});
+  bytes_ += bytes;
+}
+
+void InflightWindow::FreeTo(Index match) {
+  while (!sent_.empty() && sent_.front().last <= match) {
+    bytes_ -= sent_.front().bytes;
+    sent_.pop_front();
+  }
+}
+
+void InflightWindow::Clear() {
+  sent_.clear();
+  bytes_ = 0;
+}
+
+void Progress::BecomeProbe() {
+  state = State::kProbe;
+  next = match.Next();
+  window.Clear();
+  probe_sent = false;
+  older_from.reset();
+  commit_told = std::min(commit_told, match);
+}
+
+void Progress::BecomeReplicate() {
+  BecomeProbe();
+  state = State::kReplicate;
+}
+
+void Progress::BecomeSnapshot() {
+  BecomeProbe();
+  state = State::kSnapshot;
+}
+
+bool Progress::Acknowledge(Index index) {
+  if (index <= match) return false;
+  match = index;
+  next = std::max(next, index.Next());
+  window.FreeTo(match);
+  return true;
+}
+
+}  // namespace gavel::raft

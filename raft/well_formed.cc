@@ -1,0 +1,54 @@
+#include "raft/well_formed.h"
+
+#include "absl/status/statusor.h"
+
+namespace gavel::raft {
+namespace {
+
+bool IsWellFormed(const Entry& entry) {
+  if (entry.kind == EntryKind::kEmpty) return entry.payload == nullptr;
+  if (entry.payload == nullptr) return false;
+  if (entry.kind == EntryKind::kCommand) return true;
+  if (entry.kind != EntryKind::kConfiguration) return false;
+  const auto configuration = DecodeConfiguration(*entry.payload);
+  return configuration.ok() && !configuration->voters.empty();
+}
+
+bool IsWellFormed(const AppendRequest& request, Term term) {
+  if (request.previous.index.is_none() != request.previous.term.is_none()) return false;
+  EntryId previous = request.previous;
+  for (const Entry& entry : request.entries) {
+    if (entry.index != previous.index.Next() || entry.term < previous.term) return false;
+    if (entry.term.is_none() || !IsWellFormed(entry)) return false;
+    previous = EntryId{entry.index, entry.term};
+  }
+  return previous.term <= term;
+}
+
+bool IsWellFormed(const SnapshotMeta& meta, Term term) {
+  return !meta.index.is_none() && !meta.term.is_none() && meta.term <= term &&
+         !meta.configuration.voters.empty() && CheckConfiguration(meta.configuration).ok();
+}
+
+}  // namespace
+
+bool IsWellFormed(const Message& message) {
+  if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
+    return !message.term.is_none() && IsWellFormed(*append, message.term);
+  }
+  if (std::holds_alternative<Heartbeat>(message.body)) return !message.term.is_none();
+  if (const auto* vote = std::get_if<VoteRequest>(&message.body)) {
+    return vote->pre ? vote->campaign_term > message.term : vote->campaign_term == message.term;
+  }
+  if (const auto* install = std::get_if<InstallSnapshot>(&message.body)) {
+    return !message.term.is_none() && IsWellFormed(install->meta, message.term);
+  }
+  if (const auto* forward = std::get_if<ForwardProposals>(&message.body)) {
+    for (const Proposal& proposal : forward->proposals) {
+      if (proposal.payload == nullptr) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace gavel::raft

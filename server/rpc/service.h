@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,17 +41,31 @@ class Encoded {
   std::vector<std::shared_ptr<const std::string>> slices_;
 };
 
+// Runs work on the I/O thread of a call, so that what other threads announce (a read may go
+// ahead, a put is applied) costs them next to nothing.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  // Thread-safe. Work is dropped, undone, when the adapter has stopped.
+  virtual void Run(absl::AnyInvocable<void()> work) = 0;
+};
+
 // What a service may know of a call besides the request.
 struct CallContext {
   std::vector<std::pair<std::string, std::string>> metadata;
   std::optional<MonotonicNs> deadline;
-  std::string peer;  // Address of the client, for log lines.
+  std::string peer;                    // Address of the client, for log lines.
+  std::shared_ptr<Executor> executor;  // Null: run where you are.
 
   // First value of the metadata `key` (lower case), or nothing.
   std::optional<std::string_view> Find(std::string_view key) const;
 };
 
-// Ends a unary call. Runs exactly once, on any thread; cheap for the caller.
+// Runs `work` on the call's I/O thread, or here if there is none.
+void RunOn(const std::shared_ptr<Executor>& executor, absl::AnyInvocable<void()> work);
+
+// Ends a unary call. Runs at most once, on any thread; cheap for the caller. One that is dropped
+// without having run ends the call as "server stopped".
 using Completion = absl::AnyInvocable<void(RpcStatus, Encoded) &&>;
 
 // A unary method. Runs on an I/O thread and must not block.
@@ -76,26 +91,43 @@ class StreamHandler {
   virtual void OnHalfClose() {}  // The client will send no more.
   virtual void OnWritable() {}   // The queue has fallen below a quarter of the high mark.
   virtual void OnCancel() {}     // The call is over; nothing more will be sent.
+  // Whether it ends soon without more from the client; a draining server waits for those.
+  virtual bool EndsByItself() const { return false; }
 };
 
 // A streaming method (of any direction). Called when the call begins.
-using StreamMethod = std::function<std::shared_ptr<StreamHandler>(
-    CallContext, std::shared_ptr<StreamWriter>)>;
+using StreamMethod =
+    std::function<std::shared_ptr<StreamHandler>(CallContext, std::shared_ptr<StreamWriter>)>;
+
+enum class StreamShape : uint8_t { kClientStream, kServerStream, kBidi };
 
 // Finds a method by its full name, "/package.Service/Method".
+//
+// Filled before it is handed to an adapter, and never changed after.
 class Router {
  public:
   void AddUnary(std::string name, UnaryMethod method);
-  void AddStream(std::string name, StreamMethod method);
+  void AddStream(std::string name, StreamMethod method, StreamShape shape = StreamShape::kBidi);
+  // A method that the contract has and this release does not serve.
+  void AddUnserved(std::string name);
 
   const UnaryMethod* FindUnary(std::string_view name) const;
   const StreamMethod* FindStream(std::string_view name) const;
   // The error for a method that does not exist or is not served, with etcd's text.
   RpcStatus Unknown(std::string_view name) const;
 
+  struct Stream {
+    StreamMethod method;
+    StreamShape shape;
+  };
+  const std::map<std::string, UnaryMethod, std::less<>>& unary() const { return unary_; }
+  const std::map<std::string, Stream, std::less<>>& streams() const { return streams_; }
+
  private:
   std::map<std::string, UnaryMethod, std::less<>> unary_;
-  std::map<std::string, StreamMethod, std::less<>> streams_;
+  std::map<std::string, Stream, std::less<>> streams_;
+  std::set<std::string, std::less<>> unserved_;
+  std::set<std::string, std::less<>> services_;  // Of all the methods named.
 };
 
 }  // namespace gavel::server

@@ -1,0 +1,116 @@
+// Every error that a client can be told, with etcd's code and text, in one table.
+//
+// Clients compare the texts letter by letter, so no other file spells one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "server/node/gate.h"
+#include "server/rpc/status.h"
+#include "storage/state/request_error.h"
+
+namespace gavel::server {
+
+enum class Error : uint8_t {
+  // Requests.
+  kEmptyKey,
+  kKeyNotFound,
+  kValueProvided,
+  kLeaseProvided,
+  kTooManyOps,
+  kDuplicateKey,
+  kInvalidClientApiVersion,
+  kInvalidSortOption,
+  kCompacted,
+  kFutureRevision,
+  kNoSpace,
+  kRequestTooLarge,
+  kTooManyRequests,
+  kStreamSortUnsupported,
+  kStreamFilterUnsupported,
+  // Leases and watches.
+  kLeaseNotFound,
+  kLeaseExists,
+  kLeaseTtlTooLarge,
+  kWatchCanceled,
+  // Members.
+  kMemberExists,
+  kPeerUrlExists,
+  kNotEnoughStarted,
+  kBadMemberUrls,
+  kMemberNotFound,
+  kNotLearner,
+  kLearnerNotReady,
+  kTooManyLearners,
+  kClusterIdMismatch,
+  kNotSupportedForLearner,
+  kBadLeaderTransferee,
+  // Users and roles.
+  kRootUserMissing,
+  kRootRoleMissing,
+  kUserExists,
+  kUserEmpty,
+  kUserNotFound,
+  kRoleExists,
+  kRoleNotFound,
+  kRoleEmpty,
+  kAuthFailed,
+  kPermissionNotGiven,
+  kPermissionDenied,
+  kRoleNotGranted,
+  kPermissionNotGranted,
+  kAuthNotEnabled,
+  kInvalidAuthToken,
+  kInvalidAuthManagement,
+  kAuthOldRevision,
+  // The cluster.
+  kNoLeader,
+  kNotLeader,
+  kLeaderChanged,
+  kNotCapable,
+  kStopped,
+  kTimeout,
+  kTimeoutLeaderFail,
+  kTimeoutConnectionLost,
+  kTimeoutAppliedIndex,
+  kUnhealthy,
+  kCorrupt,
+  kCanceled,
+  kDeadlineExceeded,
+  // Downgrades.
+  kDowngradeVersionFormat,
+  kDowngradeVersion,
+  kDowngradeNoClusterVersion,
+  kDowngradeInProgress,
+  kDowngradeNotInProgress,
+};
+
+struct ErrorRow {
+  Error error;
+  StatusCode code;
+  std::string_view text;
+};
+
+// All rows, in the order of the enumeration.
+std::span<const ErrorRow> ErrorTable();
+
+RpcStatus ToStatus(Error error);
+
+// Requires: error is not kNone.
+RpcStatus ToStatus(storage::RequestError error);
+
+// Why a write or a read got no outcome. Requires: result is neither kOk nor kRefused.
+RpcStatus ToStatus(GateResult result);
+
+// The engine failed under a read; `what` says how.
+RpcStatus InternalError(std::string_view what);
+// The bytes received are no message of the method's type.
+RpcStatus MalformedRequest();
+// A message beyond what the transport takes.
+RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max);
+// More bytes of answers are under way than the member may hold.
+RpcStatus TooManyReadBytes();
+
+}  // namespace gavel::server

@@ -1,0 +1,46 @@
+// What is counted of every call, under the names that etcd's dashboards ask for.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "server/clock.h"
+#include "server/metrics.h"
+#include "server/rpc/status.h"
+
+namespace gavel::server {
+
+// The counters of one method. Thread-safe.
+class MethodMetrics {
+ public:
+  // `name` is "/package.Service/Method", `type` grpc_type's value ("unary", "bidi_stream", ...).
+  // Without `metrics` nothing is counted.
+  MethodMetrics(Metrics* metrics, std::string_view name, std::string_view type,
+                bool with_durations);
+
+  void OnStarted();
+  void OnReceived();
+  void OnSent();
+  void OnHandled(StatusCode code, MonotonicNs took);
+
+ private:
+  Counter* Handled(StatusCode code);
+
+  Metrics* metrics_;
+  Labels labels_;
+  Counter* started_ = nullptr;
+  Counter* received_ = nullptr;
+  Counter* sent_ = nullptr;
+  Histogram* durations_ = nullptr;
+  // Registered when a code is first seen, as etcd's clients of the metrics expect.
+  std::array<std::atomic<Counter*>, 17> handled_{};
+};
+
+// How Go's gRPC spells a code ("OK", "InvalidArgument"), for labels and log lines.
+std::string_view CodeName(StatusCode code);
+
+}  // namespace gavel::server

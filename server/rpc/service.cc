@@ -1,0 +1,84 @@
+#include "server/rpc/service.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace gavel::server {
+namespace {
+
+// "/package.Service/Method" in two; the service is empty if there is no such shape.
+struct MethodName {
+  std::string_view service;
+  std::string_view method;
+};
+
+MethodName Split(std::string_view name) {
+  if (!name.empty() && name.front() == '/') name.remove_prefix(1);
+  const size_t slash = name.rfind('/');
+  if (slash == std::string_view::npos) return {{}, name};
+  return {name.substr(0, slash), name.substr(slash + 1)};
+}
+
+}  // namespace
+
+std::optional<std::string_view> CallContext::Find(std::string_view key) const {
+  for (const auto& [name, value] : metadata) {
+    if (name == key) return value;
+  }
+  return std::nullopt;
+}
+
+void RunOn(const std::shared_ptr<Executor>& executor, absl::AnyInvocable<void()> work) {
+  if (executor == nullptr) {
+    work();
+  } else {
+    executor->Run(std::move(work));
+  }
+}
+
+void Router::AddUnary(std::string name, UnaryMethod method) {
+  services_.emplace(Split(name).service);
+  unary_.insert_or_assign(std::move(name), std::move(method));
+}
+
+void Router::AddStream(std::string name, StreamMethod method, StreamShape shape) {
+  services_.emplace(Split(name).service);
+  streams_.insert_or_assign(std::move(name), Stream{std::move(method), shape});
+}
+
+void Router::AddUnserved(std::string name) {
+  services_.emplace(Split(name).service);
+  unserved_.insert(std::move(name));
+}
+
+const UnaryMethod* Router::FindUnary(std::string_view name) const {
+  const auto it = unary_.find(name);
+  return it == unary_.end() ? nullptr : &it->second;
+}
+
+const StreamMethod* Router::FindStream(std::string_view name) const {
+  const auto it = streams_.find(name);
+  return it == streams_.end() ? nullptr : &it->second.method;
+}
+
+RpcStatus Router::Unknown(std::string_view name) const {
+  const auto [service, method] = Split(name);
+  const std::string service_text(service);
+  const std::string method_text(method);
+  if (service.empty()) {
+    return {StatusCode::kUnimplemented, absl::StrCat("malformed method name: ", method_text)};
+  }
+  if (unserved_.contains(name)) {
+    return {StatusCode::kUnimplemented,
+            absl::StrCat("method ", method_text, " of service ", service_text,
+                         " is not served by this release")};
+  }
+  if (services_.contains(service)) {
+    return {StatusCode::kUnimplemented,
+            absl::StrCat("unknown method ", method_text, " for service ", service_text)};
+  }
+  return {StatusCode::kUnimplemented, absl::StrCat("unknown service ", service_text)};
+}
+
+}  // namespace gavel::server

@@ -1,0 +1,287 @@
+// Options from flags and variables: names, defaults, precedence, refusals and checks.
+#include "server/options.h"
+
+#include "tests/support/matchers.h"
+
+namespace gavel::server {
+namespace {
+
+using ::gavel::testing::StatusIs;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+absl::StatusOr<ParsedOptions> Parse(const std::vector<std::string>& arguments,
+                                    const Environment& environment = {}) {
+  return ParseOptions(arguments, environment);
+}
+
+TEST(OptionsTest, DefaultsAreEtcds) {
+  absl::StatusOr<ParsedOptions> parsed = Parse({});
+  ASSERT_OK(parsed);
+  const ServerOptions& options = parsed->options;
+  EXPECT_EQ(options.name, "default");
+  EXPECT_EQ(options.data_dir, "default.etcd");
+  EXPECT_THAT(UrlTexts(options.listen_client_urls), ElementsAre("http://localhost:2379"));
+  EXPECT_THAT(UrlTexts(options.listen_peer_urls), ElementsAre("http://localhost:2380"));
+  EXPECT_THAT(UrlTexts(options.advertise_client_urls), ElementsAre("http://localhost:2379"));
+  EXPECT_THAT(options.listen_metrics_urls, IsEmpty());
+  ASSERT_EQ(options.initial_cluster.size(), 1U);
+  EXPECT_EQ(options.initial_cluster[0].name, "default");
+  EXPECT_THAT(UrlTexts(options.initial_cluster[0].peer_urls), ElementsAre("http://localhost:2380"));
+  EXPECT_EQ(options.heartbeat_interval, 100 * kNsPerMs);
+  EXPECT_EQ(options.election_timeout, kNsPerSecond);
+  EXPECT_EQ(options.request_timeout, 7 * kNsPerSecond);
+  EXPECT_EQ(options.quota_bytes, uint64_t{2} << 30);
+  EXPECT_EQ(options.max_request_bytes, 1572864U);
+  EXPECT_EQ(options.max_txn_ops, 128U);
+  EXPECT_GE(options.io_threads, 1U);
+  EXPECT_TRUE(options.log.json);
+  EXPECT_THAT(parsed->warnings, IsEmpty());
+}
+
+TEST(OptionsTest, OneDashOrTwoWithOrWithoutEqualsSign) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--name=n1"}, {"-name=n1"}, {"--name", "n1"}, {"-name", "n1"}}) {
+    absl::StatusOr<ParsedOptions> parsed = Parse(arguments);
+    ASSERT_OK(parsed);
+    EXPECT_EQ(parsed->options.name, "n1");
+  }
+}
+
+TEST(OptionsTest, AValueMayLookLikeAFlag) {
+  absl::StatusOr<ParsedOptions> parsed = Parse({"--quota-backend-bytes", "-1"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.quota_bytes, std::nullopt);
+}
+
+TEST(OptionsTest, TheLastOfRepeatedFlagsCounts) {
+  absl::StatusOr<ParsedOptions> parsed = Parse({"--name", "a", "--name", "b"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.name, "b");
+}
+
+TEST(OptionsTest, ASwitchDoesNotTakeTheNextArgument) {
+  EXPECT_THAT(Parse({"--strict-reconfig-check", "false"}),
+              StatusIs(kInvalid, HasSubstr("'false' is not a valid flag")));
+  EXPECT_OK(Parse({"--strict-reconfig-check=false", "--name=x"}));
+}
+
+TEST(OptionsTest, UnknownFlagsAreErrorsThatSuggestTheNearest) {
+  EXPECT_THAT(Parse({"--data-dri=/x"}),
+              StatusIs(kInvalid, HasSubstr("--data-dri (did you mean --data-dir?)")));
+  EXPECT_THAT(Parse({"--zzzzzzzzz"}), StatusIs(kInvalid, HasSubstr("unknown flag --zzzzzzzzz;")));
+  EXPECT_THAT(Parse({"start"}), StatusIs(kInvalid, HasSubstr("'start' is not a valid flag")));
+  EXPECT_THAT(Parse({"--"}), StatusIs(kInvalid));
+  EXPECT_THAT(Parse({""}), StatusIs(kInvalid));
+  EXPECT_THAT(Parse({"--name"}), StatusIs(kInvalid, HasSubstr("needs an argument: --name")));
+}
+
+TEST(OptionsTest, AFlagWinsOverItsVariable) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--name=flag"}, {{"ETCD_NAME", "variable"}, {"ETCD_DATA_DIR", "/data"}});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.name, "flag");
+  EXPECT_EQ(parsed->options.data_dir, "/data");
+  EXPECT_THAT(parsed->warnings, ElementsAre(HasSubstr("ETCD_NAME is shadowed")));
+}
+
+TEST(OptionsTest, UnknownVariablesAreWarnedOf) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({}, {{"ETCD_SERVICE_HOST", "10.0.0.1"}, {"HOME", "/root"}, {"ETCD_NAME", ""}});
+  ASSERT_OK(parsed);
+  EXPECT_THAT(parsed->warnings,
+              ElementsAre(HasSubstr("unrecognized environment variable ETCD_SERVICE_HOST")));
+  EXPECT_EQ(parsed->options.name, "default");
+}
+
+TEST(OptionsTest, AVariableIsCheckedLikeItsFlag) {
+  EXPECT_THAT(Parse({}, {{"ETCD_MAX_TXN_OPS", "many"}}),
+              StatusIs(kInvalid, HasSubstr("ETCD_MAX_TXN_OPS: invalid number")));
+  EXPECT_THAT(Parse({}, {{"ETCD_CERT_FILE", "/x"}}),
+              StatusIs(kInvalid, HasSubstr("ETCD_CERT_FILE: refused")));
+}
+
+TEST(OptionsTest, ExperimentalSpellingsAreTaken) {
+  absl::StatusOr<ParsedOptions> parsed = Parse(
+      {"--experimental-warning-apply-duration=2s", "--experimental-snapshot-catchup-entries=77"},
+      {{"ETCD_EXPERIMENTAL_WARNING_UNARY_REQUEST_DURATION", "9s"}});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.warning_apply_duration, 2 * kNsPerSecond);
+  EXPECT_EQ(parsed->options.snapshot_catchup_entries, 77U);
+  EXPECT_EQ(parsed->options.warning_unary_request_duration, 9 * kNsPerSecond);
+}
+
+TEST(OptionsTest, FlagsOfMissingFeaturesAreTakenWithOneWarningEach) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--auto-compaction-retention=1", "--enable-pprof",
+             "--experimental-initial-corrupt-check=true", "--unsafe-no-fsync"});
+  ASSERT_OK(parsed);
+  EXPECT_THAT(parsed->warnings,
+              ElementsAre(HasSubstr("--auto-compaction-retention is accepted but has no effect"),
+                          HasSubstr("--enable-pprof"), HasSubstr("--initial-corrupt-check"),
+                          HasSubstr("--unsafe-no-fsync is accepted but has no effect: writes are "
+                                    "always synced")));
+  EXPECT_THAT(Parse({"--enable-pprof=maybe"}), StatusIs(kInvalid, HasSubstr("boolean")));
+}
+
+TEST(OptionsTest, WhatWouldBeLessSafeWithoutIsRefused) {
+  for (const char* flag : {"--cert-file=a",
+                           "--key-file=a",
+                           "--trusted-ca-file=a",
+                           "--client-cert-auth",
+                           "--client-crl-file=a",
+                           "--client-cert-allowed-hostname=a",
+                           "--auto-tls",
+                           "--peer-cert-file=a",
+                           "--peer-key-file=a",
+                           "--peer-trusted-ca-file=a",
+                           "--peer-client-cert-auth",
+                           "--peer-auto-tls",
+                           "--peer-crl-file=a",
+                           "--peer-cert-allowed-cn=a",
+                           "--peer-cert-allowed-hostname=a",
+                           "--experimental-peer-skip-client-san-verification",
+                           "--cipher-suites=a",
+                           "--tls-min-version=TLS1.3",
+                           "--self-signed-cert-validity=2",
+                           "--auth-token=jwt,pub-key=a",
+                           "--auth-token-ttl=9",
+                           "--bcrypt-cost=12",
+                           "--host-whitelist=a",
+                           "--discovery=http://x",
+                           "--discovery-srv=a",
+                           "--discovery-token=a",
+                           "--force-new-cluster"}) {
+    const std::string name = std::string(flag).substr(0, std::string(flag).find('='));
+    EXPECT_THAT(Parse({flag}), StatusIs(kInvalid, HasSubstr("refused"))) << flag;
+    const std::string plain = name.starts_with("--experimental-") ? "--" + name.substr(15) : name;
+    EXPECT_THAT(Parse({flag}), StatusIs(kInvalid, HasSubstr(plain + ":"))) << flag;
+  }
+  EXPECT_THAT(Parse({"--initial-cluster-state=existing"}),
+              StatusIs(kInvalid, HasSubstr("--initial-cluster-state: \"existing\" is refused")));
+  EXPECT_THAT(Parse({"--initial-cluster-state=old"}), StatusIs(kInvalid, HasSubstr("unknown")));
+}
+
+TEST(OptionsTest, RefusedFlagsThatAskForNothingAreTaken) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--client-cert-auth=false", "--peer-auto-tls=false", "--auth-token=simple",
+             "--bcrypt-cost=10", "--cert-file=", "--force-new-cluster=false",
+             "--initial-cluster-state=new"});
+  ASSERT_OK(parsed);
+  EXPECT_THAT(parsed->warnings, IsEmpty());
+}
+
+TEST(OptionsTest, EncryptedUrlsAreRefused) {
+  EXPECT_THAT(Parse({"--listen-client-urls=https://127.0.0.1:2379",
+                     "--advertise-client-urls=http://127.0.0.1:2379"}),
+              StatusIs(kInvalid, HasSubstr("--listen-client-urls: https://127.0.0.1:2379")));
+  EXPECT_THAT(Parse({"--advertise-client-urls=https://127.0.0.1:2379"}),
+              StatusIs(kInvalid, HasSubstr("does not encrypt")));
+  EXPECT_THAT(Parse({"--initial-cluster=default=https://localhost:2380"}),
+              StatusIs(kInvalid, HasSubstr("does not encrypt")));
+  EXPECT_THAT(Parse({"--listen-metrics-urls=https://127.0.0.1:9000"}),
+              StatusIs(kInvalid, HasSubstr("does not encrypt")));
+}
+
+TEST(OptionsTest, ListeningNeedsAnAddress) {
+  EXPECT_THAT(Parse({"--listen-peer-urls=http://example.com:2380"}),
+              StatusIs(kInvalid, HasSubstr("expected IP in URL for binding")));
+  EXPECT_OK(Parse({"--listen-peer-urls=http://0.0.0.0:2380,http://[::1]:2381"}));
+  EXPECT_THAT(Parse({"--listen-metrics-urls=unix:///tmp/s"}), StatusIs(kInvalid));
+}
+
+TEST(OptionsTest, ListeningForClientsNeedsWhatToAdvertise) {
+  EXPECT_THAT(Parse({"--listen-client-urls=http://127.0.0.1:1"}),
+              StatusIs(kInvalid, HasSubstr("--advertise-client-urls is required when "
+                                           "--listen-client-urls is set explicitly")));
+}
+
+TEST(OptionsTest, TheInitialClusterHoldsThisMemberAsAdvertised) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--name=b", "--initial-advertise-peer-urls=http://h2:2380",
+             "--initial-cluster=b=http://h2:2380,a=http://h1:2380"});
+  ASSERT_OK(parsed);
+  ASSERT_EQ(parsed->options.initial_cluster.size(), 2U);
+  EXPECT_EQ(parsed->options.initial_cluster[0].name, "a");
+
+  EXPECT_THAT(Parse({"--name=c", "--initial-cluster=a=http://h1:2380"}),
+              StatusIs(kInvalid, HasSubstr("couldn't find local name \"c\"")));
+  EXPECT_THAT(Parse({"--name=a", "--initial-cluster=a=http://h1:2380"}),
+              StatusIs(kInvalid, HasSubstr("--initial-cluster has a=http://h1:2380 but missing "
+                                           "from --initial-advertise-peer-urls=")));
+  EXPECT_THAT(Parse({"--name=a", "--initial-cluster=a=http://h1:2380",
+                     "--initial-advertise-peer-urls=http://h1:2380,http://h2:2380"}),
+              StatusIs(kInvalid, HasSubstr("--initial-advertise-peer-urls has http://h2:2380 but "
+                                           "missing from --initial-cluster=")));
+}
+
+TEST(OptionsTest, TheInitialClusterIsWellFormed) {
+  EXPECT_THAT(Parse({"--initial-cluster=http://h1:2380"}),
+              StatusIs(kInvalid, HasSubstr("name=URL")));
+  EXPECT_THAT(Parse({"--initial-cluster=default=h1"}), StatusIs(kInvalid, HasSubstr("scheme")));
+  EXPECT_THAT(Parse({"--initial-cluster=default=http://localhost:2380,zz=http://localhost:2380"}),
+              StatusIs(kInvalid, HasSubstr("is given to default and to zz")));
+  EXPECT_THAT(Parse({"--name=a,b"}), StatusIs(kInvalid, HasSubstr("--name")));
+}
+
+TEST(OptionsTest, ElectionsAreSlowerThanHeartbeats) {
+  EXPECT_THAT(
+      Parse({"--heartbeat-interval=100", "--election-timeout=499"}),
+      StatusIs(kInvalid, HasSubstr("--election-timeout[499ms] should be at least as 5 times as "
+                                   "--heartbeat-interval[100ms]")));
+  EXPECT_THAT(Parse({"--election-timeout=50001"}), StatusIs(kInvalid, HasSubstr("too long")));
+  EXPECT_THAT(Parse({"--heartbeat-interval=0"}), StatusIs(kInvalid, HasSubstr("must be >0")));
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--heartbeat-interval=10", "--election-timeout=2s"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.heartbeat_interval, 10 * kNsPerMs);
+  EXPECT_EQ(parsed->options.election_timeout, 2 * kNsPerSecond);
+  EXPECT_EQ(parsed->options.request_timeout, 9 * kNsPerSecond);
+}
+
+TEST(OptionsTest, TheQuotaIsEtcds) {
+  EXPECT_EQ(Parse({"--quota-backend-bytes=0"})->options.quota_bytes, uint64_t{2} << 30);
+  EXPECT_EQ(Parse({"--quota-backend-bytes=4096"})->options.quota_bytes, 4096U);
+  absl::StatusOr<ParsedOptions> parsed = Parse({"--quota-backend-bytes=17179869184"});
+  ASSERT_OK(parsed);
+  EXPECT_THAT(parsed->warnings, Contains(HasSubstr("above 8 GiB")));
+}
+
+TEST(OptionsTest, LogFlagsAreRead) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--log-level=warn", "--log-format=console", "--log-outputs=default,stdout,/x/y.log"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.log.level, LogLevel::kWarn);
+  EXPECT_FALSE(parsed->options.log.json);
+  EXPECT_THAT(parsed->options.log.outputs, ElementsAre("stderr", "stdout", "/x/y.log"));
+  EXPECT_THAT(Parse({"--log-level=loud"}), StatusIs(kInvalid, HasSubstr("unknown log level")));
+  EXPECT_THAT(Parse({"--log-format=xml"}), StatusIs(kInvalid));
+  EXPECT_THAT(Parse({"--log-outputs="}), StatusIs(kInvalid));
+  EXPECT_THAT(Parse({"--metrics=none"}), StatusIs(kInvalid));
+}
+
+TEST(OptionsTest, HelpAndVersionArePrintedInPlaceOfAStart) {
+  absl::StatusOr<ParsedOptions> help = Parse({"--help"});
+  ASSERT_OK(help);
+  ASSERT_TRUE(help->print.has_value());
+  for (const char* part :
+       {"Member:", "Cluster:", "Limits:", "--data-dir", "refused", "cert-file"}) {
+    EXPECT_THAT(*help->print, HasSubstr(part));
+  }
+  absl::StatusOr<ParsedOptions> version = Parse({"--version"});
+  ASSERT_OK(version);
+  EXPECT_THAT(*version->print, HasSubstr("Git SHA: "));
+}
+
+TEST(OptionsTest, VariablesOfAProcessAreSplitAtTheFirstEqualsSign) {
+  const char* const variables[] = {"A=1", "B=x=y", "C=", "odd", nullptr};
+  const Environment environment = EnvironmentOf(variables);
+  EXPECT_EQ(environment, (Environment{{"A", "1"}, {"B", "x=y"}, {"C", ""}}));
+}
+
+}  // namespace
+}  // namespace gavel::server

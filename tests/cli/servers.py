@@ -106,7 +106,11 @@ class Cluster:
 
     def wait_exit(self, member=0, seconds=30):
         """The exit code of a member that is expected to stop by itself."""
-        return self.processes[member].wait(seconds)
+        try:
+            return self.processes[member].wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError('member %d still runs after %d s:\n%s' % (
+                member, seconds, self.log(member)[-2000:]))
 
     def close(self):
         self.stop(how=signal.SIGKILL)

@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""What the world can do to a member: garbage, wrong directories, a bad disk.
+
+  bad_input_test.py --server build/bin/gaveld --faults build/tests/libdisk_faults.so [-k NAME]
+
+Each test wants a clear message and no lost data; a member that must stop says why and what to do.
+"""
+import argparse
+import contextlib
+import glob
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from servers import Cluster, etcdctl
+
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def check(condition, message):
+    if not condition:
+        raise AssertionError(message)
+
+
+def put(cluster, key, value, member=0):
+    return etcdctl(cluster.endpoint(member), 'put', key, value).code == 0
+
+
+def get(cluster, key, member=0):
+    return etcdctl(cluster.endpoint(member), 'get', key, '--print-value-only').text().strip()
+
+
+def put_until_it_fails(cluster, seconds=30):
+    """Writes until a write is refused; returns the acknowledged keys."""
+    acknowledged = []
+    end = time.time() + seconds
+    while time.time() < end:
+        key = 'fill%d' % len(acknowledged)
+        if not put(cluster, key, 'v' * 1000):
+            return acknowledged
+        acknowledged.append(key)
+    raise AssertionError('no write failed within %d s' % seconds)
+
+
+def check_all_there(cluster, keys):
+    missing = [key for key in keys if get(cluster, key) == '']
+    check(not missing, 'acknowledged keys are lost: %s' % missing[:5])
+
+
+def send_garbage(port, chunks):
+    for chunk in chunks:
+        with socket.create_connection(('127.0.0.1', port), timeout=5) as connection:
+            connection.settimeout(2)
+            with contextlib.suppress(OSError):
+                connection.sendall(chunk)
+                connection.recv(4096)
+
+
+@test
+def garbage_on_both_ports(options):
+    dice = random.Random(1)
+    preface = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+    chunks = [b'', b'\0' * 100, b'GET / HTTP/1.1\r\n\r\n', b'POST /v3/kv/range HTTP/1.1\r\n\r\n{',
+              preface, preface + b'\xff' * 64, b'\x16\x03\x01\x02\x00' + bytes(range(256))]
+    chunks += [dice.randbytes(dice.randrange(1, 3000)) for _ in range(50)]
+    chunks += [preface + dice.randbytes(dice.randrange(1, 500)) for _ in range(50)]
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        check(put(cluster, 'k', 'v'), 'put')
+        for port in cluster.ports[0]:
+            send_garbage(port, chunks)
+        check(cluster.processes[0].poll() is None, 'the member ended:\n' + cluster.log())
+        check(get(cluster, 'k') == 'v', 'the key is gone')
+
+
+@test
+def second_process_on_one_directory(options):
+    with contextlib.closing(Cluster(options.server)) as cluster, \
+            contextlib.closing(Cluster(options.server)) as second:
+        cluster.start()
+        cluster.wait_ready()
+        second.data_dir = cluster.data_dir
+        second.start()
+        check(second.wait_exit() != 0, 'the second process should fail')
+        check(str(cluster.processes[0].pid) in second.log(),
+              'the message does not name the process that holds the directory:\n' + second.log())
+        check(put(cluster, 'k', 'v'), 'the first process is disturbed')
+
+
+@test
+def directory_of_another_member(options):
+    with contextlib.closing(Cluster(options.server, 3)) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        check(put(cluster, 'k', 'v'), 'put')
+        cluster.stop()
+        own = cluster.data_dir
+        cluster.data_dir = lambda member=0: own((member + 1) % 3)
+        cluster.start(0)
+        check(cluster.wait_exit(0) != 0, 'a member started on the directory of another')
+        check('member' in cluster.log(0).splitlines()[-1], cluster.log(0))
+        cluster.data_dir = own
+        cluster.start()
+        cluster.wait_ready()
+        check(get(cluster, 'k', 2) == 'v', 'the key is gone')
+
+
+@test
+def member_of_another_cluster(options):
+    """A member that reaches the peers of a cluster it does not belong to disturbs nobody."""
+    with contextlib.closing(Cluster(options.server, 3)) as cluster, \
+            contextlib.closing(Cluster(options.server, 3, ['--initial-cluster-token=other'])) as other:
+        cluster.start()
+        cluster.wait_ready()
+        # The stranger believes that members 1 and 2 of the first cluster are its own.
+        other.ports[1:] = cluster.ports[1:]
+        other.start(0)
+        time.sleep(3)
+        check(put(cluster, 'k', 'v'), 'the cluster is disturbed')
+        check(not put(other, 'k', 'v'), 'the stranger serves writes')
+        said = ' '.join(cluster.log(m) for m in (1, 2)) + other.log(0)
+        check('another cluster' in said, 'nobody says that the cluster is another:\n' + said[-3000:])
+
+
+@test
+def directory_of_a_newer_version(options):
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        cluster.stop()
+        identity = glob.glob(cluster.data_dir() + '/member/identity*')
+        check(identity, 'no identity file in %s' % os.listdir(cluster.data_dir() + '/member'))
+        for path in identity:
+            with open(path, 'r+b') as damaged:
+                content = bytearray(damaged.read())
+                content[len(content) // 2] ^= 0xff
+                content[8 % len(content)] ^= 0xff
+                damaged.seek(0)
+                damaged.write(content)
+        cluster.start()
+        check(cluster.wait_exit() != 0, 'a member started on an unreadable identity')
+        check('identity' in cluster.log().splitlines()[-1], cluster.log())
+
+
+@test
+def damaged_log(options):
+    """A flipped byte in the middle of the log is named with file and offset, never cut."""
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        for number in range(50):
+            check(put(cluster, 'k%d' % number, 'value %d' % number), 'put')
+        cluster.stop(how=signal.SIGKILL)
+        segments = [p for p in sorted(glob.glob(cluster.data_dir() + '/member/wal/*'))
+                    if b'value 5' in open(p, 'rb').read()]
+        check(len(segments) == 1, 'where is the log? %s' % segments)
+        with open(segments[0], 'rb') as segment:
+            content = segment.read()
+        whole = cluster.data_dir() + '.whole'
+        shutil.copytree(cluster.data_dir(), whole)
+        at = content.index(b'value 5')
+        with open(segments[0], 'r+b') as segment:
+            segment.seek(at)
+            segment.write(b'V')
+        cluster.start()
+        check(cluster.wait_exit() != 0, 'a member started on a damaged log')
+        said = cluster.log().splitlines()[-1]
+        check(os.path.basename(segments[0]) in said and 'offset' in said,
+              'the message names no file and offset: ' + said)
+        shutil.rmtree(cluster.data_dir())
+        os.rename(whole, cluster.data_dir())
+        cluster.start()
+        cluster.wait_ready()
+        check_all_there(cluster, ['k%d' % number for number in range(50)])
+
+
+@test
+def unreadable_directory(options):
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        with open(cluster.data_dir(), 'w') as file:
+            file.write('not a directory')
+        cluster.start()
+        check(cluster.wait_exit() != 0, 'a member started on a file')
+        check(cluster.data_dir() in cluster.log(), cluster.log())
+
+
+class FaultyDisk:
+    """Switches the faults of disk_faults.c for one member."""
+
+    def __init__(self, options, cluster):
+        if not os.path.exists(options.faults):
+            raise SystemExit('%s is missing: build it first' % options.faults)
+        self.folder = tempfile.mkdtemp(prefix='faults-', dir=cluster.root)
+        self.env = {'LD_PRELOAD': options.faults, 'DISK_FAULTS': self.folder,
+                    'DISK_FAULTS_BELOW': cluster.data_dir()}
+
+    def on(self, fault):
+        open(os.path.join(self.folder, fault), 'w').close()
+
+    def off(self, fault):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.folder, fault))
+
+
+@test
+def failed_sync(options):
+    """The first failed sync ends the process with a message; nothing acknowledged is lost."""
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        disk = FaultyDisk(options, cluster)
+        cluster.start(env=disk.env)
+        cluster.wait_ready()
+        for number in range(20):
+            check(put(cluster, 'k%d' % number, 'v'), 'put')
+        disk.on('sync')
+        check(not put(cluster, 'lost', 'v'), 'a write was acknowledged after a failed sync')
+        check(cluster.wait_exit() != 0, 'the process goes on after a failed sync')
+        check('sync' in cluster.log().splitlines()[-1].lower(), cluster.log()[-2000:])
+        cluster.start()
+        cluster.wait_ready()
+        check_all_there(cluster, ['k%d' % number for number in range(20)])
+
+
+@test
+def full_disk(options):
+    """On a full disk nothing is acknowledged that is not kept, and space brings it back."""
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        disk = FaultyDisk(options, cluster)
+        cluster.start(env=disk.env)
+        cluster.wait_ready()
+        check(put(cluster, 'before', 'v'), 'put')
+        disk.on('full')
+        acknowledged = put_until_it_fails(cluster)
+        if cluster.processes[0].poll() is not None:
+            said = cluster.log().splitlines()[-1].lower()
+            check('space' in said, 'the last line does not name the cause: ' + said)
+        disk.off('full')
+        cluster.stop()
+        cluster.start(env=disk.env)
+        cluster.wait_ready()
+        check(put(cluster, 'after', 'v'), 'no write after the disk has space again')
+        check_all_there(cluster, acknowledged + ['before'])
+
+
+@test
+def bad_flags(options):
+
+    for arguments, expected in (
+            (['--no-such-flag'], 'no-such-flag'),
+            (['--cert-file=x'], 'cert-file'),
+            (['--listen-client-urls=https://127.0.0.1:1'], 'https'),
+            (['--force-new-cluster'], 'force-new-cluster'),
+            (['--initial-cluster-state=existing'], 'initial-cluster-state'),
+            (['--listen-client-urls=nonsense'], 'listen-client-urls'),
+            (['--heartbeat-interval=x'], 'heartbeat-interval'),
+            (['--election-timeout=1'], 'election-timeout'),
+            (['--name=x', '--initial-cluster=y=http://127.0.0.1:2380'], 'initial-cluster')):
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run([options.server, '--data-dir=' + folder + '/d'] + arguments,
+                                  capture_output=True, text=True, timeout=30)
+            check(done.returncode != 0, '%s was accepted' % arguments)
+            check(expected in done.stdout + done.stderr,
+                  '%s: the message does not name it: %s' % (arguments, done.stderr))
+            check(not os.path.exists(folder + '/d'), '%s left a directory' % arguments)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--server', required=True)
+    parser.add_argument('--faults', required=True)
+    parser.add_argument('-k', default='', help='only tests whose name contains this')
+    options = parser.parse_args()
+    failed = 0
+    for function in TESTS:
+        if options.k not in function.__name__:
+            continue
+        try:
+            function(options)
+            print('ok     ' + function.__name__, flush=True)
+        except AssertionError as error:
+            failed += 1
+            print('FAILED %s: %s' % (function.__name__, error), flush=True)
+    sys.exit(1 if failed else 0)
+
+
+main()

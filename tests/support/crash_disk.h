@@ -1,0 +1,140 @@
+// A disk in memory with a strict model of what a crash takes away.
+//
+// What was not synced may be lost, kept, torn or reordered: bytes and sizes of files until their
+// SyncData, created, renamed and removed entries until SyncDirectory of their directory. Faults
+// are armed by number, so a test can put one at every operation of a workload.
+//
+// Directories themselves are durable when created, as the Disk interface promises. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "raft/random.h"
+#include "storage/disk/disk.h"
+
+namespace gavel::testing {
+
+class CrashDiskFile;
+
+// What becomes of unsynced changes at a crash.
+enum class CrashMode {
+  kLoseAll,    // Power cut: nothing unsynced survives.
+  kKeepAll,    // The process dies, the machine does not.
+  kTearBy512,  // Each 512-byte sector shows any of its unsynced states; sizes and entries likewise.
+  kTearBy4096,  // The same with 4 KiB pages.
+};
+
+class CrashDisk : public storage::Disk {
+ public:
+  CrashDisk();
+  ~CrashDisk() override;
+
+  // --- Disk ---
+  absl::StatusOr<std::unique_ptr<storage::File>> Open(const std::string& path,
+                                                      storage::OpenMode mode) override;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& directory) override;
+  absl::Status CreateDirectories(const std::string& directory) override;
+  absl::Status Remove(const std::string& path) override;
+  absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status SyncDirectory(const std::string& directory) override;
+  absl::StatusOr<bool> Exists(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<storage::FileLock>> Lock(const std::string& path) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
+
+  // --- Crashes ---
+  // Operations that change something, so far: opens that create, writes, syncs, truncations,
+  // removals, renames and directory changes.
+  uint64_t operations() const;
+  // Makes the operation after `count` more fail, and every call after it until Reboot. A write
+  // that is hit counts as begun: a torn crash may show parts of it.
+  void CrashAfter(uint64_t count);
+  bool crashed() const;
+  // Ends this life of the machine: open files and locks are dead, unsynced changes go the way
+  // of `mode`, and armed faults are off.
+  void Reboot(CrashMode mode, raft::Random& random);
+  // The disk that a crash at this moment would leave, while this one goes on.
+  std::unique_ptr<CrashDisk> CloneAfterCrash(CrashMode mode, raft::Random& random) const;
+
+  // --- Faults; all numbers count from the next call on, 1 is the next ---
+  // The nth SyncData fails and drops what it should have written, yet reads still show it, and
+  // later syncs succeed without it (as Linux does).
+  void FailSync(uint64_t nth);
+  void FailWrite(uint64_t nth);
+  void FailRead(uint64_t nth);
+  // Every call on a path with this prefix fails with PermissionDenied; "" turns it off.
+  void DenyAccess(const std::string& prefix);
+  // Writes that need new space fail with ResourceExhausted once `bytes` more are in use.
+  void SetFreeBytes(uint64_t bytes);
+  void SetUnlimitedSpace();
+
+  // --- At-rest damage and inspection; on the durable and the visible bytes alike ---
+  void FlipBits(const std::string& path, uint64_t offset, uint8_t mask);
+  void Overwrite(const std::string& path, uint64_t offset, std::string_view bytes);
+  // Everything in the file at `path`. Requires: it exists.
+  std::string Contents(const std::string& path) const;
+
+ private:
+  friend class CrashDiskFile;
+  friend class CrashDiskLock;
+
+  struct Inode;
+  using InodePtr = std::shared_ptr<Inode>;
+  using Entries = std::map<std::string, InodePtr>;  // By full path.
+
+  // An unsynced change of directory entries.
+  struct EntryChange {
+    std::string directory;
+    std::string remove;  // Empty if nothing goes away.
+    std::string add;     // Empty if nothing comes.
+    InodePtr inode;      // Of `add`, or of what is removed.
+  };
+
+  // How far an operation gets, and what its caller is told.
+  struct Begun {
+    absl::Status status;
+    bool happens = false;  // The crash may show it although `status` is an error.
+  };
+
+  // All private functions require mutex_.
+  absl::Status CheckAccess(const std::string& path) const;
+  // Counts an operation on `path`.
+  Begun BeginChange(const std::string& path);
+  absl::Status Reserve(const Inode& inode, uint64_t offset, uint64_t count);
+  // Applies `change` to `entries`.
+  static void Apply(const EntryChange& change, Entries& entries);
+  void Change(EntryChange change);
+  void CrashEntries(CrashMode mode, raft::Random& random);
+  // In an order that depends on names only, so that a seed replays.
+  std::vector<Inode*> AllInodes() const;
+
+  mutable std::mutex mutex_;
+  std::set<std::string> directories_;
+  Entries visible_;
+  Entries durable_;
+  std::vector<EntryChange> changes_;  // From durable_ to visible_.
+  std::set<std::string> locks_;
+  uint64_t life_ = 1;  // Files and locks of earlier lives are dead.
+
+  uint64_t operations_ = 0;
+  std::optional<uint64_t> crash_at_;
+  bool crashed_ = false;
+  uint64_t fail_sync_ = 0;
+  uint64_t fail_write_ = 0;
+  mutable uint64_t fail_read_ = 0;
+  std::string denied_;
+  std::optional<uint64_t> free_bytes_;
+};
+
+}  // namespace gavel::testing

@@ -6,7 +6,6 @@ namespace gavel::storage {
 namespace {
 
 constexpr std::string_view kEndMark("\x00\x01", 2);
-constexpr std::string_view kAfterEndMark("\x00\x02", 2);
 constexpr std::string_view kEscapedZero("\x00\xff", 2);
 
 void AppendEscaped(std::string_view user_key, std::string* out) {
@@ -43,11 +42,6 @@ Unsigned ReadBigEndian(const char* bytes) {
 void AppendKeyPrefix(std::string_view user_key, std::string* out) {
   AppendEscaped(user_key, out);
   out->append(kEndMark);
-}
-
-void AppendKeyPrefixEnd(std::string_view user_key, std::string* out) {
-  AppendEscaped(user_key, out);
-  out->append(kAfterEndMark);
 }
 
 void AppendVersionSuffix(ChangeId id, std::string* out) {
@@ -135,7 +129,9 @@ EncodedRange EncodeRange(const KeyRange& range) {
   EncodedRange encoded;
   AppendKeyPrefix(range.begin, &encoded.begin);
   if (range.single) {
-    AppendKeyPrefixEnd(range.begin, &encoded.end.emplace());
+    // After all suffixes, yet with the same prefix: the engine's filters can tell at once that
+    // the key is missing.
+    encoded.end.emplace(encoded.begin).append(kVersionSuffixBytes + 1, '\xff');
   } else if (range.end) {
     AppendKeyPrefix(*range.end, &encoded.end.emplace());
   }

@@ -26,8 +26,8 @@ inline constexpr size_t kVersionSuffixBytes = 12;
 
 // Appends the escaped user key with its end mark: what all rows of the key begin with.
 void AppendKeyPrefix(std::string_view user_key, std::string* out);
-// Appends the key that is after every row of `user_key` and before those of any later key.
-void AppendKeyPrefixEnd(std::string_view user_key, std::string* out);
+// Turns a prefix into the key that is after all its rows and before those of any later key.
+inline void MovePastPrefix(std::string* prefix) { prefix->back() = '\x02'; }
 // Appends the part of a `versions` key that orders the versions of one key, newest first.
 void AppendVersionSuffix(ChangeId id, std::string* out);
 

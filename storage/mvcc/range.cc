@@ -52,6 +52,8 @@ class RangeCursor::Impl {
   RequestError error() const { return error_; }
   absl::Status status() const { return scan_ ? scan_->status() : absl::OkStatus(); }
 
+  int64_t copied_bytes() const { return result_.copied_bytes(); }
+
   etcdserverpb::RangeResponse TakeResponse() {
     GAVEL_CHECK(done_);
     return result_.Finish(view_->revision);
@@ -81,6 +83,7 @@ RangeCursor& RangeCursor::operator=(RangeCursor&&) noexcept = default;
 RangeCursor::Progress RangeCursor::Step(const RangeBudget& budget) { return impl_->Step(budget); }
 RequestError RangeCursor::error() const { return impl_->error(); }
 absl::Status RangeCursor::status() const { return impl_->status(); }
+int64_t RangeCursor::copied_bytes() const { return impl_->copied_bytes(); }
 etcdserverpb::RangeResponse RangeCursor::TakeResponse() { return impl_->TakeResponse(); }
 etcdserverpb::RangeResponse RangeCursor::TakeChunk() { return impl_->TakeChunk(); }
 

@@ -39,6 +39,8 @@ class RangeCursor {
 
   RequestError error() const;
   absl::Status status() const;
+  // Bytes of keys and values copied so far.
+  int64_t copied_bytes() const;
   etcdserverpb::RangeResponse TakeResponse();
 
   // For RangeStream: rows found since the last call, in key order, without header, more and

@@ -19,6 +19,7 @@ VersionScan::VersionScan(const Engine& engine, const KeyRange& range, Revision r
     : engine_(engine),
       revision_(revision),
       keep_tombstones_(keep_tombstones),
+      single_(range.single),
       range_(EncodeRange(range)),
       position_(range_.begin) {
   // Versions of the first key that are too new need not be walked over.
@@ -38,7 +39,7 @@ void VersionScan::Suspend() {
   if (leave_) {
     // Older versions of the returned key are of no interest.
     position_.assign(prefix_);
-    position_.back() = '\x02';
+    MovePastPrefix(&position_);
     leave_ = false;
   } else if (iterator_->Valid()) {
     position_.assign(iterator_->key());
@@ -58,6 +59,7 @@ VersionScan::Result VersionScan::Next(ScanBudget& budget) {
   if (iterator_ == nullptr) Open();
   if (leave_) {
     leave_ = false;
+    if (single_) return Done();
     MovePastVersions();
   }
   while (!AtEnd()) {
@@ -76,6 +78,10 @@ VersionScan::Result VersionScan::Next(ScanBudget& budget) {
         break;
     }
   }
+  return Done();
+}
+
+VersionScan::Result VersionScan::Done() {
   status_ = iterator_->status();
   iterator_.reset();
   done_ = true;
@@ -116,7 +122,7 @@ void VersionScan::MovePastVersions() {
     return;
   }
   target_.assign(prefix_);
-  target_.back() = '\x02';  // The end mark's successor: after all versions of the key.
+  MovePastPrefix(&target_);
   iterator_->Seek(target_);
 }
 

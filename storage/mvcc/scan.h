@@ -54,6 +54,7 @@ class VersionScan {
 
   void Open();
   bool AtEnd() const;
+  Result Done();
   Step Look();
   void MovePastVersions();
   void MoveToRevision(const VersionKeyParts& parts);
@@ -62,6 +63,7 @@ class VersionScan {
   const Engine& engine_;
   const Revision revision_;
   const bool keep_tombstones_;
+  const bool single_;
   const EncodedRange range_;
   // Where to go on when there is no iterator.
   std::string position_;

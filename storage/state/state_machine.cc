@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "proto/internal/command.pb.h"
+#include "proto/parse.h"
 #include "raft/check.h"
 #include "storage/mvcc/newest_cache.h"
 #include "storage/mvcc/overlay.h"
@@ -250,7 +251,7 @@ absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, KeyValues&
     return absl::DataLossError(absl::StrCat("unknown kind ", static_cast<int>(entry.kind)));
   }
   auto* command = google::protobuf::Arena::CreateMessage<Command>(&arena);
-  if (!command->ParseFromString(*entry.payload)) {
+  if (!ParseMessage(*entry.payload, kCommandDepthMax, command)) {
     return absl::DataLossError("the payload is no command");
   }
   if (command->semantics() > kSemanticsVersion) {

@@ -1,0 +1,89 @@
+// A model of the multi-version store: every version of every key in a map, and the rules of
+// etcd's contract written down as plainly as possible.
+//
+// Shares no code with storage/. For tests of every level: what it answers is right by
+// definition, except where a real etcd differs.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proto/etcdserverpb/kv.pb.h"
+#include "proto/internal/command.pb.h"
+#include "proto/mvccpb/kv.pb.h"
+#include "storage/state/request_error.h"
+#include "storage/state/state_machine.h"
+
+namespace gavel::testing {
+
+// One version of a key; a tombstone has key and mod_revision only.
+struct ModelVersion {
+  int32_t sub = 0;  // Its place in the transaction.
+  bool tombstone = false;
+  mvccpb::KeyValue kv;
+};
+
+struct ModelOutcome {
+  storage::RequestError error = storage::RequestError::kNone;
+  storage::CommandResponse response;
+};
+
+class Model {
+ public:
+  // Leases that puts may name.
+  std::set<int64_t> leases;
+
+  // Headers hold the revision alone.
+  struct RangeOutcome {
+    storage::RequestError error = storage::RequestError::kNone;
+    etcdserverpb::RangeResponse response;
+  };
+  RangeOutcome Range(const etcdserverpb::RangeRequest& request) const;
+
+  // Carries out a put, a deletion, a transaction or a compaction.
+  ModelOutcome Apply(const internal::Command& command);
+
+  int64_t revision() const { return revision_; }
+  int64_t compacted() const { return compacted_; }
+
+  // The rows that must remain when all compacted history has been collected, as (key, mod
+  // revision, sub): of versions, and of changes.
+  using Row = std::tuple<std::string, int64_t, int32_t>;
+  std::set<Row> RetainedVersions() const;
+  std::set<Row> RetainedChanges() const;
+
+  // Recounts from all versions.
+  storage::StateMachine::Sizes Sizes() const;
+
+ private:
+  using RangeRequest = etcdserverpb::RangeRequest;
+  using TxnRequest = etcdserverpb::TxnRequest;
+
+  // The live keys of a range at a revision.
+  std::vector<mvccpb::KeyValue> Live(const std::string& key, const std::string& range_end,
+                                     int64_t revision) const;
+  etcdserverpb::RangeResponse Answer(const RangeRequest& request, int64_t visible) const;
+
+  bool Succeeds(const TxnRequest& txn) const;
+  bool Holds(const etcdserverpb::Compare& compare) const;
+  storage::RequestError Check(const TxnRequest& txn) const;
+  storage::RequestError CheckPut(const etcdserverpb::PutRequest& put, bool in_txn) const;
+
+  int64_t visible() const { return revision_ + (subs_ > 0 ? 1 : 0); }
+  void Run(const etcdserverpb::PutRequest& put, etcdserverpb::PutResponse* response);
+  void Run(const etcdserverpb::DeleteRangeRequest& request,
+           etcdserverpb::DeleteRangeResponse* response);
+  void Run(const TxnRequest& txn, etcdserverpb::TxnResponse* response);
+  void Finish();
+
+  std::map<std::string, std::vector<ModelVersion>> versions_;  // Oldest first.
+  int64_t revision_ = 1;
+  int64_t compacted_ = -1;
+  int32_t subs_ = 0;  // Changes of the transaction under way.
+};
+
+}  // namespace gavel::testing

@@ -1,0 +1,128 @@
+// The store against the model: random commands in batches of random size, random ranges at any
+// revision, compactions, collection and restarts in between, on both engines.
+
+#include "gtest/gtest.h"
+
+#include "storage/engine/map_engine.h"
+#include "tests/storage/mvcc/model.h"
+#include "tests/storage/mvcc/random_requests.h"
+#include "tests/storage/state/store.h"
+
+namespace gavel::testing {
+namespace {
+
+using storage::CommandOutcome;
+using storage::RequestError;
+
+std::string Text(const storage::CommandResponse& response) {
+  return std::visit(
+      [](const auto& message) -> std::string {
+        if constexpr (std::is_same_v<std::decay_t<decltype(message)>, std::monostate>) {
+          return "none";
+        } else {
+          return std::string(message.GetTypeName()) + " " + message.ShortDebugString();
+        }
+      },
+      response);
+}
+
+class Run {
+ public:
+  Run(uint64_t seed, std::shared_ptr<storage::Engine> engine, size_t cache_bytes)
+      : requests_(seed), store_(std::move(engine), {.newest_cache_bytes_max = cache_bytes}) {
+    for (const int64_t lease : {RandomRequests::kLeases[0], RandomRequests::kLeases[1]}) {
+      model_.leases.insert(lease);
+      store_.AddLease(lease);
+    }
+  }
+
+  void Step() {
+    ApplyBatch();
+    for (int i = 0; i < 4; ++i) CompareRange();
+    raft::Random& random = requests_.random();
+    if (random.OneIn(3)) store_.CollectStep(static_cast<int64_t>(random.Between(1, 20)));
+    if (random.OneIn(20)) store_.CollectAll();
+    if (random.OneIn(15)) {
+      EXPECT_TRUE(store_.engine()->Flush().ok());
+    }
+    if (random.OneIn(25)) store_.Reopen();
+  }
+
+  void CompareEnd() {
+    store_.CollectAll();
+    EXPECT_EQ(StoredVersions(*store_.engine()), model_.RetainedVersions());
+    EXPECT_EQ(StoredChanges(*store_.engine()), model_.RetainedChanges());
+  }
+
+  int64_t revision() const { return model_.revision(); }
+
+ private:
+  void ApplyBatch() {
+    std::vector<internal::Command> commands;
+    const uint64_t size = requests_.random().Between(1, 12);
+    std::vector<ModelOutcome> expected;
+    for (uint64_t i = 0; i < size; ++i) {
+      commands.push_back(requests_.Command(model_.revision()));
+      expected.push_back(model_.Apply(commands.back()));
+    }
+    const std::vector<CommandOutcome> outcomes = store_.DoBatch(commands);
+    for (uint64_t i = 0; i < size; ++i) {
+      ASSERT_EQ(outcomes[i].error, expected[i].error) << commands[i].ShortDebugString();
+      ASSERT_EQ(Text(outcomes[i].response), Text(expected[i].response))
+          << commands[i].ShortDebugString();
+    }
+    ASSERT_EQ(store_.machine().view()->revision, model_.revision());
+    ASSERT_EQ(store_.machine().view()->compacted, model_.compacted());
+    const auto sizes = store_.machine().sizes();
+    const auto recounted = model_.Sizes();
+    ASSERT_EQ(sizes.keys, recounted.keys);
+    ASSERT_EQ(sizes.live_bytes, recounted.live_bytes);
+    ASSERT_EQ(sizes.superseded_bytes, recounted.superseded_bytes);
+  }
+
+  void CompareRange() {
+    const etcdserverpb::RangeRequest request = requests_.Range(model_.revision());
+    const Model::RangeOutcome expected = model_.Range(request);
+    const storage::RangeBudget budget = {
+        .rows_max = static_cast<int64_t>(requests_.random().Between(1, 30)),
+        .bytes_max = static_cast<int64_t>(requests_.random().Between(1, 3000))};
+    const Store::RangeOutcome outcome = store_.Range(request, budget);
+    ASSERT_EQ(outcome.error, expected.error) << request.ShortDebugString();
+    ASSERT_EQ(outcome.response.ShortDebugString(), expected.response.ShortDebugString())
+        << request.ShortDebugString();
+  }
+
+  RandomRequests requests_;
+  Model model_;
+  Store store_;
+};
+
+void Compare(uint64_t seed, std::shared_ptr<storage::Engine> engine, int steps) {
+  SCOPED_TRACE(::testing::Message() << "seed " << seed);
+  // No cache, one that holds a few keys, one that holds all.
+  const size_t cache_bytes[] = {0, 2000, 1 << 20};
+  Run run(seed, std::move(engine), cache_bytes[seed % 3]);
+  for (int step = 0; step < steps; ++step) {
+    run.Step();
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+  run.CompareEnd();
+  // The run must have been about something.
+  EXPECT_GT(run.revision(), steps);
+}
+
+TEST(ModelTest, MapEngineEqualsTheModel) {
+  for (uint64_t seed = 1; seed <= 200 && !HasFatalFailure(); ++seed) {
+    Compare(seed, std::make_shared<storage::MapEngine>(), 120);
+  }
+}
+
+TEST(ModelTest, RocksEngineEqualsTheModel) {
+  for (uint64_t seed = 1; seed <= 6 && !HasFatalFailure(); ++seed) {
+    const TemporaryDirectory directory;
+    Compare(seed, OpenRocks(directory), 120);
+  }
+}
+
+}  // namespace
+}  // namespace gavel::testing

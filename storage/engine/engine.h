@@ -20,7 +20,7 @@
 
 namespace gavel::storage {
 
-// Column families; the numbers are part of the format of nothing, the names are.
+// Column families: separate key spaces. The numbers are part of no format.
 enum class Family : uint8_t {
   kMeta,
   kVersions,

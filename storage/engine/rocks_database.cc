@@ -19,8 +19,6 @@ constexpr char kWhatToDo[] =
     "Keep the directory for inspection. To bring the member back, remove it from the cluster, "
     "empty its data directory and add it again, or restore a snapshot.";
 
-std::string NameOf(int family) { return std::string(FamilyName(static_cast<Family>(family))); }
-
 absl::Status Damaged(const std::string& path, std::string_view why) {
   return absl::DataLossError(absl::StrCat("the state database in ", path,
                                           " is damaged: ", std::string(why), ". ", kWhatToDo));
@@ -93,9 +91,7 @@ absl::Status RocksDatabase::CheckBeforeOpen(const RocksOptions& options, bool* f
       rocksdb::DB::ListColumnFamilies(list_options, options.path, &families);
   if (!listed.ok()) return ExplainOpenError(listed, options.path);
   for (const std::string& name : families) {
-    bool known = name == rocksdb::kDefaultColumnFamilyName;
-    for (int i = 0; i < kFamilyCount; ++i) known = known || name == NameOf(i);
-    if (known) continue;
+    if (name == rocksdb::kDefaultColumnFamilyName) continue;
     return absl::FailedPreconditionError(absl::StrCat(
         "the state database in ", options.path, " has a column family \"", name,
         "\" that this version does not know: it was written by a newer one; use that version"));
@@ -107,34 +103,20 @@ absl::Status RocksDatabase::OpenFiles(const RocksOptions& options, HealthLatch& 
   bool fresh = false;
   if (absl::Status checked = CheckBeforeOpen(options, &fresh); !checked.ok()) return checked;
 
-  rocksdb::DBOptions db_options = MakeDatabaseOptions(options, cache_);
-  if (env_ != nullptr) db_options.env = env_.get();
-  db_options.listeners.push_back(NewRocksListener(health, options.on_flushed));
-  std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  for (int i = 0; i < kFamilyCount; ++i) {
-    families.emplace_back(NameOf(i), MakeFamilyOptions(static_cast<Family>(i), options, cache_));
-  }
-  families.emplace_back(rocksdb::kDefaultColumnFamilyName,
-                        MakeFamilyOptions(Family::kMeta, options, cache_));
-
+  rocksdb::Options rocks = MakeRocksOptions(options, cache_);
+  if (env_ != nullptr) rocks.env = env_.get();
+  rocks.listeners.push_back(NewRocksListener(health, options.on_flushed));
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened =
-      options.read_only
-          ? rocksdb::DB::OpenForReadOnly(db_options, options.path, families, &handles_, &db)
-          : rocksdb::DB::Open(db_options, options.path, families, &handles_, &db);
-  if (!opened.ok()) {
-    handles_.clear();
-    return ExplainOpenError(opened, options.path);
-  }
+  const rocksdb::Status opened = options.read_only
+                                     ? rocksdb::DB::OpenForReadOnly(rocks, options.path, &db)
+                                     : rocksdb::DB::Open(rocks, options.path, &db);
+  if (!opened.ok()) return ExplainOpenError(opened, options.path);
   db_.reset(db);
   return fresh ? SyncParentDirectory(options.path) : absl::OkStatus();
 }
 
 RocksDatabase::~RocksDatabase() {
   if (db_ == nullptr) return;
-  for (rocksdb::ColumnFamilyHandle* handle : handles_) {
-    db_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
-  }
   // Whatever fails here was not flushed, and nobody was told it was.
   db_->Close().PermitUncheckedError();
 }

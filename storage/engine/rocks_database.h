@@ -1,10 +1,8 @@
 // Opening and closing the RocksDB database below RocksEngine.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,7 +12,6 @@
 #include "storage/engine/rocks_options.h"
 
 namespace rocksdb {
-class ColumnFamilyHandle;
 class DB;
 class Env;
 }  // namespace rocksdb
@@ -33,11 +30,6 @@ class RocksDatabase {
   RocksDatabase& operator=(const RocksDatabase&) = delete;
 
   rocksdb::DB& db() const { return *db_; }
-  rocksdb::ColumnFamilyHandle* family(Family family) const {
-    return handles_[static_cast<size_t>(family)];
-  }
-  // All families, and RocksDB's own "default", which stays empty.
-  const std::vector<rocksdb::ColumnFamilyHandle*>& handles() const { return handles_; }
   const rocksdb::Cache& cache() const { return *cache_; }
 
   // Makes the entry of `path` in its parent directory durable.
@@ -56,7 +48,6 @@ class RocksDatabase {
   std::shared_ptr<rocksdb::Cache> cache_;
   std::unique_ptr<rocksdb::Env> env_;  // Outlives db_.
   std::unique_ptr<rocksdb::DB> db_;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // In the order of Family, then "default".
 };
 
 }  // namespace gavel::storage

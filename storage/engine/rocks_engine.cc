@@ -16,6 +16,7 @@
 #include "storage/engine/health_latch.h"
 #include "storage/engine/rocks_database.h"
 #include "storage/engine/rocks_iterator.h"
+#include "storage/engine/rocks_keys.h"
 #include "storage/engine/rocks_status.h"
 
 namespace gavel::storage {
@@ -131,16 +132,19 @@ absl::Status RocksEngine::Write(const WriteBatch& batch) {
   rocksdb::Status status;
   batch.ForEach([&](const WriteBatch::Op& op) {
     if (!status.ok()) return;
-    rocksdb::ColumnFamilyHandle* family = database_->family(op.family);
+    const char tag = FamilyTag(op.family);
+    const rocksdb::Slice key[] = {{&tag, 1}, ToSlice(op.key)};
+    const rocksdb::Slice value[] = {ToSlice(op.value)};
+    const rocksdb::Slice end[] = {{&tag, 1}, ToSlice(op.value)};
     switch (op.kind) {
       case WriteBatch::Kind::kPut:
-        status = scratch_.Put(family, ToSlice(op.key), ToSlice(op.value));
+        status = scratch_.Put(rocksdb::SliceParts(key, 2), rocksdb::SliceParts(value, 1));
         break;
       case WriteBatch::Kind::kDelete:
-        status = scratch_.Delete(family, ToSlice(op.key));
+        status = scratch_.Delete(rocksdb::SliceParts(key, 2));
         break;
       case WriteBatch::Kind::kDeleteRange:
-        status = scratch_.DeleteRange(family, ToSlice(op.key), ToSlice(op.value));
+        status = scratch_.DeleteRange(rocksdb::SliceParts(key, 2), rocksdb::SliceParts(end, 2));
         break;
     }
   });
@@ -162,7 +166,7 @@ absl::Status RocksEngine::Get(Family family, std::string_view key, std::string* 
   read.verify_checksums = true;
   read.fill_cache = options.fill_cache;
   if (options.persisted_only) read.read_tier = rocksdb::kPersistedTier;
-  const rocksdb::Status status = db().Get(read, database_->family(family), ToSlice(key), value);
+  const rocksdb::Status status = db().Get(read, ToSlice(TaggedKey(family, key)), value);
   if (status.ok()) return absl::OkStatus();
   if (status.IsNotFound()) return absl::NotFoundError("no such key");
   return Checked(status, "read");
@@ -184,7 +188,7 @@ absl::Status RocksEngine::Flush() {
   flush.wait = true;
   // A write that meets the flush must not be refused for it.
   flush.allow_write_stall = false;
-  const rocksdb::Status status = db().Flush(flush, database_->handles());
+  const rocksdb::Status status = db().Flush(flush);
   if (!status.ok()) return Checked(status, "flush");
   // An error latched meanwhile wins: who asks must not go on.
   return health_.status();
@@ -215,24 +219,22 @@ absl::Status RocksEngine::DeleteFilesInRange(Family family, std::string_view fro
                                              std::string_view to) {
   if (absl::Status writable = CheckWritable(); !writable.ok()) return writable;
   if (from >= to) return absl::OkStatus();
-  const rocksdb::Slice begin = ToSlice(from);
-  const rocksdb::Slice end = ToSlice(to);
-  return Checked(rocksdb::DeleteFilesInRange(&db(), database_->family(family), &begin, &end,
+  const std::string begin_key = TaggedKey(family, from);
+  const std::string end_key = TaggedKey(family, to);
+  const rocksdb::Slice begin = ToSlice(begin_key);
+  const rocksdb::Slice end = ToSlice(end_key);
+  return Checked(rocksdb::DeleteFilesInRange(&db(), db().DefaultColumnFamily(), &begin, &end,
                                              /*include_end=*/false),
                  "drop of files");
 }
 
 void RocksEngine::CompactAll() {
-  for (int i = 0; i < kFamilyCount; ++i) {
-    rocksdb::CompactRangeOptions compact;
-    compact.exclusive_manual_compaction = false;
-    compact.canceled = &closing_;
-    compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
-    const rocksdb::Status status =
-        db().CompactRange(compact, database_->family(static_cast<Family>(i)), nullptr, nullptr);
-    if (closing_) break;
-    if (!Checked(status, "compaction").ok()) break;
-  }
+  rocksdb::CompactRangeOptions compact;
+  compact.exclusive_manual_compaction = false;
+  compact.canceled = &closing_;
+  compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  const rocksdb::Status status = db().CompactRange(compact, nullptr, nullptr);
+  if (!closing_) Checked(status, "compaction").IgnoreError();
   compacting_ = false;
 }
 
@@ -244,7 +246,7 @@ absl::Status RocksEngine::StartCompaction() {
 }
 
 absl::Status RocksEngine::Checkpoint(const std::string& path) {
-  // RocksDB's checkpoint flushes too, but a family it forgets would be lost without a word.
+  // Whether RocksDB's checkpoint flushes depends on its own log, which we do not use.
   if (absl::Status flushed = Flush(); !flushed.ok()) return flushed;
   rocksdb::Checkpoint* created = nullptr;
   rocksdb::Status status = rocksdb::Checkpoint::Create(&db(), &created);
@@ -258,26 +260,23 @@ absl::Status RocksEngine::Checkpoint(const std::string& path) {
 }
 
 EngineStats RocksEngine::stats() const {
+  using Properties = rocksdb::DB::Properties;
+  auto property = [&](const std::string& name) {
+    uint64_t value = 0;
+    return db().GetIntProperty(name, &value) ? value : 0;
+  };
   EngineStats stats;
-  uint64_t tables = 0;
-  for (rocksdb::ColumnFamilyHandle* family : database_->handles()) {
-    auto property = [&](const std::string& name) {
-      uint64_t value = 0;
-      return db().GetIntProperty(family, name, &value) ? value : 0;
-    };
-    stats.disk_bytes += property(rocksdb::DB::Properties::kTotalSstFilesSize);
-    stats.live_bytes += property(rocksdb::DB::Properties::kEstimateLiveDataSize);
-    tables += property(rocksdb::DB::Properties::kEstimateTableReadersMem);
-    // An empty write buffer has a size, too.
-    if (property(rocksdb::DB::Properties::kNumEntriesActiveMemTable) +
-            property(rocksdb::DB::Properties::kNumEntriesImmMemTables) >
-        0) {
-      const uint64_t unflushed = property(rocksdb::DB::Properties::kCurSizeAllMemTables);
-      stats.unflushed_bytes += unflushed;
-      stats.live_bytes += unflushed;
-    }
+  stats.disk_bytes = property(Properties::kTotalSstFilesSize);
+  // An empty write buffer has a size, too.
+  if (property(Properties::kNumEntriesActiveMemTable) +
+          property(Properties::kNumEntriesImmMemTables) >
+      0) {
+    stats.unflushed_bytes = property(Properties::kCurSizeAllMemTables);
   }
-  stats.memory_bytes = database_->cache().GetUsage() + tables;  // Write buffers are charged there.
+  stats.live_bytes = property(Properties::kEstimateLiveDataSize) + stats.unflushed_bytes;
+  // Write buffers are charged to the cache.
+  stats.memory_bytes =
+      database_->cache().GetUsage() + property(Properties::kEstimateTableReadersMem);
   return stats;
 }
 

@@ -1,12 +1,13 @@
 #include "storage/engine/rocks_iterator.h"
 
+#include <string>
 #include <string_view>
 
 #include "raft/check.h"
 #include "rocksdb/db.h"
 #include "rocksdb/iterator.h"
 #include "rocksdb/options.h"
-#include "storage/engine/rocks_options.h"
+#include "storage/engine/rocks_keys.h"
 #include "storage/engine/rocks_status.h"
 
 namespace gavel::storage {
@@ -20,22 +21,25 @@ class RocksIterator final : public Iterator {
  public:
   RocksIterator(const RocksDatabase& database, Family family, const ReadOptions& options,
                 const rocksdb::Snapshot* snapshot, HealthLatch& health, std::atomic<int>& readers)
-      : health_(health), readers_(readers) {
+      : health_(health),
+        readers_(readers),
+        lower_(TaggedKey(family, options.lower.value_or(""))),
+        upper_(options.upper ? TaggedKey(family, *options.upper) : FamilyEnd(family)),
+        target_(1, FamilyTag(family)) {
     rocksdb::ReadOptions read;
     read.snapshot = snapshot;
     read.verify_checksums = true;
     read.fill_cache = options.fill_cache;
     read.background_purge_on_iterator_cleanup = true;
-    if (options.lower) {
-      lower_ = ToSlice(*options.lower);
-      read.iterate_lower_bound = &lower_;
-    }
-    if (options.upper) {
-      upper_ = ToSlice(*options.upper);
-      read.iterate_upper_bound = &upper_;
-    }
-    read.total_order_seek = !StaysInOnePrefix(family, options);
-    iterator_.reset(database.db().NewIterator(read, database.family(family)));
+    lower_bound_ = ToSlice(lower_);
+    upper_bound_ = ToSlice(upper_);
+    read.iterate_lower_bound = &lower_bound_;
+    read.iterate_upper_bound = &upper_bound_;
+    // Filters may skip whole files only if the bounds keep every entry, and every place to seek,
+    // to one prefix: RocksDB moves a seek from outside the bounds onto them.
+    const std::string_view prefix = FilterPrefix(lower_);
+    read.total_order_seek = prefix.empty() || prefix != FilterPrefix(upper_);
+    iterator_.reset(database.db().NewIterator(read));
     ++readers_;
   }
   ~RocksIterator() override {
@@ -43,8 +47,8 @@ class RocksIterator final : public Iterator {
     --readers_;
   }
 
-  void Seek(std::string_view key) override { iterator_->Seek(ToSlice(key)); }
-  void SeekForPrev(std::string_view key) override { iterator_->SeekForPrev(ToSlice(key)); }
+  void Seek(std::string_view key) override { iterator_->Seek(Target(key)); }
+  void SeekForPrev(std::string_view key) override { iterator_->SeekForPrev(Target(key)); }
   void SeekToFirst() override { iterator_->SeekToFirst(); }
   void SeekToLast() override { iterator_->SeekToLast(); }
   void Next() override {
@@ -56,7 +60,7 @@ class RocksIterator final : public Iterator {
     iterator_->Prev();
   }
   bool Valid() const override { return iterator_->Valid(); }
-  std::string_view key() const override { return ToView(iterator_->key()); }
+  std::string_view key() const override { return ToView(iterator_->key()).substr(1); }
   std::string_view value() const override { return ToView(iterator_->value()); }
   absl::Status status() const override {
     const absl::Status status = FromRocks(iterator_->status(), "scan");
@@ -65,18 +69,19 @@ class RocksIterator final : public Iterator {
   }
 
  private:
-  // Filters may skip whole files only if the bounds keep every entry, and every place to seek, to
-  // one user key: RocksDB moves a seek from outside the bounds onto them.
-  static bool StaysInOnePrefix(Family family, const ReadOptions& options) {
-    if (family != Family::kVersions || !options.lower || !options.upper) return false;
-    const std::string_view lower = UserKeyPrefix(*options.lower);
-    return !lower.empty() && lower == UserKeyPrefix(*options.upper);
+  rocksdb::Slice Target(std::string_view key) {
+    target_.resize(1);
+    target_.append(key);
+    return ToSlice(target_);
   }
 
   HealthLatch& health_;
   std::atomic<int>& readers_;
-  rocksdb::Slice lower_;
-  rocksdb::Slice upper_;
+  const std::string lower_;
+  const std::string upper_;
+  std::string target_;  // Of a seek; begins with the family's tag.
+  rocksdb::Slice lower_bound_;
+  rocksdb::Slice upper_bound_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 

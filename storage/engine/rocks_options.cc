@@ -10,18 +10,19 @@
 #include "rocksdb/table.h"
 #include "rocksdb/utilities/table_properties_collectors.h"
 #include "rocksdb/write_buffer_manager.h"
+#include "storage/engine/rocks_keys.h"
 
 namespace gavel::storage {
 namespace {
 
-class UserKeyTransform final : public rocksdb::SliceTransform {
+class FilterPrefixTransform final : public rocksdb::SliceTransform {
  public:
-  const char* Name() const override { return "gavel.user_key"; }
+  const char* Name() const override { return "gavel.filter_prefix"; }
   bool InDomain(const rocksdb::Slice& key) const override {
-    return !UserKeyPrefix({key.data(), key.size()}).empty();
+    return !FilterPrefix({key.data(), key.size()}).empty();
   }
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
-    return {key.data(), UserKeyPrefix({key.data(), key.size()}).size()};
+    return {key.data(), FilterPrefix({key.data(), key.size()}).size()};
   }
 };
 
@@ -30,6 +31,7 @@ rocksdb::BlockBasedTableOptions MakeTableOptions(const std::shared_ptr<rocksdb::
   table.block_cache = cache;
   table.block_size = 8 << 10;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.whole_key_filtering = false;  // FilterPrefix says what a filter holds.
   table.optimize_filters_for_memory = true;
   // Indexes and filters count against the cache, in parts: a whole index that does not fit one
   // shard of the cache would be read from the file for each new iterator.
@@ -44,12 +46,14 @@ rocksdb::BlockBasedTableOptions MakeTableOptions(const std::shared_ptr<rocksdb::
 
 }  // namespace
 
-std::string_view UserKeyPrefix(std::string_view key) {
-  size_t at = key.find('\0');
-  while (at != std::string_view::npos && at + 1 < key.size()) {
-    if (key[at + 1] == '\x01') return key.substr(0, at + 2);
-    if (key[at + 1] != '\xff') break;
-    at = key.find('\0', at + 2);
+std::string_view FilterPrefix(std::string_view tagged) {
+  if (tagged.empty() || tagged[0] == FamilyTag(Family::kChanges)) return {};
+  if (tagged[0] != FamilyTag(Family::kVersions)) return tagged;
+  size_t at = tagged.find('\0');
+  while (at != std::string_view::npos && at + 1 < tagged.size()) {
+    if (tagged[at + 1] == '\x01') return tagged.substr(0, at + 2);
+    if (tagged[at + 1] != '\xff') break;
+    at = tagged.find('\0', at + 2);
   }
   return {};
 }
@@ -63,68 +67,52 @@ std::shared_ptr<rocksdb::Cache> NewRocksCache(const RocksOptions& options) {
   return rocksdb::NewLRUCache(cache);
 }
 
-rocksdb::DBOptions MakeDatabaseOptions(const RocksOptions& options,
-                                       const std::shared_ptr<rocksdb::Cache>& cache) {
-  rocksdb::DBOptions db;
-  db.create_if_missing = options.create_if_missing;
-  db.create_missing_column_families = true;
+rocksdb::Options MakeRocksOptions(const RocksOptions& options,
+                                  const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::Options result;
+  result.create_if_missing = options.create_if_missing;
 
-  // What is durable: all families together or none, and never by a retry after an error.
-  db.atomic_flush = true;
-  db.avoid_flush_during_shutdown = true;
-  db.max_bgerror_resume_count = 0;
-  db.paranoid_checks = true;
-  db.verify_sst_unique_id_in_manifest = true;
+  // What is durable is what a flush says it is, and never by a retry after an error.
+  result.avoid_flush_during_shutdown = true;
+  result.max_bgerror_resume_count = 0;
+  result.paranoid_checks = true;
+  result.verify_sst_unique_id_in_manifest = true;
 
-  db.write_buffer_manager =
-      std::make_shared<rocksdb::WriteBufferManager>(options.write_buffer_bytes, cache);
-  db.max_background_jobs = options.background_jobs;
-  db.max_open_files = options.open_files_max;
-  db.max_file_opening_threads = 2;
-  db.max_manifest_file_size = options.manifest_bytes_max;
-  db.skip_stats_update_on_db_open = true;
-  db.bytes_per_sync = 1 << 20;  // Spreads the writing of data files, which share the log's disk.
-  db.compaction_readahead_size = 512 << 10;
-  db.avoid_unnecessary_blocking_io = true;  // Files are deleted by background threads.
+  result.write_buffer_size = options.write_buffer_bytes;
+  result.max_write_buffer_number = 3;
+  result.arena_block_size = std::min<uint64_t>(options.write_buffer_bytes / 8, 256 << 10);
+  // Only charges the buffers to the cache: its own bound is never reached.
+  result.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(
+      std::max(options.cache_bytes, 8 * options.write_buffer_bytes), cache);
 
-  // One thread writes.
-  db.allow_concurrent_memtable_write = false;
-  db.enable_write_thread_adaptive_yield = false;
-
-  db.info_log_level = rocksdb::WARN_LEVEL;
-  db.max_log_file_size = 1 << 20;
-  db.keep_log_file_num = 2;
-  db.stats_dump_period_sec = 0;
-  db.stats_persist_period_sec = 0;
-  return db;
-}
-
-rocksdb::ColumnFamilyOptions MakeFamilyOptions(Family family, const RocksOptions& options,
-                                               const std::shared_ptr<rocksdb::Cache>& cache) {
-  const bool large = family == Family::kVersions || family == Family::kChanges;
-  rocksdb::ColumnFamilyOptions result;
-  rocksdb::BlockBasedTableOptions table = MakeTableOptions(cache);
-  if (family == Family::kVersions) {
-    result.prefix_extractor = std::make_shared<UserKeyTransform>();
-    table.whole_key_filtering = false;  // Half the filter; a whole key's prefix tells as much.
-  }
-  result.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  result.table_factory.reset(rocksdb::NewBlockBasedTableFactory(MakeTableOptions(cache)));
+  result.prefix_extractor = std::make_shared<FilterPrefixTransform>();
   result.compression = rocksdb::kLZ4Compression;
   result.level_compaction_dynamic_level_bytes = true;
-
-  // The write buffer manager decides when to flush; this is only the bound for one family.
-  result.write_buffer_size = std::max<uint64_t>(options.write_buffer_bytes, 64 << 10);
-  result.max_write_buffer_number = 4;
-  // Eight families share the budget: small ones must not take a large block for a few rows.
-  result.arena_block_size = large ? 256 << 10 : 16 << 10;
-
   result.target_file_size_base = options.data_file_bytes;
   result.max_bytes_for_level_base = 4 * options.data_file_bytes;
-  if (large) {
-    // The collector leaves dense runs of deletions; compact them before readers wade through.
-    result.table_properties_collector_factories.push_back(
-        rocksdb::NewCompactOnDeletionCollectorFactory(16384, 8192));
-  }
+  // The collector leaves dense runs of deletions; compact them before readers wade through.
+  result.table_properties_collector_factories.push_back(
+      rocksdb::NewCompactOnDeletionCollectorFactory(16384, 8192));
+
+  result.max_background_jobs = options.background_jobs;
+  result.max_open_files = options.open_files_max;
+  result.max_file_opening_threads = 2;
+  result.max_manifest_file_size = options.manifest_bytes_max;
+  result.skip_stats_update_on_db_open = true;
+  result.bytes_per_sync = 1 << 20;  // Spreads the writing of files that share the log's disk.
+  result.compaction_readahead_size = 512 << 10;
+  result.avoid_unnecessary_blocking_io = true;  // Files are deleted by background threads.
+
+  // One thread writes.
+  result.allow_concurrent_memtable_write = false;
+  result.enable_write_thread_adaptive_yield = false;
+
+  result.info_log_level = rocksdb::WARN_LEVEL;
+  result.max_log_file_size = 1 << 20;
+  result.keep_log_file_num = 2;
+  result.stats_dump_period_sec = 0;
+  result.stats_persist_period_sec = 0;
   return result;
 }
 

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Plants each kind of violation and expects the checks to find it, and only it."""
+
+import unittest
+
+import banned_calls
+import layers
+import shape
+import source_files
+
+
+def file(path, text):
+    return source_files.SourceFile("", path, text)
+
+
+class LayersTest(unittest.TestCase):
+    def findings(self, path, header):
+        return list(layers.check([file(path, f"#include {header}\n")]))
+
+    def test_crossings_are_found(self):
+        for path, header in (
+                ("raft/log.cc", '"storage/wal/wal.h"'),
+                ("raft/log.cc", "<mutex>"),
+                ("raft/log.h", "<chrono>"),
+                ("raft/log.cc", '"proto/internal/command.pb.h"'),
+                ("storage/mvcc/range.cc", '"server/clock.h"'),
+                ("storage/mvcc/range.cc", "<rocksdb/db.h>"),
+                ("storage/state/state.cc", "<chrono>"),
+                ("storage/wal/wal.cc", '"storage/mvcc/range.h"'),
+                ("storage/engine/engine.cc", '"proto/mvccpb/kv.pb.h"'),
+                ("client/client.cc", '"raft/types.h"'),
+                ("server/node/core.cc", "<grpcpp/grpcpp.h>"),
+                ("server/options.h", "<yaml-cpp/yaml.h>"),
+                ("server/node/core.cc", '"tests/support/matchers.h"'),
+        ):
+            self.assertTrue(self.findings(path, header), f"{path} {header}")
+
+    def test_what_is_allowed_is_not_found(self):
+        for path, header in (
+                ("raft/log.cc", '"raft/types.h"'),
+                ("raft/log.cc", '"absl/status/status.h"'),
+                ("storage/engine/rocksdb_engine.cc", "<rocksdb/db.h>"),
+                ("server/node/core.cc", '"raft/raft.h"'),
+                ("server/rpc/grpc_front.cc", "<grpcpp/grpcpp.h>"),
+                ("tests/raft/a_test.cc", "<random>"),
+        ):
+            self.assertEqual(self.findings(path, header), [], f"{path} {header}")
+
+
+class BannedCallsTest(unittest.TestCase):
+    def findings(self, path, text):
+        return list(banned_calls.check([file(path, text + "\n")]))
+
+    def test_calls_are_found(self):
+        for path, text in (
+                ("server/node/core.cc", "auto now = std::chrono::steady_clock::now();"),
+                ("storage/wal/wal.cc", "time(nullptr);"),
+                ("server/node/core.cc", "std::this_thread::sleep_for(x);"),
+                ("server/node/core.cc", "std::random_device device;"),
+                ("storage/state/state.cc", "int x = rand();"),
+                ("server/node/core.h", "absl::Mutex mutex_;"),
+                ("raft/raft.cc", "std::mutex mutex_;"),
+                ("server/a.cc", "throw Oops();"),
+                ("tests/a.cc", "using namespace std;"),
+                ("server/a.cc", "auto* p = new Thing();"),
+                ("server/a.cc", "delete thing;"),
+                ("server/a.cc", 'std::cerr << "x";'),
+                ("server/a.cc", "exit(1);"),
+                ("server/a.cc", "// TODO later"),
+                ("tests/a_test.cc", "TEST(A, DISABLED_B) {"),
+                ("tests/a_test.cc", "GTEST_SKIP();"),
+        ):
+            self.assertEqual(len(self.findings(path, text)), 1, f"{path} {text}")
+
+    def test_owners_comments_and_literals_are_not_found(self):
+        for path, text in (
+                ("server/system_clock.cc", "std::chrono::steady_clock::now();"),
+                ("server/a.cc", "// std::cerr and new Thing()"),
+                ("server/a.cc", 'const char* text = "throw x; sleep(1)";'),
+                ("server/a.cc", "/* delete\n everything */ int x;"),
+                ("server/a.cc", "Thing(const Thing&) = delete;"),
+                ("server/a.cc", "return std::unique_ptr<T>(\n    new T(x));"),
+                ("server/a.cc", "std::snprintf(buffer, 1, x);"),
+                ("server/a.cc", "int64_t big = 1'000'000; f('\"');"),
+                ("server/a.cc", 'auto raw = R"(new Thing())";'),
+                ("tests/a.cc", "std::this_thread::sleep_for(x);"),
+        ):
+            self.assertEqual(self.findings(path, text), [], f"{path} {text}")
+
+    def test_line_numbers_are_right(self):
+        finding, = self.findings("server/a.cc", "/* a\nb */\nint x;\nthrow x;")
+        self.assertTrue(finding.startswith("server/a.cc:4:"), finding)
+
+
+class ShapeTest(unittest.TestCase):
+    def findings(self, path, text):
+        return list(shape.check([file(path, text), file("raft/a.h", "// A.\n#pragma once\n")]))
+
+    def test_misshapen_files_are_found(self):
+        for path, text in (
+                ("raft/b.cc", "x\n" * 521),
+                ("raft/b.cc", "x" * 101 + "\n"),
+                ("raft/b.cc", "x \n"),
+                ("raft/b.cc", "\tx\n"),
+                ("raft/b.cc", "x"),
+                ("raft/b.h", "// B.\n"),
+                ("raft/b.h", "#pragma once\n"),
+                ("raft/BigFile.cc", "x\n"),
+                ("raft/b.cc", '#include "../raft/a.h"\n'),
+                ("raft/a.cc", '#include <map>\n#include "raft/a.h"\n'),
+        ):
+            self.assertEqual(len(self.findings(path, text)), 1, f"{path} {text[:30]!r}")
+
+    def test_a_file_in_shape_is_not_found(self):
+        self.assertEqual(self.findings("raft/a.cc", '#include "raft/a.h"\n\n#include <map>\n'), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

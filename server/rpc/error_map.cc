@@ -184,6 +184,11 @@ RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max) {
           absl::StrCat("grpc: received message larger than max (", bytes, " vs. ", bytes_max, ")")};
 }
 
+RpcStatus NotServed(std::string_view method, std::string_view what) {
+  return {StatusCode::kUnimplemented, absl::StrCat(std::string(what), " with ", std::string(method),
+                                                   " is not served by this release")};
+}
+
 RpcStatus TooManyReadBytes() {
   return {StatusCode::kResourceExhausted,
           "etcdserver: too many bytes of range results under way, ask again for less"};

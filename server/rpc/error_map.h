@@ -110,6 +110,8 @@ RpcStatus InternalError(std::string_view what);
 RpcStatus MalformedRequest();
 // A message beyond what the transport takes.
 RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max);
+// A part of `method` that this release does not serve.
+RpcStatus NotServed(std::string_view method, std::string_view what);
 // More bytes of answers are under way than the member may hold.
 RpcStatus TooManyReadBytes();
 

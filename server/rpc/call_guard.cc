@@ -1,0 +1,87 @@
+#include "server/rpc/call_guard.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "server/rpc/checks.h"
+#include "server/rpc/error_map.h"
+
+namespace gavel::server {
+namespace {
+
+// Clients name their own versions; only so many get a counter of their own.
+constexpr size_t kVersionsMax = 64;
+
+// Takes no messages: the call has been refused.
+class RefusedStream final : public StreamHandler {
+ public:
+  void OnMessage(std::string) override {}
+};
+
+}  // namespace
+
+class CallGuard::State {
+ public:
+  State(Gate& gate, Metrics& metrics) : gate_(gate), metrics_(metrics) {}
+
+  std::optional<Error> Check(Learner learner, std::string_view type, const CallContext& context) {
+    if (learner == Learner::kRefuses && gate_.learner()) return Error::kNotSupportedForLearner;
+    const std::string_view version = context.Find("client-api-version").value_or("unknown");
+    if (const auto error = CheckClientApiVersion(version)) return error;
+    Count(type, version);
+    if (context.Find("hasleader") == "true" && !gate_.has_leader()) return Error::kNoLeader;
+    return std::nullopt;
+  }
+
+ private:
+  void Count(std::string_view type, std::string_view version) {
+    std::lock_guard lock(mutex_);
+    auto& counters = counters_[type == "unary" ? 0 : 1];
+    auto found = counters.find(version);
+    if (found == counters.end()) {
+      if (counters.size() >= kVersionsMax) version = "other";
+      Counter& counter = metrics_.AddCounter(
+          "etcd_server_client_requests_total",
+          "The total number of client requests per client version.",
+          {{"type", std::string(type)}, {"client_api_version", std::string(version)}});
+      found = counters.emplace(std::string(version), &counter).first;
+    }
+    found->second->Increment();
+  }
+
+  Gate& gate_;
+  Metrics& metrics_;
+  std::mutex mutex_;
+  std::map<std::string, Counter*, std::less<>> counters_[2];  // Guarded; unary, streams.
+};
+
+CallGuard::CallGuard(Gate& gate, Metrics& metrics)
+    : state_(std::make_shared<State>(gate, metrics)) {}
+
+UnaryMethod CallGuard::Unary(Learner learner, UnaryMethod method) const {
+  return [state = state_, learner, method = std::move(method)](
+             std::string request, CallContext context, Completion done) {
+    if (const auto error = state->Check(learner, "unary", context)) {
+      std::move(done)(ToStatus(*error), Encoded());
+      return;
+    }
+    method(std::move(request), std::move(context), std::move(done));
+  };
+}
+
+StreamMethod CallGuard::Stream(Learner learner, StreamMethod method) const {
+  return [state = state_, learner, method = std::move(method)](
+             CallContext context,
+             std::shared_ptr<StreamWriter> writer) -> std::shared_ptr<StreamHandler> {
+    if (const auto error = state->Check(learner, "stream", context)) {
+      writer->Finish(ToStatus(*error));
+      return std::make_shared<RefusedStream>();
+    }
+    return method(std::move(context), std::move(writer));
+  };
+}
+
+}  // namespace gavel::server

@@ -1,0 +1,29 @@
+// What is asked of every call before its method sees it: metadata, leader, learner.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "server/metrics.h"
+#include "server/node/gate.h"
+#include "server/rpc/service.h"
+
+namespace gavel::server {
+
+// Wraps methods. Cheap to copy; thread-safe. The gate and the metrics must outlive all calls.
+class CallGuard {
+ public:
+  CallGuard(Gate& gate, Metrics& metrics);
+
+  // Whether a learner may serve the method.
+  enum class Learner { kServes, kRefuses };
+
+  UnaryMethod Unary(Learner learner, UnaryMethod method) const;
+  StreamMethod Stream(Learner learner, StreamMethod method) const;
+
+ private:
+  class State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace gavel::server

@@ -1,0 +1,64 @@
+#include "server/rpc/client_services.h"
+
+#include <string>
+
+#include <google/protobuf/descriptor.h>
+
+#include "absl/strings/str_cat.h"
+
+#include "proto/etcdserverpb/auth.pb.h"
+#include "proto/etcdserverpb/cluster.pb.h"
+#include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/lease.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/etcdserverpb/watch.pb.h"
+#include "proto/v3electionpb/election.pb.h"
+#include "proto/v3lockpb/lock.pb.h"
+#include "server/rpc/call_guard.h"
+#include "server/rpc/cluster_service.h"
+#include "server/rpc/kv_service.h"
+#include "server/rpc/maintenance_service.h"
+
+namespace gavel::server {
+namespace {
+
+// Names what the contract has and no service serves, so that clients learn that the method
+// exists.
+void AddUnserved(Router& router) {
+  const google::protobuf::FileDescriptor* files[] = {
+      etcdserverpb::PutRequest::descriptor()->file(),
+      etcdserverpb::WatchRequest::descriptor()->file(),
+      etcdserverpb::LeaseGrantRequest::descriptor()->file(),
+      etcdserverpb::MemberListRequest::descriptor()->file(),
+      etcdserverpb::StatusRequest::descriptor()->file(),
+      etcdserverpb::AuthEnableRequest::descriptor()->file(),
+      v3lockpb::LockRequest::descriptor()->file(),
+      v3electionpb::CampaignRequest::descriptor()->file()};
+  for (const auto* file : files) {
+    for (int i = 0; i < file->service_count(); ++i) {
+      const auto* service = file->service(i);
+      for (int j = 0; j < service->method_count(); ++j) {
+        std::string name = absl::StrCat("/", service->full_name(), "/", service->method(j)->name());
+        if (router.FindUnary(name) == nullptr && router.FindStream(name) == nullptr) {
+          router.AddUnserved(std::move(name));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+ClientServices::ClientServices(Gate& gate, Metrics& metrics, const ServiceLimits& limits)
+    : router_(std::make_shared<Router>()) {
+  const ServiceSurroundings surroundings{&gate, limits,
+                                         std::make_shared<ReadBytes>(limits.read_bytes_max)};
+  const CallGuard guard(gate, metrics);
+  AddKvService(surroundings, guard, *router_);
+  AddClusterService(surroundings, guard, *router_);
+  AddMaintenanceService(surroundings, guard, *router_);
+  health_.AddTo(*router_);
+  AddUnserved(*router_);
+}
+
+}  // namespace gavel::server

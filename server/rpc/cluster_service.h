@@ -1,0 +1,13 @@
+// etcd's cluster service: who the members are.
+#pragma once
+
+#include "server/rpc/call_guard.h"
+#include "server/rpc/service_support.h"
+
+namespace gavel::server {
+
+// Adds the methods of etcdserverpb.Cluster. The gate must outlive all calls.
+void AddClusterService(const ServiceSurroundings& surroundings, const CallGuard& guard,
+                       Router& router);
+
+}  // namespace gavel::server

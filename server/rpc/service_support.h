@@ -1,0 +1,47 @@
+// What all services share: their surroundings, response headers, parsing and encoding.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <google/protobuf/message_lite.h>
+
+#include "proto/etcdserverpb/header.pb.h"
+#include "proto/parse.h"
+#include "server/node/gate.h"
+#include "server/rpc/read_bytes.h"
+#include "server/rpc/service.h"
+
+namespace gavel::server {
+
+struct ServiceLimits {
+  uint64_t request_bytes_max = 1572864;  // Of what is replicated.
+  int64_t txn_ops_max = 128;
+  int64_t read_bytes_max = 256 << 20;  // Of answers being built or sent, over all reads.
+};
+
+// The gate outlives every call. Copied into what goes on after a method has returned.
+struct ServiceSurroundings {
+  Gate* gate = nullptr;
+  ServiceLimits limits;
+  std::shared_ptr<ReadBytes> read_bytes;
+};
+
+// Fills in all but the revision.
+void FillHeader(const Gate& gate, raft::Term term, etcdserverpb::ResponseHeader* header);
+
+Encoded Encode(const google::protobuf::MessageLite& message);
+
+// Parses a client's message; false if it is none.
+inline bool ParseRequest(std::string_view bytes, google::protobuf::MessageLite* message) {
+  return ParseMessage(bytes, kRequestDepthMax, message);
+}
+
+void Fail(Completion done, RpcStatus status);
+
+// Answers with `message`, held against `read_bytes` until it has been sent.
+void AnswerRead(Completion done, const google::protobuf::MessageLite& message,
+                ReadBytes::Hold hold);
+
+}  // namespace gavel::server

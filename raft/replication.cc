@@ -126,15 +126,14 @@ void Raft::Core::FlushPeer(Leader& leader, NodeId to, Progress& peer) {
 }
 
 // Tells a follower of a commit it waits for, unless an append has just carried it: a client
-// there is answered when the follower applies it.
+// there is answered when the follower applies it. What has not been sent yet will carry it.
 void Raft::Core::FlushCommit(Leader& leader, NodeId to, Progress& peer) {
-  const Index due = std::min(commit_, peer.commit_awaited);
-  if (peer.commit_told >= due) return;
+  const Index wanted = std::min(commit_, peer.commit_awaited);
   const bool can_append = peer.state == Progress::State::kReplicate && !peer.older_from &&
                           log_.TermAt(peer.next.Previous()).has_value();
-  if (can_append) {
+  if (can_append && peer.commit_told < std::min(wanted, peer.next.Previous())) {
     SendAppend(to, peer, false);
-  } else if (peer.commit_told < std::min(commit_, peer.match)) {
+  } else if (peer.commit_told < std::min(wanted, peer.match)) {
     SendHeartbeat(leader, to, peer);
   }
 }

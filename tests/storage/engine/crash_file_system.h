@@ -67,10 +67,10 @@ class CrashFileSystem final : public rocksdb::FileSystem {
   };
   struct Fault {
     Failure failure = Failure::kIoError;
-    std::set<Operation> operations;
-    std::string name_contains;    // Of the file or directory; empty: any.
-    uint64_t after = 0;           // So many matching operations succeed first.
-    uint64_t count = UINT64_MAX;  // And so many fail.
+    std::set<Operation> operations = {};
+    std::string name_contains = {};  // Of the file or directory; empty: any.
+    uint64_t after = 0;              // So many matching operations succeed first.
+    uint64_t count = UINT64_MAX;     // And so many fail.
   };
   // A copy taken in the middle of things, and what the test said at that moment.
   struct Capture {

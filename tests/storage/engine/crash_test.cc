@@ -34,7 +34,7 @@ TEST(CrashTest, ClonesEqualTheModelAtTheirAppliedIndex) {
     raft::Random random(seed * 7919);
     auto files = std::make_shared<CrashFileSystem>();
     CrashWorkload workload(seed);
-    files->CaptureEvery(random.Between(1, 30), seed, [&] { return workload.acknowledged(); });
+    files->CaptureEvery(random.Between(1, 12), seed, [&] { return workload.acknowledged(); });
     {
       auto engine = OpenOn(files);
       ASSERT_OK(engine);
@@ -43,7 +43,7 @@ TEST(CrashTest, ClonesEqualTheModelAtTheirAppliedIndex) {
     }
     files->CaptureEvery(0, 0, nullptr);
     auto captures = files->TakeCaptures();
-    ASSERT_GT(captures.size(), 3u);
+    ASSERT_FALSE(captures.empty());
     // The last is what the destructor leaves.
     captures.push_back({files->Crash(random), workload.acknowledged(), files->operations()});
     const size_t stride = captures.size() / 40 + 1;

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
+
 #include "raft/configuration.h"
 #include "raft/types.h"
 
@@ -14,8 +16,9 @@ namespace gavel::server {
 
 // What a transport tells its owner. Calls may come from any thread.
 struct PeerEvents {
-  // A whole frame arrived. The receiver checks everything in it.
-  std::function<void(std::string frame)> on_frame;
+  // A whole frame arrived. The receiver checks everything in it; an error ends the connection it
+  // came over, and the sender is told its message.
+  std::function<absl::Status(std::string_view frame)> on_frame;
   // A frame to `peer` was dropped: the queue was full, or there is no connection.
   std::function<void(raft::NodeId peer)> on_unreachable;
   // The connection to `peer` closed and could not be opened again at once.
@@ -31,6 +34,8 @@ class PeerTransport {
   virtual void SetPeers(const std::vector<raft::MemberAddress>& peers) = 0;
   // Queues a frame; never blocks. Frames to one peer arrive in order or not at all.
   virtual void Send(raft::NodeId peer, std::string frame) = 0;
+  // A frame from `peer` has arrived, so it can be worth trying to reach it at once. Never blocks.
+  virtual void OnHeardFrom(raft::NodeId peer) = 0;
 };
 
 }  // namespace gavel::server

@@ -1,0 +1,49 @@
+// Work that may wait: long reads, hashes, history collection, zeroing of segments.
+//
+// A job is a step that is called again until it returns false; all jobs take turns, so that none
+// holds up the others for longer than one step.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "absl/functional/any_invocable.h"
+
+#include "server/clock.h"
+
+namespace gavel::server {
+
+// Thread-safe. Any number of threads may run jobs; one job is run by one thread at a time.
+class Background {
+ public:
+  using Step = absl::AnyInvocable<bool()>;
+
+  explicit Background(const Clock& clock) : clock_(clock) {}
+
+  // Adds a job behind the others. Dropped after Close.
+  void Add(Step step);
+  // The same, not to be begun before `at`.
+  void AddAt(MonotonicNs at, Step step);
+
+  // Runs one step of the next job; false if none is due.
+  bool RunOnce();
+  // Returns once a job is due, or Close was called (then false).
+  bool Wait();
+  // Drops all jobs; those running end after their step.
+  void Close();
+
+ private:
+  // Moves what is due by now to jobs_.
+  void TakeDue();
+
+  const Clock& clock_;
+  std::mutex mutex_;  // Guards all below; not held while a step runs.
+  std::condition_variable ready_;
+  std::deque<Step> jobs_;
+  std::multimap<MonotonicNs, Step> later_;
+  bool closed_ = false;
+};
+
+}  // namespace gavel::server

@@ -1,0 +1,173 @@
+#include "server/node/core_driver.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace gavel::server {
+namespace {
+
+// After a pause no more ticks than these are made up for: a member that was stopped must look at
+// what arrived meanwhile before it believes that its leader is gone.
+constexpr MonotonicNs kTicksMax = 10;
+// Ticks at a time while nobody waits: fewer wakes of an idle member.
+constexpr MonotonicNs kIdleTicks = 5;
+// A follower that asks for a snapshot is answered so much later, so that it is not asked for in
+// a tight loop.
+constexpr MonotonicNs kSnapshotAnswerDelay = kNsPerSecond;
+
+std::string Hex(raft::NodeId id) { return absl::StrFormat("%x", id.value()); }
+
+std::string_view RoleName(raft::Role role) {
+  switch (role) {
+    case raft::Role::kFollower:
+      return "follower";
+    case raft::Role::kPreCandidate:
+      return "pre-candidate";
+    case raft::Role::kCandidate:
+      return "candidate";
+    case raft::Role::kLeader:
+      return "leader";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+CoreMetrics::CoreMetrics(Metrics& metrics)
+    : has_leader(metrics.AddGauge("etcd_server_has_leader", "1 if a leader is known, else 0.")),
+      is_leader(metrics.AddGauge("etcd_server_is_leader", "1 if this member leads, else 0.")),
+      leader_changes(metrics.AddCounter("etcd_server_leader_changes_seen_total",
+                                        "Changes of the leader that this member has seen.")),
+      heartbeat_send_failures(metrics.AddCounter("etcd_server_heartbeat_send_failures_total",
+                                                 "Frames a leader could not send in time.")) {}
+
+CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
+                       Surroundings surroundings, CoreMetrics metrics)
+    : stage_(std::move(stage)),
+      id_(id),
+      times_(times),
+      surroundings_(surroundings),
+      metrics_(metrics),
+      last_tick_(surroundings_.clock.Now()),
+      next_tick_(last_tick_ + times_.tick) {}
+
+uint32_t CoreDriver::DueTicks(MonotonicNs now) {
+  const MonotonicNs due = (now - last_tick_) / times_.tick;
+  if (due > kTicksMax) {
+    last_tick_ = now;
+    return static_cast<uint32_t>(kTicksMax);
+  }
+  last_tick_ += due * times_.tick;
+  return static_cast<uint32_t>(due);
+}
+
+bool CoreDriver::RunOnce() {
+  const MonotonicNs now = surroundings_.clock.Now();
+  const uint32_t ticks = DueTicks(now);
+  std::vector<CoreInput> inputs = surroundings_.queues.core.TakeAll();
+  if (ticks > 0) {
+    for (auto it = snapshot_refused_.begin(); it != snapshot_refused_.end();) {
+      if (it->second > now) {
+        ++it;
+        continue;
+      }
+      inputs.emplace_back(SnapshotFailed{it->first});
+      it = snapshot_refused_.erase(it);
+    }
+    WatchDisk(now);
+  }
+  MemberGate::Work work = surroundings_.gate.TakeWork(now);
+  const bool proposing = !work.proposals.empty();
+  const bool busy = ticks > 0 || !inputs.empty() || proposing || work.read_round.has_value();
+  if (busy) {
+    if (role_ == raft::Role::kLeader) {
+      for (const CoreInput& input : inputs) {
+        if (std::holds_alternative<PeerUnreachable>(input)) {
+          metrics_.heartbeat_send_failures.Increment();
+        }
+      }
+    }
+    CoreOutput output =
+        stage_.Process(ticks, std::move(inputs), std::move(work.proposals), work.read_round);
+    if (proposing) surroundings_.gate.OnProposed(stage_.proposed_term());
+    HandOut(std::move(output));
+    if (ticks > 0) surroundings_.gate.OnTick(now);
+  }
+  const bool idle = leader_.has_value() && surroundings_.gate.idle();
+  next_tick_ = last_tick_ + (idle ? kIdleTicks : 1) * times_.tick;
+  return busy;
+}
+
+void CoreDriver::HandOut(CoreOutput output) {
+  Queues& queues = surroundings_.queues;
+  if (output.configuration.has_value()) {
+    surroundings_.transport.SetPeers(output.configuration->members);
+  }
+  // The disk works while the messages are encoded and sent.
+  for (LogBatch& batch : output.log) queues.log.Push(std::move(batch));
+  if (!output.send.empty()) surroundings_.sender.Send(std::move(output.send));
+  if (!output.committed.empty()) queues.apply.Push(Committed{std::move(output.committed)});
+  for (const raft::RoleChange& role : output.roles) OnRole(role);
+  surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, stage_.status());
+  for (const raft::EntriesWanted& wanted : output.older) ReadOlder(wanted);
+  for (const raft::SnapshotWanted& wanted : output.snapshots) OnSnapshotWanted(wanted.to);
+}
+
+void CoreDriver::OnRole(const raft::RoleChange& role) {
+  surroundings_.logger.Info("role changed",
+                            {{"member", Hex(id_)},
+                             {"role", RoleName(role.role)},
+                             {"term", role.term.value()},
+                             {"leader", role.leader.has_value() ? Hex(*role.leader) : "none"}});
+  if (role.leader.has_value() && role.leader != leader_) metrics_.leader_changes.Increment();
+  leader_ = role.leader;
+  role_ = role.role;
+  metrics_.has_leader.Set(role.leader.has_value() ? 1 : 0);
+  metrics_.is_leader.Set(role.role == raft::Role::kLeader ? 1 : 0);
+}
+
+void CoreDriver::ReadOlder(const raft::EntriesWanted& wanted) {
+  Queues& queues = surroundings_.queues;
+  storage::Wal& wal = surroundings_.wal;
+  queues.background.Add([&queues, &wal, wanted] {
+    absl::StatusOr<std::vector<raft::Entry>> entries = wal.Read(wanted.from, wanted.bytes_max);
+    // An empty answer says that the log no longer has them.
+    queues.core.Push(OlderEntries{wanted.to, wanted.from,
+                                  entries.ok() ? *std::move(entries) : std::vector<raft::Entry>()});
+    return false;
+  });
+}
+
+void CoreDriver::OnSnapshotWanted(raft::NodeId to) {
+  const MonotonicNs answer_at = surroundings_.clock.Now() + kSnapshotAnswerDelay;
+  if (!snapshot_refused_.emplace(to, answer_at).second) return;
+  surroundings_.logger.Warn(
+      "a member needs log entries that are no longer stored",
+      {{"member", Hex(to)},
+       {"what to do", "if its data directory was lost, remove the member and add it again"}});
+}
+
+void CoreDriver::WatchDisk(MonotonicNs now) {
+  const MonotonicNs since = surroundings_.log_busy_since.load(std::memory_order_relaxed);
+  if (since == 0 || now - since < times_.slow_disk || stall_told_ == since) return;
+  stall_told_ = since;
+  surroundings_.logger.Warn("slow disk: a write of the log has not returned",
+                            {{"milliseconds", (now - since) / kNsPerMs}});
+  if (role_ != raft::Role::kLeader || now - since < times_.election_timeout) return;
+  // A leader whose disk stands still serves nobody; one that works should lead.
+  const raft::Status status = stage_.status();
+  const raft::PeerProgress* best = nullptr;
+  for (const raft::PeerProgress& peer : status.peers) {
+    if (!peer.recently_active || !stage_.configuration().IsVoter(peer.id)) continue;
+    if (best == nullptr || peer.match > best->match) best = &peer;
+  }
+  if (best == nullptr) return;
+  surroundings_.logger.Warn("handing leadership over because of the slow disk",
+                            {{"to", Hex(best->id)}});
+  surroundings_.queues.core.Push(HandOver{best->id});
+}
+
+}  // namespace gavel::server

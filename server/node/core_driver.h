@@ -1,0 +1,86 @@
+// Feeds the core stage and hands its effects to those who carry them out.
+//
+// One thread, or a loop, calls RunOnce. Everything it is given came through its queue or the gate.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "server/clock.h"
+#include "server/logging.h"
+#include "server/metrics.h"
+#include "server/node/core_stage.h"
+#include "server/node/member_gate.h"
+#include "server/node/queues.h"
+#include "server/peer/frame_exchange.h"
+#include "server/peer/transport.h"
+#include "storage/wal/wal.h"
+
+namespace gavel::server {
+
+struct CoreTimes {
+  MonotonicNs tick = 10 * kNsPerMs;
+  MonotonicNs election_timeout = 1000 * kNsPerMs;
+  // A longer write of the log is told to the operator.
+  MonotonicNs slow_disk = 1000 * kNsPerMs;
+};
+
+struct CoreMetrics {
+  explicit CoreMetrics(Metrics& metrics);
+
+  Gauge& has_leader;
+  Gauge& is_leader;
+  Counter& leader_changes;
+  Counter& heartbeat_send_failures;
+};
+
+class CoreDriver {
+ public:
+  struct Surroundings {
+    const Clock& clock;
+    Logger& logger;
+    Queues& queues;
+    MemberGate& gate;
+    FrameSender& sender;
+    PeerTransport& transport;
+    storage::Wal& wal;  // To read entries for slow followers.
+    const std::atomic<MonotonicNs>& log_busy_since;
+  };
+  CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times, Surroundings surroundings,
+             CoreMetrics metrics);
+
+  // Takes what is due and queued; false if that was nothing.
+  bool RunOnce();
+  // When RunOnce should be called even if nothing arrives.
+  MonotonicNs NextTick() const { return next_tick_; }
+
+  // At the clean stop, when RunOnce will not be called again.
+  std::optional<raft::HardState> TakeHeldHardState() { return stage_.TakeHeldHardState(); }
+  const CoreStage& stage() const { return stage_; }
+
+ private:
+  uint32_t DueTicks(MonotonicNs now);
+  void HandOut(CoreOutput output);
+  void OnRole(const raft::RoleChange& role);
+  void ReadOlder(const raft::EntriesWanted& wanted);
+  void OnSnapshotWanted(raft::NodeId to);
+  void WatchDisk(MonotonicNs now);
+
+  CoreStage stage_;
+  const raft::NodeId id_;
+  const CoreTimes times_;
+  const Surroundings surroundings_;
+  const CoreMetrics metrics_;
+
+  MonotonicNs last_tick_;
+  MonotonicNs next_tick_;
+  std::optional<raft::NodeId> leader_;
+  raft::Role role_ = raft::Role::kFollower;
+  MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.
+  std::map<raft::NodeId, MonotonicNs> snapshot_refused_;  // When to answer.
+};
+
+}  // namespace gavel::server

@@ -1,0 +1,114 @@
+#include "server/node/core_stage.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace gavel::server {
+namespace {
+
+template <class... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+template <class T>
+void Append(std::vector<T>& to, std::vector<T> from) {
+  if (to.empty()) {
+    to = std::move(from);
+  } else {
+    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+  }
+}
+
+}  // namespace
+
+CoreOutput CoreStage::Process(uint32_t ticks, std::vector<CoreInput> inputs,
+                              std::vector<raft::Proposal> proposals,
+                              std::optional<raft::ReadId> read_round) {
+  for (uint32_t i = 0; i < ticks; ++i) raft_.Tick();
+  for (CoreInput& input : inputs) Take(std::move(input));
+  if (!proposals.empty()) {
+    proposed_term_ = raft_.status().term;
+    raft_.Propose(std::move(proposals));
+  }
+  if (read_round.has_value()) raft_.RequestRead(*read_round);
+
+  CoreOutput output;
+  while (raft_.HasEffects()) {
+    Split(raft_.TakeEffects(), output);
+    Confirm();
+  }
+  return output;
+}
+
+void CoreStage::Take(CoreInput input) {
+  std::visit(Overloaded{
+                 [this](PeerMessages& peer) {
+                   for (raft::Message& message : peer.messages) raft_.Step(std::move(message));
+                 },
+                 [this](Persisted& persisted) {
+                   last_persisted_ = std::max(last_persisted_, persisted.number);
+                   if (last_persisted_ > last_confirmed_) {
+                     raft_.OnPersisted(last_persisted_);
+                     last_confirmed_ = last_persisted_;
+                   }
+                   Confirm();
+                 },
+                 [this](Applied& applied) { raft_.OnApplied(applied.index); },
+                 [this](OlderEntries& older) {
+                   raft_.OnOlderEntries(older.to, older.from, std::move(older.entries));
+                 },
+                 [this](SnapshotFailed& failed) { raft_.OnSnapshotSent(failed.to, std::nullopt); },
+                 [this](PeerUnreachable& peer) { raft_.OnPeerUnreachable(peer.peer); },
+                 [this](PeerConnectionLost& peer) { raft_.OnPeerConnectionLost(peer.peer); },
+                 [this](PeerConnected& peer) { raft_.OnPeerConnected(peer.peer); },
+                 [this](LogCut& cut) { raft_.CompactTo(cut.index); },
+                 [this](HandOver& hand_over) { raft_.TransferLeadership(hand_over.target); },
+             },
+             input);
+}
+
+void CoreStage::Split(raft::Effects effects, CoreOutput& output) {
+  last_batch_ = std::max(last_batch_, effects.number);
+  if (effects.configuration.has_value()) output.configuration = std::move(effects.configuration);
+  Append(output.send, std::move(effects.send_now));
+
+  const bool records = effects.install.has_value() || !effects.append.empty() || effects.must_sync;
+  // Messages that speak for earlier batches still on their way to the disk go behind them.
+  const bool behind = !effects.send_after_persist.empty() && last_written_ > last_persisted_;
+  if (effects.hard_state.has_value()) held_hard_state_ = effects.hard_state;
+  if (records || behind) {
+    LogBatch batch;
+    batch.number = effects.number;
+    batch.records.mark = std::move(effects.install);
+    batch.records.hard_state = std::exchange(held_hard_state_, std::nullopt);
+    batch.records.entries = std::move(effects.append);
+    batch.must_sync = effects.must_sync;
+    batch.send_after_persist = std::move(effects.send_after_persist);
+    last_written_ = effects.number;
+    output.log.push_back(std::move(batch));
+  } else {
+    Append(output.send, std::move(effects.send_after_persist));
+  }
+
+  Append(output.committed, std::move(effects.committed));
+  Append(output.reads, std::move(effects.reads));
+  Append(output.failed_reads, std::move(effects.failed_reads));
+  Append(output.proposals, std::move(effects.proposals));
+  Append(output.older, std::move(effects.older));
+  Append(output.snapshots, std::move(effects.snapshots));
+  if (effects.role.has_value()) output.roles.push_back(*effects.role);
+}
+
+void CoreStage::Confirm() {
+  if (last_written_ > last_persisted_ || last_batch_ <= last_confirmed_) return;
+  raft_.OnPersisted(last_batch_);
+  last_confirmed_ = last_batch_;
+}
+
+std::optional<raft::HardState> CoreStage::TakeHeldHardState() {
+  return std::exchange(held_hard_state_, std::nullopt);
+}
+
+}  // namespace gavel::server

@@ -1,0 +1,104 @@
+// The consensus core with its effects sorted by who carries them out.
+//
+// Passive: no thread, lock, clock or I/O. The core thread runs it in production, a loop in tests.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "raft/raft.h"
+#include "server/node/log_batch.h"
+
+namespace gavel::server {
+
+// What reaches the core from the other stages and from peers.
+struct PeerMessages {
+  std::vector<raft::Message> messages;
+};
+struct Persisted {
+  raft::BatchNumber number;
+};
+struct Applied {
+  raft::Index index;
+};
+struct OlderEntries {
+  raft::NodeId to;
+  raft::Index from;
+  std::vector<raft::Entry> entries;
+};
+struct SnapshotFailed {
+  raft::NodeId to;
+};
+struct PeerUnreachable {
+  raft::NodeId peer;
+};
+struct PeerConnectionLost {
+  raft::NodeId peer;
+};
+struct PeerConnected {
+  raft::NodeId peer;
+};
+// Log entries below `index` are gone.
+struct LogCut {
+  raft::Index index;
+};
+struct HandOver {
+  raft::NodeId target;
+};
+using CoreInput =
+    std::variant<PeerMessages, Persisted, Applied, OlderEntries, SnapshotFailed, PeerUnreachable,
+                 PeerConnectionLost, PeerConnected, LogCut, HandOver>;
+
+// What came up while the core took its inputs, in the order in which it must be honoured.
+struct CoreOutput {
+  std::optional<raft::Configuration> configuration;
+  std::vector<raft::Message> send;  // Now.
+  std::vector<LogBatch> log;
+  std::vector<raft::Entry> committed;
+  std::vector<raft::ReadGrant> reads;
+  std::vector<raft::ReadId> failed_reads;
+  std::vector<raft::ProposalOutcome> proposals;
+  std::vector<raft::EntriesWanted> older;
+  std::vector<raft::SnapshotWanted> snapshots;
+  std::vector<raft::RoleChange> roles;
+};
+
+// Promises that a batch is confirmed to the core only once it and all before it are durable, and
+// that batches with nothing to write cost the log nothing: they are confirmed as soon as what
+// was written before them is. A commit index that moved alone waits for the next batch that is
+// written for another reason.
+class CoreStage {
+ public:
+  explicit CoreStage(raft::Raft raft) : raft_(std::move(raft)) {}
+
+  // Takes `ticks` ticks, then all inputs, then the proposals and the read round, then the effects.
+  CoreOutput Process(uint32_t ticks, std::vector<CoreInput> inputs,
+                     std::vector<raft::Proposal> proposals, std::optional<raft::ReadId> read_round);
+
+  // The term that proposals handed in before the next Process would be made in, at the latest
+  // known. Exact right after Process took proposals.
+  raft::Term proposed_term() const { return proposed_term_; }
+
+  raft::Status status() const { return raft_.status(); }
+  const raft::Configuration& configuration() const { return raft_.configuration(); }
+
+  // The commit index that no log batch has carried yet, for the clean stop.
+  std::optional<raft::HardState> TakeHeldHardState();
+
+ private:
+  void Take(CoreInput input);
+  void Split(raft::Effects effects, CoreOutput& output);
+  void Confirm();
+
+  raft::Raft raft_;
+  raft::Term proposed_term_;
+  raft::BatchNumber last_written_;    // Newest batch the log was given.
+  raft::BatchNumber last_persisted_;  // Newest batch the log has reported.
+  raft::BatchNumber last_batch_;      // Newest batch taken from the core.
+  raft::BatchNumber last_confirmed_;
+  std::optional<raft::HardState> held_hard_state_;
+};
+
+}  // namespace gavel::server

@@ -1,0 +1,83 @@
+#include "server/node/history_collection.h"
+
+#include <string_view>
+#include <utility>
+
+namespace gavel::server {
+namespace {
+
+// Changes looked at for one plan: some hundred microseconds of work.
+constexpr int64_t kChangesMax = 1000;
+
+constexpr std::string_view kAdvice =
+    "check the disk and the kernel's messages, then start this member again";
+
+}  // namespace
+
+HistoryCollection::HistoryCollection(std::unique_ptr<storage::Collector> collector,
+                                     Surroundings surroundings)
+    : collector_(std::move(collector)), surroundings_(std::move(surroundings)) {}
+
+void HistoryCollection::AddJob() {
+  surroundings_.queues.background.Add([this] {
+    Plan();
+    return false;
+  });
+}
+
+void HistoryCollection::OnCompacted() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (running_) {
+      again_ = true;
+      return;
+    }
+    running_ = true;
+  }
+  AddJob();
+}
+
+void HistoryCollection::OnWritten() {
+  {
+    const std::lock_guard lock(mutex_);
+    written_ = true;
+  }
+  AddJob();
+}
+
+void HistoryCollection::Plan() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(written_, false)) collector_->OnWritten();
+    again_ = false;
+  }
+  const storage::Revision published = surroundings_.machine.view()->compacted;
+  const absl::StatusOr<storage::StateMachine::Durable> durable =
+      surroundings_.machine.ReadDurable();
+  absl::StatusOr<storage::WriteBatch> batch =
+      durable.ok() ? collector_->Plan(published, durable->compacted, kChangesMax)
+                   : absl::StatusOr<storage::WriteBatch>(durable.status());
+  if (!batch.ok()) {
+    surroundings_.failure.Report("collecting old history", kAdvice, batch.status());
+    return;
+  }
+  if (!batch->empty()) {
+    surroundings_.queues.apply.Push(
+        Collected{std::make_shared<const storage::WriteBatch>(*std::move(batch))});
+    return;
+  }
+  if (absl::Status dropped = collector_->DropFiles(); !dropped.ok()) {
+    surroundings_.failure.Report("dropping files of old history", kAdvice, dropped);
+    return;
+  }
+  surroundings_.on_collected(collector_->collected());
+  bool again = false;
+  {
+    const std::lock_guard lock(mutex_);
+    again = std::exchange(again_, false);
+    running_ = again;
+  }
+  if (again) AddJob();
+}
+
+}  // namespace gavel::server

@@ -1,0 +1,94 @@
+// The queue before a stage: many producers, one consumer who takes everything at once.
+//
+// A wake of a sleeping thread costs far more than an item in a queue that is being drained, so
+// producers wake the consumer only when the queue was empty and the consumer sleeps.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace gavel::server {
+
+// Thread-safe. TakeAll and Wait are for the one consumer.
+template <class Item>
+class Inbox {
+ public:
+  explicit Inbox(size_t items_max) : items_max_(items_max) {}
+
+  // Adds an item unless the queue is full or closed; returns whether it was added.
+  bool TryPush(Item item) { return Add(std::move(item), items_max_); }
+
+  // Adds an item that must not be lost and whose number is bounded elsewhere (completions).
+  void Push(Item item) { Add(std::move(item), static_cast<size_t>(-1)); }
+
+  // Makes a waiting consumer look, with no item.
+  void Wake() {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    if (waiting_) ready_.notify_one();
+  }
+
+  // Returns everything queued, in order.
+  std::vector<Item> TakeAll() {
+    std::vector<Item> items;
+    const std::lock_guard lock(mutex_);
+    woken_ = false;
+    items.swap(items_);
+    return items;
+  }
+
+  // Returns once something is queued, Wake or Close was called, or `timeout` has passed.
+  void Wait(std::optional<std::chrono::nanoseconds> timeout) {
+    std::unique_lock lock(mutex_);
+    const auto ready = [this] { return woken_ || closed_ || !items_.empty(); };
+    if (ready()) return;
+    waiting_ = true;
+    if (timeout.has_value()) {
+      ready_.wait_for(lock, *timeout, ready);
+    } else {
+      ready_.wait(lock, ready);
+    }
+    waiting_ = false;
+  }
+
+  bool empty() const {
+    const std::lock_guard lock(mutex_);
+    return items_.empty() && !woken_;
+  }
+
+  // Lets the consumer's Wait return from here on. Items can still be added and taken.
+  void Close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    ready_.notify_one();
+  }
+
+  bool closed() const {
+    const std::lock_guard lock(mutex_);
+    return closed_;
+  }
+
+ private:
+  bool Add(Item item, size_t items_max) {
+    const std::lock_guard lock(mutex_);
+    if (items_.size() >= items_max) return false;
+    items_.push_back(std::move(item));
+    if (waiting_ && items_.size() == 1) ready_.notify_one();
+    return true;
+  }
+
+  const size_t items_max_;
+  mutable std::mutex mutex_;  // Guards all below.
+  std::condition_variable ready_;
+  std::vector<Item> items_;
+  bool woken_ = false;
+  bool waiting_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace gavel::server

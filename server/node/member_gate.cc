@@ -1,0 +1,304 @@
+#include "server/node/member_gate.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+namespace gavel::server {
+
+GateMetrics::GateMetrics(Metrics& metrics)
+    : proposals_failed(metrics.AddCounter("etcd_server_proposals_failed_total",
+                                          "Proposals that ended without an outcome.")),
+      read_indexes_failed(metrics.AddCounter("etcd_server_read_indexes_failed_total",
+                                             "Confirmation rounds of reads that failed.")),
+      slow_read_indexes(metrics.AddCounter("etcd_server_slow_read_indexes_total",
+                                           "Confirmation rounds of reads given up as slow.")) {}
+
+MemberGate::MemberGate(const MemberIdentity& identity, const GateLimits& limits,
+                       uint64_t quota_bytes, Surroundings surroundings, GateMetrics metrics)
+    : identity_(identity),
+      limits_(limits),
+      quota_bytes_(quota_bytes),
+      surroundings_(std::move(surroundings)),
+      metrics_(metrics),
+      applied_(surroundings_.machine.applied().value()),
+      proposals_(identity.id, identity.incarnation) {
+  OnMembers();
+}
+
+void MemberGate::Propose(CommandField field, std::string request,
+                         std::optional<MonotonicNs> deadline, ProposeDone done) {
+  const MonotonicNs until = deadline.value_or(surroundings_.clock.Now() + limits_.request_timeout);
+  const uint64_t commit = commit_.load(std::memory_order_relaxed);
+  const uint64_t applied = applied_.load(std::memory_order_relaxed);
+  const bool backlog = (commit > applied && commit - applied > limits_.apply_backlog_entries_max) ||
+                       log_full_.load(std::memory_order_relaxed);
+  GateResult refused = GateResult::kOk;
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) {
+      refused = GateResult::kStopped;
+    } else if (backlog || proposals_.bytes() + request.size() > limits_.pending_bytes_max) {
+      refused = GateResult::kTooManyRequests;
+    } else {
+      wake = !proposals_.has_queued();
+      proposals_.Add(field, request, until, std::move(done));
+    }
+  }
+  if (refused != GateResult::kOk) {
+    ProposeResult result;
+    result.result = refused;
+    result.term = term();
+    std::move(done)(std::move(result));
+  } else if (wake) {
+    surroundings_.wake_core();
+  }
+}
+
+void MemberGate::Read(std::optional<MonotonicNs> deadline, ReadDone done) {
+  const MonotonicNs until = deadline.value_or(surroundings_.clock.Now() + limits_.request_timeout);
+  bool closed = false;
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    closed = closed_;
+    if (!closed) {
+      const bool could_begin = reads_.CanBegin();
+      reads_.Add(until, std::move(done));
+      wake = !could_begin && reads_.CanBegin();
+    }
+  }
+  if (closed) {
+    std::move(done)(ReadResult{GateResult::kStopped, nullptr});
+  } else if (wake) {
+    surroundings_.wake_core();
+  }
+}
+
+std::shared_ptr<const storage::ReadView> MemberGate::view() const {
+  return surroundings_.machine.view();
+}
+
+std::shared_ptr<const std::vector<storage::MemberRecord>> MemberGate::members() const {
+  return surroundings_.machine.members();
+}
+
+raft::Term MemberGate::term() const { return raft::Term(term_.load(std::memory_order_relaxed)); }
+
+void MemberGate::RunInBackground(absl::AnyInvocable<bool()> step) {
+  surroundings_.background.Add(std::move(step));
+}
+
+MemberStatus MemberGate::status() const {
+  MemberStatus status;
+  status.cluster_id = identity_.cluster_id;
+  status.applied = raft::Index(applied_.load(std::memory_order_relaxed));
+  status.quota_bytes = quota_bytes_;
+  {
+    const std::lock_guard lock(mutex_);
+    status.raft = raft_status_;
+  }
+  status.learner = learner();
+  const storage::EngineStats engine = surroundings_.engine.stats();
+  // What is not flushed yet occupies the write buffers; etcd's file counts it too.
+  status.db_bytes = engine.disk_bytes + engine.unflushed_bytes;
+  status.db_in_use_bytes = engine.live_bytes + engine.unflushed_bytes;
+  if (status.db_bytes == 0) status.db_bytes = 1;
+  if (status.db_in_use_bytes > status.db_bytes) status.db_in_use_bytes = status.db_bytes;
+  const absl::Status health = surroundings_.engine.health();
+  if (!health.ok()) status.errors.emplace_back(health.message());
+  return status;
+}
+
+MemberGate::Work MemberGate::TakeWork(MonotonicNs now) {
+  const std::lock_guard lock(mutex_);
+  Work work;
+  if (proposals_.has_queued()) work.proposals = proposals_.TakeQueued();
+  work.read_round = reads_.Begin(now);
+  return work;
+}
+
+void MemberGate::OnProposed(raft::Term term) {
+  const std::lock_guard lock(mutex_);
+  proposals_.OnProposed(term);
+}
+
+void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
+                        const std::vector<raft::ReadGrant>& reads,
+                        const std::vector<raft::ReadId>& failed_reads, raft::Status status) {
+  term_.store(status.term.value(), std::memory_order_relaxed);
+  commit_.store(status.commit.value(), std::memory_order_relaxed);
+  has_leader_.store(status.leader.has_value(), std::memory_order_relaxed);
+  std::vector<FinishedRead> finished;
+  {
+    const std::lock_guard lock(mutex_);
+    const bool leader_changed = raft_status_.leader != status.leader;
+    raft_status_ = std::move(status);
+    for (const raft::ProposalOutcome& outcome : outcomes) {
+      if (outcome.kind == raft::ProposalOutcome::Kind::kDropped) proposals_.OnDropped(outcome.id);
+    }
+    for (const raft::ReadGrant& grant : reads) reads_.OnGranted(grant.id, grant.index);
+    // Asking again at once would fail at once while there is no leader.
+    for (const raft::ReadId id : failed_reads)
+      reads_.OnFailed(id, leader_changed && leader_known());
+    if (leader_changed && leader_known()) {
+      proposals_.Requeue();
+      reads_.Release();
+    }
+    finished = reads_.TakeServable(raft::Index(applied_.load(std::memory_order_acquire)));
+  }
+  if (!failed_reads.empty()) {
+    metrics_.read_indexes_failed.Increment(static_cast<double>(failed_reads.size()));
+  }
+  EndReads(std::move(finished));
+}
+
+void MemberGate::OnTick(MonotonicNs now) {
+  std::vector<FinishedProposal> proposals;
+  std::vector<FinishedRead> reads;
+  std::vector<CollectWaiter> collects;
+  uint64_t given_up = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!collect_waiters_.empty()) collects = TakeCollectWaiters(collected_, now);
+    proposals = proposals_.Expire(now, leader_known());
+    reads = reads_.Expire(now, leader_known(), &given_up);
+    if (leader_known()) {
+      proposals_.Requeue();
+      reads_.Release();
+    }
+  }
+  for (CollectWaiter& waiter : collects) std::move(waiter.done)(GateResult::kTimedOut);
+  if (given_up > 0) metrics_.slow_read_indexes.Increment(static_cast<double>(given_up));
+  if (!proposals.empty()) {
+    metrics_.proposals_failed.Increment(static_cast<double>(proposals.size()));
+  }
+  EndProposals(std::move(proposals));
+  EndReads(std::move(reads));
+}
+
+bool MemberGate::idle() const {
+  const std::lock_guard lock(mutex_);
+  return proposals_.empty() && reads_.empty() && collect_waiters_.empty();
+}
+
+void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::EntryId applied) {
+  std::vector<FinishedProposal> proposals;
+  std::vector<FinishedRead> reads;
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    // Under the lock: a grant that OnCore files after this sees the new index.
+    applied_.store(applied.index.value(), std::memory_order_release);
+    proposals = proposals_.OnApplied(std::move(outcomes), applied.term);
+    reads = reads_.TakeServable(applied.index);
+    if (proposals_.has_held() && leader_known()) {
+      proposals_.Requeue();
+      wake = true;
+    }
+  }
+  if (wake) surroundings_.wake_core();
+  EndProposals(std::move(proposals));
+  EndReads(std::move(reads));
+}
+
+raft::Index MemberGate::replicated_everywhere() const {
+  const std::lock_guard lock(mutex_);
+  return raft_status_.replicated_everywhere;
+}
+
+void MemberGate::OnMembers() {
+  const auto table = members();
+  bool is_learner = false;
+  for (const storage::MemberRecord& member : *table) {
+    if (member.id == identity_.id) is_learner = member.learner;
+  }
+  learner_.store(is_learner, std::memory_order_relaxed);
+}
+
+std::vector<MemberGate::CollectWaiter> MemberGate::TakeCollectWaiters(storage::Revision collected,
+                                                                      MonotonicNs now) {
+  const auto taken = std::stable_partition(
+      collect_waiters_.begin(), collect_waiters_.end(), [&](const CollectWaiter& waiter) {
+        return waiter.compacted > collected && waiter.deadline > now;
+      });
+  std::vector<CollectWaiter> waiters(std::make_move_iterator(taken),
+                                     std::make_move_iterator(collect_waiters_.end()));
+  collect_waiters_.erase(taken, collect_waiters_.end());
+  return waiters;
+}
+
+void MemberGate::WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
+                               absl::AnyInvocable<void(GateResult) &&> done) {
+  const MonotonicNs until = deadline.value_or(surroundings_.clock.Now() + limits_.request_timeout);
+  GateResult result = GateResult::kOk;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) {
+      result = GateResult::kStopped;
+    } else if (compacted > collected_) {
+      collect_waiters_.push_back({compacted, until, std::move(done)});
+      return;
+    }
+  }
+  std::move(done)(result);
+}
+
+void MemberGate::OnCollected(storage::Revision collected) {
+  std::vector<CollectWaiter> waiters;
+  {
+    const std::lock_guard lock(mutex_);
+    collected_ = std::max(collected_, collected);
+    waiters = TakeCollectWaiters(collected_, std::numeric_limits<MonotonicNs>::min());
+  }
+  for (CollectWaiter& waiter : waiters) std::move(waiter.done)(GateResult::kOk);
+}
+
+void MemberGate::Close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+}
+
+void MemberGate::Stop() {
+  std::vector<FinishedProposal> proposals;
+  std::vector<FinishedRead> reads;
+  std::vector<CollectWaiter> collects;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    collects.swap(collect_waiters_);
+    proposals = proposals_.Stop();
+    reads = reads_.Stop();
+  }
+  for (CollectWaiter& waiter : collects) std::move(waiter.done)(GateResult::kStopped);
+  EndProposals(std::move(proposals));
+  EndReads(std::move(reads));
+}
+
+size_t MemberGate::pending_proposals() const {
+  const std::lock_guard lock(mutex_);
+  return proposals_.count();
+}
+
+void MemberGate::EndReads(std::vector<FinishedRead> reads) const {
+  if (reads.empty()) return;
+  const std::shared_ptr<const storage::ReadView> newest = view();
+  for (FinishedRead& read : reads) {
+    ReadResult result;
+    result.result = read.result;
+    if (read.result == GateResult::kOk) result.view = newest;
+    std::move(read.done)(std::move(result));
+  }
+}
+
+void MemberGate::EndProposals(std::vector<FinishedProposal> proposals) const {
+  const raft::Term newest = term();
+  for (FinishedProposal& proposal : proposals) {
+    proposal.result.term = newest;
+    std::move(proposal.done)(std::move(proposal.result));
+  }
+}
+
+}  // namespace gavel::server

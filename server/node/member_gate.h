@@ -1,0 +1,139 @@
+// The Gate of a running member: admission, waiting, and ending of requests.
+//
+// The one place where the front's threads, the core and apply meet. Call-backs run on the thread
+// that ends a request, with no lock held.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "raft/effects.h"
+#include "server/metrics.h"
+#include "server/node/background.h"
+#include "server/node/gate.h"
+#include "server/node/proposal_tracker.h"
+#include "server/node/read_barrier.h"
+
+namespace gavel::server {
+
+// Who this member is.
+struct MemberIdentity {
+  raft::NodeId id;
+  uint64_t cluster_id = 0;
+  raft::Incarnation incarnation;
+};
+
+struct GateMetrics {
+  explicit GateMetrics(Metrics& metrics);
+
+  Counter& proposals_failed;
+  Counter& read_indexes_failed;
+  Counter& slow_read_indexes;
+};
+
+// Thread-safe.
+class MemberGate final : public Gate {
+ public:
+  struct Surroundings {
+    const Clock& clock;
+    Background& background;
+    const storage::StateMachine& machine;
+    const storage::Engine& engine;
+    std::function<void()> wake_core;
+  };
+  MemberGate(const MemberIdentity& identity, const GateLimits& limits, uint64_t quota_bytes,
+             Surroundings surroundings, GateMetrics metrics);
+
+  void Propose(CommandField field, std::string request, std::optional<MonotonicNs> deadline,
+               ProposeDone done) override;
+  void Read(std::optional<MonotonicNs> deadline, ReadDone done) override;
+  std::shared_ptr<const storage::ReadView> view() const override;
+  std::shared_ptr<const std::vector<storage::MemberRecord>> members() const override;
+  MemberStatus status() const override;
+  raft::NodeId member_id() const override { return identity_.id; }
+  uint64_t cluster_id() const override { return identity_.cluster_id; }
+  raft::Term term() const override;
+  bool has_leader() const override { return has_leader_.load(std::memory_order_relaxed); }
+  bool learner() const override { return learner_.load(std::memory_order_relaxed); }
+  void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
+                     absl::AnyInvocable<void(GateResult) &&> done) override;
+  void RunInBackground(absl::AnyInvocable<bool()> step) override;
+
+  // For the core's driver.
+  struct Work {
+    std::vector<raft::Proposal> proposals;
+    std::optional<raft::ReadId> read_round;
+  };
+  // What waits for the core.
+  Work TakeWork(MonotonicNs now);
+  // The proposals taken so far were proposed in `term` or before. Before any effect of theirs is
+  // let out.
+  void OnProposed(raft::Term term);
+  // How a round of the core went.
+  void OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
+              const std::vector<raft::ReadGrant>& reads,
+              const std::vector<raft::ReadId>& failed_reads, raft::Status status);
+  // Ends what is past its deadline; asks again for what has been held.
+  void OnTick(MonotonicNs now);
+  // True if nobody waits.
+  bool idle() const;
+
+  // For apply's driver, after the new view is published.
+  void OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::EntryId applied);
+  // How far the log may be cut: all members have stored it up to here.
+  raft::Index replicated_everywhere() const;
+  // The member table has changed.
+  void OnMembers();
+
+  // History below the compacted revision `collected` has been deleted here.
+  void OnCollected(storage::Revision collected);
+  // While set, proposals are refused: there is no space left for the log.
+  void SetLogFull(bool full) { log_full_.store(full, std::memory_order_relaxed); }
+
+  // Refuses what comes from here on.
+  void Close();
+  // Ends everything that waits.
+  void Stop();
+
+  size_t pending_proposals() const;
+
+ private:
+  struct CollectWaiter {
+    storage::Revision compacted = 0;
+    MonotonicNs deadline = 0;
+    absl::AnyInvocable<void(GateResult) &&> done;
+  };
+  // Takes out who waits for at most `collected`, or is past its deadline.
+  std::vector<CollectWaiter> TakeCollectWaiters(storage::Revision collected, MonotonicNs now);
+  void EndReads(std::vector<FinishedRead> reads) const;
+  void EndProposals(std::vector<FinishedProposal> proposals) const;
+  bool leader_known() const { return raft_status_.leader.has_value(); }
+
+  const MemberIdentity identity_;
+  const GateLimits limits_;
+  const uint64_t quota_bytes_;
+  const Surroundings surroundings_;
+  const GateMetrics metrics_;
+
+  std::atomic<uint64_t> term_ = 0;
+  std::atomic<uint64_t> commit_ = 0;
+  std::atomic<uint64_t> applied_;
+  std::atomic<bool> has_leader_ = false;
+  std::atomic<bool> learner_ = false;
+  std::atomic<bool> log_full_ = false;
+
+  mutable std::mutex mutex_;  // Guards all below.
+  ProposalTracker proposals_;
+  ReadBarrier reads_;
+  std::vector<CollectWaiter> collect_waiters_;
+  storage::Revision collected_ = -1;
+  raft::Status raft_status_;
+  bool closed_ = false;
+};
+
+}  // namespace gavel::server

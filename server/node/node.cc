@@ -1,0 +1,204 @@
+#include "server/node/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+#include "proto/internal/command.pb.h"
+#include "server/node/status_metrics.h"
+#include "server/version.h"
+#include "storage/mvcc/collector.h"
+#include "storage/status_macros.h"
+
+namespace gavel::server {
+namespace {
+
+constexpr MonotonicNs kPublishPoll = 20 * kNsPerMs;
+constexpr MonotonicNs kPublishRetry = 500 * kNsPerMs;
+
+std::string Hex(uint64_t id) { return absl::StrFormat("%x", id); }
+
+raft::Options CoreOptions(const NodeOptions& options, const MemberIdentity& identity,
+                          MonotonicNs tick) {
+  raft::Options core;
+  core.id = identity.id;
+  core.incarnation = identity.incarnation;
+  core.heartbeat_ticks =
+      static_cast<uint32_t>(std::max<MonotonicNs>(1, options.heartbeat_interval / tick));
+  core.election_ticks =
+      std::max(core.heartbeat_ticks + 1, static_cast<uint32_t>(options.election_timeout / tick));
+  core.append_bytes_max = options.append_bytes_max;
+  return core;
+}
+
+}  // namespace
+
+Node::Node(const NodeOptions& options, const Surroundings& surroundings)
+    : options_(options),
+      clock_(surroundings.clock),
+      logger_(surroundings.logger),
+      queues_(surroundings.clock),
+      failure_(surroundings.logger, surroundings.on_failure) {}
+
+Node::~Node() {
+  // Scrapes and the transport's threads look at everything else.
+  on_scrape_.reset();
+  transport_.reset();
+  queues_.background.Close();
+}
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options,
+                                                 Surroundings surroundings) {
+  GAVEL_ASSIGN_OR_RETURN(MemberParts parts,
+                         RecoverMember(surroundings.disk, surroundings.open_engine, options.place,
+                                       surroundings.logger));
+  GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::Collector> collector,
+                         storage::Collector::Open(parts.engine));
+  std::unique_ptr<Node> node(new Node(options, surroundings));
+  node->Build(surroundings, std::move(parts), std::move(collector));
+  return node;
+}
+
+PeerEvents Node::MakeEvents() {
+  PeerEvents events;
+  events.on_frame = [this](std::string_view frame) { return ReceiveFrame(frame); };
+  events.on_unreachable = [this](raft::NodeId peer) {
+    queues_.core.TryPush(PeerUnreachable{peer});
+  };
+  events.on_connection_lost = [this](raft::NodeId peer) {
+    queues_.core.Push(PeerConnectionLost{peer});
+  };
+  events.on_connected = [this](raft::NodeId peer) {
+    logger_.Info("connected to a peer", {{"peer", Hex(peer.value())}});
+    queues_.core.Push(PeerConnected{peer});
+  };
+  return events;
+}
+
+void Node::Build(const Surroundings& surroundings, MemberParts parts,
+                 std::unique_ptr<storage::Collector> collector) {
+  identity_ = parts.identity;
+  directory_ = std::make_unique<storage::DataDirectory>(std::move(parts.directory));
+  storage::StateMachine& machine = *parts.machine;
+  gate_ = std::make_unique<MemberGate>(
+      identity_, options_.gate, options_.quota_bytes,
+      MemberGate::Surroundings{clock_, queues_.background, machine, *parts.engine,
+                               [this] { queues_.core.Wake(); }},
+      GateMetrics(surroundings.metrics));
+  collection_ = std::make_unique<HistoryCollection>(
+      std::move(collector), HistoryCollection::Surroundings{queues_, machine, failure_,
+                                                            [this](storage::Revision collected) {
+                                                              gate_->OnCollected(collected);
+                                                            }});
+
+  const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(),
+                          identity_.incarnation};
+  receiver_ = std::make_unique<FrameReceiver>(
+      self, logger_, surroundings.metrics,
+      [this](raft::NodeId from, std::vector<raft::Message> messages) {
+        transport_->OnHeardFrom(from);
+        return queues_.core.TryPush(PeerMessages{std::move(messages)});
+      });
+  transport_ = surroundings.make_transport(identity_.id, MakeEvents());
+  sender_ = std::make_unique<FrameSender>(self, *transport_, surroundings.metrics);
+
+  BuildStages(surroundings, std::move(parts));
+  transport_->SetPeers(core_->stage().configuration().members);
+  on_scrape_ = AddStatusMetrics(surroundings.metrics, *gate_, machine);
+  collection_->OnCompacted();
+  Publish();
+}
+
+void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
+  const CoreTimes times{.tick = 10 * kNsPerMs, .election_timeout = options_.election_timeout};
+  LogHistory history(parts.log_start);
+  const absl::Status read = history.Append(parts.restored.entries);
+  if (!read.ok()) failure_.Report("reading the log", "the log is damaged", read);
+  log_stage_ = std::make_unique<LogStage>(std::move(parts.wal), std::move(history), clock_,
+                                          LogMetrics(surroundings.metrics));
+  const raft::Index applied = parts.restored.applied;
+  apply_stage_ = std::make_unique<ApplyStage>(
+      std::move(parts.machine), std::move(parts.engine),
+      storage::StateMachine::Wanted{identity_.id, identity_.incarnation}, options_.apply_limits);
+
+  CoreStage stage(raft::Raft(CoreOptions(options_, identity_, times.tick),
+                             std::move(parts.restored), surroundings.random));
+  core_ = std::make_unique<CoreDriver>(
+      std::move(stage), identity_.id, times,
+      CoreDriver::Surroundings{clock_, logger_, queues_, *gate_, *sender_, *transport_,
+                               log_stage_->wal(), log_stage_->busy_since()},
+      CoreMetrics(surroundings.metrics));
+  log_ = std::make_unique<LogDriver>(
+      *log_stage_,
+      LogDriver::Surroundings{clock_, logger_, queues_, *sender_, failure_,
+                              [this](bool full) { gate_->SetLogFull(full); }, times.slow_disk});
+  apply_ = std::make_unique<ApplyDriver>(
+      *apply_stage_, applied, options_.apply,
+      ApplyDriver::Surroundings{clock_, logger_, queues_, *gate_, failure_, *collection_},
+      ApplyMetrics(surroundings.metrics));
+}
+
+void Node::Publish() {
+  queues_.background.AddAt(clock_.Now() + kPublishPoll, [this] {
+    if (!gate_->has_leader()) {
+      Publish();
+      return false;
+    }
+    internal::PublishMember publish;
+    publish.set_id(identity_.id.value());
+    publish.set_name(options_.place.name);
+    for (const std::string& url : options_.client_urls) publish.add_client_urls(url);
+    gate_->Propose(CommandField::kPublishMember, publish.SerializeAsString(), std::nullopt,
+                   [this](ProposeResult result) { OnPublished(result); });
+    return false;
+  });
+}
+
+void Node::OnPublished(const ProposeResult& result) {
+  if (result.result == GateResult::kStopped) return;
+  if (result.result != GateResult::kOk) {
+    // Publishing twice is harmless, so an unknown outcome is tried again too.
+    queues_.background.AddAt(clock_.Now() + kPublishRetry, [this] {
+      Publish();
+      return false;
+    });
+    return;
+  }
+  std::string urls;
+  for (const std::string& url : options_.client_urls) urls += (urls.empty() ? "" : ",") + url;
+  logger_.Info("published local member to cluster through raft",
+               {{"member", Hex(identity_.id.value())},
+                {"name", options_.place.name},
+                {"client urls", urls},
+                {"cluster", Hex(identity_.cluster_id)}});
+  logger_.Info("enabled capabilities for version", {{"cluster version", kEtcdClusterVersion}});
+}
+
+void Node::HandOver() {
+  const raft::Status status = gate_->status().raft;
+  if (status.role != raft::Role::kLeader) return;
+  const auto members = gate_->members();
+  const raft::PeerProgress* best = nullptr;
+  for (const raft::PeerProgress& peer : status.peers) {
+    const auto record =
+        std::find_if(members->begin(), members->end(),
+                     [&](const storage::MemberRecord& member) { return member.id == peer.id; });
+    const bool voter = record != members->end() && !record->learner;
+    if (!voter || !peer.recently_active) continue;
+    if (best == nullptr || peer.match > best->match) best = &peer;
+  }
+  if (best == nullptr) return;
+  logger_.Info("handing leadership over before the stop", {{"to", Hex(best->id.value())}});
+  queues_.core.Push(gavel::server::HandOver{best->id});
+}
+
+void Node::Finish() {
+  gate_->Stop();
+  transport_->SetPeers({});
+  if (failure_.failed()) return;
+  log_->Finish(core_->TakeHeldHardState());
+  apply_->Finish();
+}
+
+}  // namespace gavel::server

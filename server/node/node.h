@@ -1,0 +1,126 @@
+// One member's stages, wired to each other by queues; no threads.
+//
+// Member runs each stage on a thread of its own; tests and the simulator call the Run functions
+// from one loop. There is no other difference between the two.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "raft/random.h"
+#include "server/clock.h"
+#include "server/logging.h"
+#include "server/metrics.h"
+#include "server/node/apply_driver.h"
+#include "server/node/core_driver.h"
+#include "server/node/failure.h"
+#include "server/node/history_collection.h"
+#include "server/node/log_driver.h"
+#include "server/node/member_gate.h"
+#include "server/node/queues.h"
+#include "server/node/recovery.h"
+#include "server/peer/frame_exchange.h"
+#include "server/peer/transport.h"
+
+namespace gavel::server {
+
+struct NodeOptions {
+  MemberPlace place;
+  std::vector<std::string> client_urls;  // Made known to the cluster.
+
+  MonotonicNs heartbeat_interval = 100 * kNsPerMs;
+  MonotonicNs election_timeout = 1000 * kNsPerMs;
+  GateLimits gate;
+  ApplyLimits apply_limits;
+  ApplyOptions apply;
+  uint64_t quota_bytes = 0;
+  uint64_t append_bytes_max = 1 << 20;
+};
+
+class Node {
+ public:
+  using MakeTransport =
+      std::function<std::unique_ptr<PeerTransport>(raft::NodeId self, PeerEvents events)>;
+  // All but the functions must outlive the node.
+  struct Surroundings {
+    storage::Disk& disk;
+    const Clock& clock;
+    Logger& logger;
+    Metrics& metrics;
+    raft::Random random;
+    EngineOpener open_engine;
+    MakeTransport make_transport;
+    Failure::OnFailure on_failure;  // On the thread that failed; may not return.
+  };
+
+  // Recovers what the disk holds. Errors say what to do.
+  static absl::StatusOr<std::unique_ptr<Node>> Open(const NodeOptions& options,
+                                                    Surroundings surroundings);
+  // Like a crash for what is durable: writes nothing.
+  ~Node();
+
+  MemberGate& gate() { return *gate_; }
+  const MemberIdentity& identity() const { return identity_; }
+  Queues& queues() { return queues_; }
+  storage::Engine& engine() { return apply_stage_->engine(); }
+  absl::Status failure() const { return failure_.status(); }
+
+  // Takes a frame from a peer. Any thread.
+  absl::Status ReceiveFrame(std::string_view frame) { return receiver_->Receive(frame); }
+
+  // Each does one round of a stage; false if there was nothing to do.
+  bool RunCore() { return core_->RunOnce(); }
+  bool RunLog() { return log_->RunOnce(); }
+  bool RunApply() { return apply_->RunOnce(); }
+  bool RunBackground() { return queues_.background.RunOnce(); }
+
+  CoreDriver& core() { return *core_; }
+  LogDriver& log() { return *log_; }
+  ApplyDriver& apply() { return *apply_; }
+
+  // Asks the best of the other members to lead, if this one does. Any thread.
+  void HandOver();
+
+  // The clean stop, once no stage runs any more: ends what waits, applies what is committed and
+  // makes everything durable.
+  void Finish();
+
+ private:
+  Node(const NodeOptions& options, const Surroundings& surroundings);
+
+  void Build(const Surroundings& surroundings, MemberParts parts,
+             std::unique_ptr<storage::Collector> collector);
+  void BuildStages(const Surroundings& surroundings, MemberParts parts);
+  PeerEvents MakeEvents();
+  // Makes name and client URLs known once there is a leader.
+  void Publish();
+  void OnPublished(const ProposeResult& result);
+
+  const NodeOptions options_;
+  const Clock& clock_;
+  Logger& logger_;
+  Queues queues_;
+  Failure failure_;
+  MemberIdentity identity_;
+  std::unique_ptr<storage::DataDirectory> directory_;
+  std::unique_ptr<LogStage> log_stage_;
+  std::unique_ptr<ApplyStage> apply_stage_;
+  std::unique_ptr<MemberGate> gate_;
+  std::unique_ptr<HistoryCollection> collection_;
+  std::unique_ptr<FrameReceiver> receiver_;
+  std::unique_ptr<FrameSender> sender_;
+  std::unique_ptr<PeerTransport> transport_;
+  std::unique_ptr<CoreDriver> core_;
+  std::unique_ptr<LogDriver> log_;
+  std::unique_ptr<ApplyDriver> apply_;
+  std::shared_ptr<void> on_scrape_;
+};
+
+}  // namespace gavel::server

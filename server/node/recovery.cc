@@ -1,0 +1,153 @@
+#include "server/node/recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "server/node/cluster_ids.h"
+#include "server/url.h"
+#include "storage/status_macros.h"
+
+namespace gavel::server {
+namespace {
+
+constexpr char kRejoin[] =
+    "Do not start it again on this directory: remove the member from the cluster, and add it as a "
+    "new one with an empty data directory; or put the whole directory back from before the loss";
+
+absl::StatusOr<MemberIdentity> OwnIdentity(const MemberPlace& place,
+                                           const storage::InitialState& initial) {
+  MemberIdentity identity;
+  std::vector<raft::NodeId> ids;
+  for (const storage::MemberRecord& member : initial.members) {
+    ids.push_back(member.id);
+    if (member.name == place.name) identity.id = member.id;
+  }
+  if (identity.id.is_none()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--initial-cluster does not name this member (--name ", place.name, ")"));
+  }
+  identity.cluster_id = ClusterIdOf(ids);
+  return identity;
+}
+
+struct OpenedLog {
+  std::unique_ptr<storage::Wal> wal;
+  storage::WalContents contents;
+};
+
+absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const std::string& path,
+                                  const storage::InitialState& initial, raft::Index applied,
+                                  bool first_start) {
+  storage::WalOptions options;
+  options.directory = path;
+  absl::StatusOr<storage::Wal::Opened> opened = storage::Wal::Open(disk, options, applied);
+  if (opened.ok()) return OpenedLog{std::move(opened->wal), std::move(opened->contents)};
+  if (!absl::IsNotFound(opened.status())) return opened.status();
+  if (!first_start || !applied.is_none()) {
+    return absl::DataLossError(absl::StrCat("the write-ahead log in ", path,
+                                            " is gone, and with it what this member confirmed. ",
+                                            kRejoin));
+  }
+  OpenedLog created;
+  created.contents.start.configuration = initial.configuration;
+  GAVEL_ASSIGN_OR_RETURN(created.wal, storage::Wal::Create(disk, options, created.contents.start));
+  return created;
+}
+
+absl::Status CheckAgreement(const storage::WalContents& contents, raft::Index applied,
+                            const std::string& wal_path, const std::string& state_path) {
+  if (contents.start.index > applied) {
+    return absl::DataLossError(
+        absl::StrCat("the log in ", wal_path, " begins after index ", contents.start.index.value(),
+                     " but the state in ", state_path, " ends at ", applied.value(),
+                     ": the state was lost or is a different member's. ", kRejoin));
+  }
+  if (contents.start.index < applied) {
+    return absl::DataLossError(
+        absl::StrCat("the log in ", wal_path, " ends at index ", contents.start.index.value(),
+                     " before the state in ", state_path, " which holds ", applied.value(),
+                     ": the log was cut off or is a different member's. ", kRejoin));
+  }
+  return absl::OkStatus();
+}
+
+raft::Restored RestoredFrom(storage::WalContents contents, raft::Index applied) {
+  raft::Restored restored;
+  restored.hard_state = contents.hard_state;
+  // The commit index is written lazily; what is applied was committed.
+  restored.hard_state.commit = std::max(restored.hard_state.commit, applied);
+  restored.start = std::move(contents.start);
+  restored.entries = std::move(contents.entries);
+  restored.applied = applied;
+  restored.first_stored =
+      contents.first_index.is_none() ? restored.start.index.Next() : contents.first_index;
+  return restored;
+}
+
+}  // namespace
+
+storage::InitialState InitialStateOf(const std::vector<InitialMember>& cluster,
+                                     std::string_view token) {
+  storage::InitialState initial;
+  for (const InitialMember& member : cluster) {
+    std::vector<std::string> urls = UrlTexts(member.peer_urls);
+    const raft::NodeId id = MemberIdOf(urls, token);
+    initial.configuration.members.push_back({id, urls});
+    initial.configuration.voters.push_back(id);
+    initial.members.push_back({id, member.name, std::move(urls), {}, false});
+  }
+  const auto by_id = [](const auto& a, const auto& b) { return a.id < b.id; };
+  std::sort(initial.configuration.members.begin(), initial.configuration.members.end(), by_id);
+  std::sort(initial.configuration.voters.begin(), initial.configuration.voters.end());
+  std::sort(initial.members.begin(), initial.members.end(), by_id);
+  return initial;
+}
+
+absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpener& open_engine,
+                                          const MemberPlace& place, Logger& logger) {
+  const storage::InitialState initial = InitialStateOf(place.initial_cluster, place.token);
+  GAVEL_ASSIGN_OR_RETURN(MemberIdentity identity, OwnIdentity(place, initial));
+  GAVEL_ASSIGN_OR_RETURN(storage::DataDirectory directory,
+                         storage::DataDirectory::Open(disk, place.data_dir));
+  if (directory.is_new()) {
+    GAVEL_RETURN_IF_ERROR(
+        directory.Create({identity.cluster_id, identity.id, place.name, raft::Incarnation()}));
+  } else {
+    GAVEL_RETURN_IF_ERROR(directory.CheckOwner(identity.cluster_id, identity.id));
+  }
+  // A directory that never finished its first start has promised nothing yet.
+  const bool first_start = directory.identity().incarnation.is_none();
+
+  const std::string state_path = directory.state_path();
+  const std::string wal_path = place.wal_dir.empty() ? directory.wal_path() : place.wal_dir;
+  GAVEL_ASSIGN_OR_RETURN(std::shared_ptr<storage::Engine> engine, open_engine(state_path));
+  GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::StateMachine> machine,
+                         storage::StateMachine::Open(engine, initial, place.state));
+  const raft::Index applied = machine->applied();
+  GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_path, initial, applied, first_start));
+  GAVEL_RETURN_IF_ERROR(CheckAgreement(log.contents, applied, wal_path, state_path));
+  if (log.contents.torn_tail.has_value()) {
+    const storage::TornTail& torn = *log.contents.torn_tail;
+    logger.Warn("cut the end of the log, which a crash had left unfinished and unconfirmed",
+                {{"file", torn.file},
+                 {"offset", torn.offset},
+                 {"last index kept", torn.last_index.value()},
+                 {"reason", torn.reason}});
+  }
+  GAVEL_ASSIGN_OR_RETURN(identity.incarnation, directory.BumpIncarnation());
+
+  raft::SnapshotMeta log_start = log.contents.start;
+  raft::Restored restored = RestoredFrom(std::move(log.contents), applied);
+  logger.Info("recovered", {{"life", identity.incarnation.value()},
+                            {"applied", applied.value()},
+                            {"log entries to apply again", restored.entries.size()},
+                            {"first index of the log", restored.first_stored.value()},
+                            {"term", restored.hard_state.term.value()}});
+  return MemberParts{std::move(directory), identity,           std::move(engine),
+                     std::move(machine),   std::move(log.wal), std::move(restored),
+                     std::move(log_start)};
+}
+
+}  // namespace gavel::server

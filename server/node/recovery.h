@@ -1,0 +1,59 @@
+// From a data directory, empty or not, to the parts a member runs on.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "raft/raft.h"
+#include "server/logging.h"
+#include "server/node/member_gate.h"
+#include "server/options.h"
+#include "storage/disk/data_directory.h"
+#include "storage/disk/disk.h"
+#include "storage/engine/engine.h"
+#include "storage/state/state_machine.h"
+#include "storage/wal/wal.h"
+
+namespace gavel::server {
+
+using EngineOpener =
+    std::function<absl::StatusOr<std::shared_ptr<storage::Engine>>(const std::string& path)>;
+
+// Which member of which cluster to be, and where its data is.
+struct MemberPlace {
+  std::string name;
+  std::string data_dir;
+  std::string wal_dir;  // Empty: inside data_dir.
+  std::vector<InitialMember> initial_cluster;
+  std::string token;
+  storage::StateMachineOptions state;
+};
+
+// The parts of one member, in the state that its disk holds.
+struct MemberParts {
+  storage::DataDirectory directory;  // Locked.
+  MemberIdentity identity;           // With the new incarnation.
+  std::shared_ptr<storage::Engine> engine;
+  std::unique_ptr<storage::StateMachine> machine;
+  std::unique_ptr<storage::Wal> wal;
+  raft::Restored restored;
+  raft::SnapshotMeta log_start;  // The mark before restored.entries.
+};
+
+// Opens what is there, or lays out a new member; a crash at any point of the first start is made
+// good by the next one.
+//
+// Errors say what to do. FailedPrecondition: the directory belongs to another member or cluster,
+// is in use, or is of a newer version. DataLoss: part of what this member had promised is gone.
+absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpener& open_engine,
+                                          const MemberPlace& place, Logger& logger);
+
+// What a fresh store holds on every member of `cluster`.
+storage::InitialState InitialStateOf(const std::vector<InitialMember>& cluster,
+                                     std::string_view token);
+
+}  // namespace gavel::server

@@ -1,0 +1,89 @@
+#include "server/node/status_metrics.h"
+
+#include <string>
+
+#include "absl/strings/str_format.h"
+
+#include "server/version.h"
+
+namespace gavel::server {
+namespace {
+
+// Set at every scrape.
+struct StatusGauges {
+  explicit StatusGauges(Metrics& metrics)
+      : pending(metrics.AddGauge("etcd_server_proposals_pending", "Proposals without an outcome.")),
+        committed(metrics.AddGauge("etcd_server_proposals_committed_total",
+                                   "Index of the last entry committed.")),
+        applied(metrics.AddGauge("etcd_server_proposals_applied_total",
+                                 "Index of the last entry applied.")),
+        learner(metrics.AddGauge("etcd_server_is_learner", "1 if this member is a learner.")),
+        quota(metrics.AddGauge("etcd_server_quota_backend_bytes", "Quota of the state.")),
+        size(metrics.AddGauge("etcd_mvcc_db_total_size_in_bytes", "Bytes of the state on disk.")),
+        in_use(metrics.AddGauge("etcd_mvcc_db_total_size_in_use_in_bytes",
+                                "Bytes of the state on disk that are not obsolete.")),
+        keys(metrics.AddGauge("etcd_debugging_mvcc_keys_total", "Keys that exist.")),
+        revision(metrics.AddGauge("etcd_debugging_mvcc_current_revision", "Newest revision.")),
+        compacted(metrics.AddGauge("etcd_debugging_mvcc_compact_revision",
+                                   "Revision of the last compaction.")),
+        live(metrics.AddGauge("gavel_mvcc_live_bytes", "Bytes of live keys and values.")),
+        superseded(metrics.AddGauge("gavel_mvcc_superseded_bytes",
+                                    "Bytes of versions that are superseded and not compacted.")),
+        term(metrics.AddGauge("gavel_raft_term", "Current term.")) {}
+
+  Gauge& pending;
+  Gauge& committed;
+  Gauge& applied;
+  Gauge& learner;
+  Gauge& quota;
+  Gauge& size;
+  Gauge& in_use;
+  Gauge& keys;
+  Gauge& revision;
+  Gauge& compacted;
+  Gauge& live;
+  Gauge& superseded;
+  Gauge& term;
+};
+
+void Refresh(const StatusGauges& gauges, const MemberGate& gate,
+             const storage::StateMachine& machine) {
+  const MemberStatus status = gate.status();
+  gauges.pending.Set(static_cast<double>(gate.pending_proposals()));
+  gauges.committed.Set(static_cast<double>(status.raft.commit.value()));
+  gauges.applied.Set(static_cast<double>(status.applied.value()));
+  gauges.learner.Set(status.learner ? 1 : 0);
+  gauges.quota.Set(static_cast<double>(status.quota_bytes));
+  gauges.size.Set(static_cast<double>(status.db_bytes));
+  gauges.in_use.Set(static_cast<double>(status.db_in_use_bytes));
+  const storage::StateMachine::Sizes sizes = machine.sizes();
+  gauges.keys.Set(static_cast<double>(sizes.keys));
+  gauges.live.Set(static_cast<double>(sizes.live_bytes));
+  gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));
+  const auto view = machine.view();
+  gauges.revision.Set(static_cast<double>(view->revision));
+  gauges.compacted.Set(static_cast<double>(view->compacted));
+  gauges.term.Set(static_cast<double>(status.raft.term.value()));
+}
+
+}  // namespace
+
+std::shared_ptr<void> AddStatusMetrics(Metrics& metrics, const MemberGate& gate,
+                                       const storage::StateMachine& machine) {
+  metrics
+      .AddGauge("etcd_server_id", "This member's id, as a label.",
+                {{"server_id", absl::StrFormat("%x", gate.member_id().value())}})
+      .Set(1);
+  metrics
+      .AddGauge("etcd_server_version", "The etcd release whose interface is served.",
+                {{"server_version", std::string(kEtcdServerVersion)}})
+      .Set(1);
+  metrics
+      .AddGauge("etcd_cluster_version", "The cluster's version, as etcd counts it.",
+                {{"cluster_version", std::string(kEtcdClusterVersion)}})
+      .Set(1);
+  return metrics.OnScrape(
+      [gauges = StatusGauges(metrics), &gate, &machine] { Refresh(gauges, gate, machine); });
+}
+
+}  // namespace gavel::server

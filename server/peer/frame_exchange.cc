@@ -1,0 +1,141 @@
+#include "server/peer/frame_exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace gavel::server {
+namespace {
+
+// A frame is closed once it holds so much; one message may be larger.
+constexpr size_t kFrameBytes = 1 << 20;
+
+// How many peers' refusals are remembered as logged; senders of garbage choose their own ids.
+constexpr size_t kLoggedMax = 1000;
+
+std::string Hex(uint64_t id) { return absl::StrFormat("%x", id); }
+
+size_t PayloadBytes(const raft::Message& message) {
+  size_t bytes = 0;
+  if (const auto* append = std::get_if<raft::AppendRequest>(&message.body)) {
+    for (const raft::Entry& entry : append->entries) bytes += entry.payload_bytes();
+  } else if (const auto* forward = std::get_if<raft::ForwardProposals>(&message.body)) {
+    for (const raft::Proposal& proposal : forward->proposals) bytes += proposal.payload->size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+FrameSender::FrameSender(const FrameAddress& self, PeerTransport& transport, Metrics& metrics)
+    : self_(self), transport_(transport), metrics_(metrics) {}
+
+void FrameSender::Send(std::vector<raft::Message> messages) {
+  std::stable_sort(messages.begin(), messages.end(),
+                   [](const raft::Message& a, const raft::Message& b) { return a.to < b.to; });
+  for (size_t begin = 0; begin < messages.size();) {
+    const raft::NodeId to = messages[begin].to;
+    std::vector<raft::Message> one_frame;
+    size_t bytes = 0;
+    for (; begin < messages.size() && messages[begin].to == to && bytes < kFrameBytes; ++begin) {
+      bytes += PayloadBytes(messages[begin]);
+      one_frame.push_back(std::move(messages[begin]));
+    }
+    FrameAddress address = self_;
+    address.to = to;
+    std::string frame = EncodeFrame(address, one_frame);
+    {
+      const std::lock_guard lock(mutex_);
+      Counter*& counter = sent_bytes_[to];
+      if (counter == nullptr) {
+        counter = &metrics_.AddCounter("etcd_network_peer_sent_bytes_total",
+                                       "Bytes sent to a peer.", {{"To", Hex(to.value())}});
+      }
+      counter->Increment(static_cast<double>(frame.size()));
+    }
+    transport_.Send(to, std::move(frame));
+  }
+}
+
+FrameReceiver::FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics,
+                             Deliver deliver)
+    : self_(self), logger_(logger), metrics_(metrics), deliver_(std::move(deliver)) {}
+
+absl::Status FrameReceiver::Refuse(raft::NodeId from, std::string_view reason,
+                                   absl::Status status) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (logged_.size() >= kLoggedMax || !logged_.emplace(from, std::string(reason)).second) {
+      return status;
+    }
+  }
+  logger_.Warn("refused what a peer sent",
+               {{"from", Hex(from.value())}, {"reason", std::string(status.message())}});
+  return status;
+}
+
+absl::Status FrameReceiver::Check(const FrameAddress& address) {
+  if (address.cluster_id != self_.cluster_id) {
+    return Refuse(
+        address.from, "cluster",
+        absl::FailedPreconditionError(absl::StrCat(
+            "member ", Hex(address.from.value()), " belongs to cluster ", Hex(address.cluster_id),
+            ", this member ", Hex(self_.from.value()), " to cluster ", Hex(self_.cluster_id),
+            ": compare --initial-cluster, --initial-cluster-token and the data "
+            "directories of both")));
+  }
+  if (address.to != self_.from) {
+    return Refuse(address.from, "receiver",
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "a frame for member ", Hex(address.to.value()), " reached member ",
+                      Hex(self_.from.value()), ": compare the peer URLs of both")));
+  }
+  if (address.from.is_none() || address.from == self_.from || address.incarnation.is_none()) {
+    return Refuse(address.from, "sender",
+                  absl::FailedPreconditionError(
+                      absl::StrCat("a frame from this member's own id ", Hex(address.from.value()),
+                                   ": two members run with the same identity")));
+  }
+  raft::Incarnation newest;
+  {
+    const std::lock_guard lock(mutex_);
+    Peer& peer = peers_[address.from];
+    peer.newest = std::max(peer.newest, address.incarnation);
+    newest = peer.newest;
+  }
+  if (address.incarnation < newest) {
+    return Refuse(address.from, "life",
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "member ", Hex(address.from.value()), " is back in life ",
+                      address.incarnation.value(), " after life ", newest.value(),
+                      ": its data directory was lost or put back from a copy. Remove the member "
+                      "from the cluster and add it as a new one")));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FrameReceiver::Receive(std::string_view bytes) {
+  absl::StatusOr<Frame> frame = DecodeFrame(bytes);
+  if (!frame.ok()) {
+    return Refuse(raft::NodeId(), absl::StatusCodeToString(frame.status().code()), frame.status());
+  }
+  const raft::NodeId from = frame->address.from;
+  if (absl::Status checked = Check(frame->address); !checked.ok()) return checked;
+  {
+    const std::lock_guard lock(mutex_);
+    Peer& peer = peers_[from];
+    if (peer.received_bytes == nullptr) {
+      peer.received_bytes =
+          &metrics_.AddCounter("etcd_network_peer_received_bytes_total",
+                               "Bytes received from a peer.", {{"From", Hex(from.value())}});
+    }
+    peer.received_bytes->Increment(static_cast<double>(bytes.size()));
+  }
+  // Without room the messages are dropped, as a network may; the core sends again.
+  deliver_(from, std::move(frame->messages));
+  return absl::OkStatus();
+}
+
+}  // namespace gavel::server

@@ -324,8 +324,8 @@ storage::StateMachine::Sizes Model::Sizes() const {
         continue;
       }
       // A version is given up by the change after it, a tombstone by itself.
-      const int64_t given_up_at = version.tombstone ? version.kv.mod_revision()
-                                                    : versions[i + 1].kv.mod_revision();
+      const int64_t given_up_at =
+          version.tombstone ? version.kv.mod_revision() : versions[i + 1].kv.mod_revision();
       if (given_up_at > compacted_) sizes.superseded_bytes += bytes(version.kv);
     }
   }

@@ -15,6 +15,7 @@
 #include "storage/engine/engine.h"
 #include "storage/mvcc/collector.h"
 #include "storage/mvcc/hash.h"
+#include "storage/mvcc/key_codec.h"
 #include "storage/mvcc/range.h"
 #include "storage/state/state_machine.h"
 #include "tests/storage/mvcc/model.h"

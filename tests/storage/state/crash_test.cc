@@ -1,0 +1,169 @@
+// Crashes: what comes back is the state after some prefix of the batches, and applying the rest
+// of the log again gives what there would have been without the crash.
+
+#include "gtest/gtest.h"
+
+#include "storage/engine/map_engine.h"
+#include "tests/storage/mvcc/random_requests.h"
+#include "tests/storage/state/store.h"
+
+namespace gavel::testing {
+namespace {
+
+using storage::RequestError;
+
+// A store that may lose what was not flushed, its log, and the model after each entry.
+class CrashRun {
+ public:
+  explicit CrashRun(uint64_t seed) : requests_(seed), store_(engine_) { models_.emplace_back(); }
+
+  void Step() {
+    raft::Random& random = requests_.random();
+    ApplyBatch();
+    for (uint64_t i = random.Below(4); i > 0; --i) {
+      store_.CollectStep(static_cast<int64_t>(random.Between(1, 10)));
+    }
+    if (random.OneIn(6)) {
+      ASSERT_TRUE(engine_->Flush().ok());
+    }
+    if (random.OneIn(5)) Crash();
+  }
+
+  void CompareEnd() {
+    store_.CollectAll(3);
+    const Model& model = models_.back();
+    ASSERT_EQ(StoredVersions(*engine_), model.RetainedVersions());
+    ASSERT_EQ(StoredChanges(*engine_), model.RetainedChanges());
+    Store never_crashed;
+    for (const internal::Command& command : log_) never_crashed.Do(command);
+    EXPECT_EQ(store_.HashKv(), never_crashed.HashKv());
+    never_crashed.CollectAll();
+    EXPECT_EQ(DumpReplicated(*engine_), DumpReplicated(*never_crashed.engine()));
+  }
+
+  int crashes() const { return crashes_; }
+  int entries_lost() const { return entries_lost_; }
+
+ private:
+  void ApplyBatch() {
+    const uint64_t size = requests_.random().Between(1, 6);
+    std::vector<internal::Command> commands;
+    for (uint64_t i = 0; i < size; ++i) {
+      commands.push_back(requests_.Command(models_.back().revision()));
+      log_.push_back(commands.back());
+      Model next = models_.back();
+      next.Apply(commands.back());
+      models_.push_back(std::move(next));
+    }
+    store_.DoBatch(commands);
+  }
+
+  void Crash() {
+    raft::Random& random = requests_.random();
+    const uint64_t durable = store_.machine().DurableApplied()->index.value();
+    engine_ = engine_->Crash(random);
+    store_.Reopen(engine_);
+    ++crashes_;
+    const uint64_t applied = store_.machine().applied().value();
+    ASSERT_GE(applied, durable);
+    ASSERT_LT(applied, models_.size());
+    entries_lost_ += static_cast<int>(log_.size() - applied);
+    CompareWith(models_[applied]);
+    // The Raft log has the rest.
+    if (applied < log_.size()) {
+      store_.DoBatch({log_.begin() + static_cast<ptrdiff_t>(applied), log_.end()});
+    }
+    CompareWith(models_.back());
+  }
+
+  void CompareWith(const Model& model) {
+    ASSERT_EQ(store_.machine().view()->revision, model.revision());
+    ASSERT_EQ(store_.machine().view()->compacted, model.compacted());
+    ASSERT_EQ(store_.machine().sizes().live_bytes, model.Sizes().live_bytes);
+    ASSERT_EQ(store_.machine().sizes().superseded_bytes, model.Sizes().superseded_bytes);
+    for (int i = 0; i < 10; ++i) {
+      const etcdserverpb::RangeRequest range = requests_.Range(model.revision());
+      const Model::RangeOutcome expected = model.Range(range);
+      const Store::RangeOutcome outcome = store_.Range(range);
+      ASSERT_EQ(outcome.error, expected.error);
+      ASSERT_EQ(outcome.response.ShortDebugString(), expected.response.ShortDebugString());
+    }
+  }
+
+  RandomRequests requests_;
+  std::shared_ptr<storage::MapEngine> engine_ = std::make_shared<storage::MapEngine>();
+  Store store_;
+  std::vector<internal::Command> log_;
+  std::vector<Model> models_;  // [i]: after i entries.
+  int crashes_ = 0;
+  int entries_lost_ = 0;
+};
+
+TEST(CrashTest, WhatComesBackIsTheModelAtItsAppliedIndex) {
+  int crashes = 0;
+  int lost = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(seed);
+    CrashRun run(seed);
+    for (int step = 0; step < 40 && !HasFatalFailure(); ++step) run.Step();
+    if (HasFatalFailure()) return;
+    run.CompareEnd();
+    crashes += run.crashes();
+    lost += run.entries_lost();
+  }
+  EXPECT_GT(crashes, 200);
+  EXPECT_GT(lost, 500);
+}
+
+// Every state that a crash can leave around one compaction: before it, after it, and after each
+// step of its collection, each with the file drops that had been done by then.
+TEST(CrashTest, EveryPointAroundACompactionRecovers) {
+  const auto commands = [] {
+    std::vector<internal::Command> all;
+    for (int i = 0; i < 12; ++i) all.push_back(Put("k" + std::to_string(i % 4), std::to_string(i)));
+    all.push_back(Delete("k1"));
+    all.push_back(Delete("k2"));
+    all.push_back(Put("k1", "again"));
+    all.push_back(Compact(15));
+    return all;
+  }();
+  Store expected;
+  for (const internal::Command& command : commands) expected.Do(command);
+  expected.CollectAll();
+
+  int points = 0;
+  for (size_t flushed_before = 0; flushed_before < 12; ++flushed_before) {
+    auto engine = std::make_shared<storage::MapEngine>();
+    Store store(engine);
+    for (size_t i = 0; i + 1 < commands.size(); ++i) {
+      if (i == 3) {
+        ASSERT_TRUE(engine->Flush().ok());
+      }
+      store.Do(commands[i]);
+    }
+    store.Do(commands.back());
+    // A flush at a different place of the collection each time.
+    for (size_t step = 0; store.CollectStep(2); ++step) {
+      if (step == flushed_before) {
+        ASSERT_TRUE(engine->Flush().ok());
+      }
+    }
+    ASSERT_TRUE(store.collector().DropFiles().ok());
+    for (size_t kept = 0; kept <= engine->unflushed_states(); ++kept, ++points) {
+      SCOPED_TRACE(::testing::Message() << "flushed " << flushed_before << " kept " << kept);
+      std::shared_ptr<storage::MapEngine> crashed = engine->CrashKeeping(kept);
+      Store recovered(crashed);
+      const size_t applied = recovered.machine().applied().value();
+      const int64_t revision = recovered.machine().view()->revision;
+      ASSERT_LE(recovered.machine().view()->compacted, revision);
+      for (size_t i = applied; i < commands.size(); ++i) recovered.Do(commands[i]);
+      EXPECT_EQ(recovered.HashKv(), expected.HashKv());
+      recovered.CollectAll(2);
+      EXPECT_EQ(DumpReplicated(*crashed), DumpReplicated(*expected.engine()));
+    }
+  }
+  EXPECT_GT(points, 30);
+}
+
+}  // namespace
+}  // namespace gavel::testing

@@ -128,9 +128,11 @@ TEST_P(WalCrashTest, KeepsEveryAcknowledgedBatchWherePowerFails) {
 
       // Now nothing but what was found may ever be seen.
       expected = {.created = true, .acknowledged = found, .under_way = found};
+      const int torn_tails = seen.torn_tails;
       disk.Reboot(CrashMode::kLoseAll, random);
       Reopen(disk, expected, found, seen);
       if (HasFatalFailure()) return;
+      ASSERT_EQ(seen.torn_tails, torn_tails) << "the cut did not last";
 
       // And the log goes on.
       ASSERT_OK_AND_ASSIGN(auto opened, Wal::Open(disk, kOptions, raft::Index(0)));

@@ -1,5 +1,6 @@
 #include "raft/configuration_history.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "raft/check.h"
@@ -8,6 +9,11 @@ namespace gavel::raft {
 
 ConfigurationHistory::ConfigurationHistory(Index index, Configuration configuration) {
   history_.push_back(At{index, std::move(configuration)});
+}
+
+bool ConfigurationHistory::MayBeVoter(NodeId id) const {
+  return std::any_of(history_.begin(), history_.end(),
+                     [id](const At& at) { return at.configuration.IsVoter(id); });
 }
 
 void ConfigurationHistory::Append(Index index, Configuration configuration) {

@@ -17,6 +17,9 @@ class ConfigurationHistory {
   const Configuration& latest() const { return history_.back().configuration; }
   Index latest_index() const { return history_.back().index; }
 
+  // True if `id` is a voter in the latest configuration or in one that it may yet fall back to.
+  bool MayBeVoter(NodeId id) const;
+
   // Requires: `index` is above latest_index().
   void Append(Index index, Configuration configuration);
   // The log loses its entries from `index` on. Returns true if the latest configuration changes.

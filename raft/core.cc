@@ -2,6 +2,7 @@
 #include "raft/core.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "raft/check.h"
@@ -190,14 +191,20 @@ void Raft::Core::BecomeLeader() {
   GAVEL_CHECK(As<Candidate>() != nullptr);
   Leader leader;
   leader.uncommitted_bytes = log_.BytesAfter(commit_);
-  leader.first_of_term = log_.last().index.Next();
   role_ = std::move(leader);
   led_ = Led{term_, {}};
   heard_leader_ = true;
   leader_lost_ = false;
   SyncPeers(*As<Leader>());
+  if (log_.last().index.is_none()) {
+    // The first entry of all names the founders. Members that join later are told nothing but
+    // the log, and must still know the configuration at every index of it.
+    AppendAsLeader(EntryKind::kConfiguration,
+                   std::make_shared<const std::string>(EncodeConfiguration(configuration())));
+  }
   // Ongaro §6.4: an entry of the own term, so that the commit index becomes known.
   AppendAsLeader(EntryKind::kEmpty, nullptr);
+  As<Leader>()->first_of_term = log_.last().index;
 }
 
 // A leader of our term has spoken: follows it and waits anew before campaigning.

@@ -51,7 +51,9 @@ bool Raft::Core::IsUpToDate(EntryId last) const {
 
 // Asks whether an election could be won, without touching the term (Ongaro §9.6).
 void Raft::Core::StartPreVote() {
-  if (!configuration().IsVoter(options_.id)) {
+  // Ongaro §4.2.2: who is no voter in its latest configuration campaigns all the same until that
+  // is committed. It may be the only one with a log long enough to win.
+  if (!configurations_.MayBeVoter(options_.id)) {
     // Whoever cannot campaign at least stops trusting the leader that is gone.
     BecomeFollower(std::nullopt);
     ResetElectionTimer(false);

@@ -141,11 +141,14 @@ void Raft::Core::FlushCommit(Leader& leader, NodeId to, Progress& peer) {
 // Sends one append from `peer.next` on. Entries that are no longer in memory are asked for.
 void Raft::Core::SendAppend(NodeId to, Progress& peer, bool with_entries) {
   const Index previous = peer.next.Previous();
-  const std::optional<Term> term = log_.TermAt(previous);
-  if (!term) {
-    if (with_entries) AskOlder(to, peer);
+  std::optional<Term> term = log_.TermAt(previous);
+  if (!term && with_entries) {
+    AskOlder(to, peer);
     return;
   }
+  // Behind the memory, what was sent last is still known, so that its loss can be found out.
+  if (!term && peer.sent.index == previous) term = peer.sent.term;
+  if (!term) return;
   std::vector<Entry> entries;
   if (with_entries && log_.Has(peer.next)) {
     entries = log_.Slice(peer.next, log_.last().index, options_.append_bytes_max);

@@ -34,7 +34,7 @@ void Raft::Core::TickTransfer(Leader& leader) {
 void Raft::Core::HandleTimeoutNow(const Message& message) {
   const auto* follower = As<Follower>();
   if (!follower || follower->leader != message.from) return;
-  if (configuration().IsVoter(options_.id)) StartElection(true);
+  if (configurations_.MayBeVoter(options_.id)) StartElection(true);
 }
 
 // A leader that leaves with the configuration just committed names its successor, so that

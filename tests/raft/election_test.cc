@@ -15,8 +15,8 @@ TEST(ElectionTest, Smoke) {
   cluster.Read(2, 7);
   cluster.Deliver();
   cluster.Run(5);
-  EXPECT_EQ(cluster.core(2).status().commit, Index(3));
-  EXPECT_EQ(cluster.core(3).status().commit, Index(3));
+  EXPECT_EQ(cluster.core(2).status().commit, Index(4));
+  EXPECT_EQ(cluster.core(3).status().commit, Index(4));
   ASSERT_EQ(cluster.member(2).reads.size(), 1u);
 }
 

@@ -1,0 +1,286 @@
+// gaveld: one member of a cluster.
+//
+// Options, then the member, then the ports; signals end it. Whatever prevents the start is one
+// clear line on standard error and in the log, and exit code 1.
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/mutex.h"
+
+#include "server/clock.h"
+#include "server/http/health.h"
+#include "server/http/http_server.h"
+#include "server/logging.h"
+#include "server/metrics.h"
+#include "server/node/member.h"
+#include "server/node/node.h"
+#include "server/options.h"
+#include "server/peer/grpc_transport.h"
+#include "server/peer/peer_service.h"
+#include "server/rpc/client_services.h"
+#include "server/rpc/grpc_front.h"
+#include "server/url.h"
+#include "server/version.h"
+#include "storage/disk/posix_disk.h"
+#include "storage/engine/rocks_engine.h"
+#include "storage/status_macros.h"
+
+namespace gavel::server {
+namespace {
+
+// Requests under way get so long at the stop.
+constexpr MonotonicNs kGrace = 2 * kNsPerSecond;
+// A peer's message holds many frames, and a frame at least one entry of any size.
+constexpr uint64_t kPeerMessageBytesMax = 1 << 30;
+
+// Everything between the process and its member. Parts go in reverse order.
+struct Process {
+  SystemClock clock;
+  storage::PosixDisk disk;
+  Metrics metrics;
+  ServerOptions options;
+  std::unique_ptr<Logger> logger;
+  std::unique_ptr<Member> member;
+  std::unique_ptr<ClientServices> services;
+  std::unique_ptr<GrpcFront> peer_front;
+  std::unique_ptr<GrpcFront> client_front;
+  std::unique_ptr<HttpServer> http;
+};
+
+NodeOptions NodeOptionsFrom(const ServerOptions& options) {
+  NodeOptions node;
+  node.place.name = options.name;
+  node.place.data_dir = options.data_dir;
+  node.place.wal_dir = options.wal_dir;
+  node.place.initial_cluster = options.initial_cluster;
+  node.place.token = options.initial_cluster_token;
+  node.place.state.newest_cache_bytes_max = options.key_cache_bytes;
+  node.client_urls = UrlTexts(options.advertise_client_urls);
+  node.heartbeat_interval = options.heartbeat_interval;
+  node.election_timeout = options.election_timeout;
+  node.gate.request_timeout = options.request_timeout;
+  node.gate.apply_backlog_entries_max = options.apply_backlog_entries_max;
+  node.gate.pending_bytes_max = options.pending_bytes_max;
+  node.apply.catchup_entries = options.snapshot_catchup_entries;
+  node.apply.warning_apply = options.warning_apply_duration;
+  node.quota_bytes = options.quota_bytes.value_or(0);
+  return node;
+}
+
+Node::Surroundings SurroundingsOf(Process& process) {
+  const ServerOptions& options = process.options;
+  return Node::Surroundings{
+      .disk = process.disk,
+      .clock = process.clock,
+      .logger = *process.logger,
+      .metrics = process.metrics,
+      // Only has to differ between members and starts: it spreads elections.
+      .random = raft::Random(static_cast<uint64_t>(process.clock.WallNs()) ^
+                             (static_cast<uint64_t>(getpid()) << 32)),
+      .open_engine =
+          [&options](const std::string& path) -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
+        storage::RocksOptions rocks;
+        rocks.path = path;
+        rocks.cache_bytes = options.block_cache_bytes;
+        rocks.write_buffer_bytes = options.write_buffer_bytes;
+        return storage::OpenRocksEngine(std::move(rocks));
+      },
+      .make_transport =
+          [&process](raft::NodeId self, PeerEvents events) {
+            return std::make_unique<GrpcPeerTransport>(
+                GrpcTransportOptions(), self, std::move(events), *process.logger, process.metrics);
+          },
+      // The reason is in the log already; nothing this process still does would be safe.
+      .on_failure = [](const absl::Status&) { _exit(1); },
+  };
+}
+
+std::vector<std::string> GrpcAddresses(const std::vector<Url>& urls) {
+  std::vector<std::string> addresses;
+  for (const Url& url : urls) addresses.push_back(url.GrpcAddress());
+  return addresses;
+}
+
+absl::Status StartPeerFront(Process& process) {
+  GrpcFrontOptions front;
+  front.addresses = GrpcAddresses(process.options.listen_peer_urls);
+  front.io_threads = 1;
+  front.message_bytes_max = kPeerMessageBytesMax;
+  front.keepalive_min_time = kNsPerSecond;
+  front.warning_unary_duration = 0;
+  front.metrics_prefix = "";
+  auto router = std::make_shared<Router>();
+  AddPeerService(*router, [&node = process.member->node()](std::string_view frame) {
+    return node.ReceiveFrame(frame);
+  });
+  GAVEL_ASSIGN_OR_RETURN(
+      process.peer_front,
+      GrpcFront::Start(front, std::move(router), process.clock, *process.logger, process.metrics));
+  return absl::OkStatus();
+}
+
+absl::Status StartClientFront(Process& process) {
+  const ServerOptions& options = process.options;
+  ServiceLimits limits;
+  limits.request_bytes_max = options.max_request_bytes;
+  limits.txn_ops_max = static_cast<int64_t>(options.max_txn_ops);
+  limits.read_bytes_max = static_cast<int64_t>(options.read_bytes_max);
+  process.services =
+      std::make_unique<ClientServices>(process.member->gate(), process.metrics, limits);
+  GrpcFrontOptions front;
+  front.addresses = GrpcAddresses(options.listen_client_urls);
+  front.io_threads = options.io_threads;
+  front.message_bytes_max = options.max_request_bytes + 512 * 1024;
+  front.max_concurrent_streams = options.max_concurrent_streams;
+  front.keepalive_min_time = options.keepalive_min_time;
+  front.keepalive_interval = options.keepalive_interval;
+  front.keepalive_timeout = options.keepalive_timeout;
+  front.warning_unary_duration = options.warning_unary_request_duration;
+  front.extensive_metrics = options.extensive_metrics;
+  GAVEL_ASSIGN_OR_RETURN(process.client_front,
+                         GrpcFront::Start(front, process.services->router(), process.clock,
+                                          *process.logger, process.metrics));
+  process.services->SetServing(true);
+  return absl::OkStatus();
+}
+
+std::string ReadError(GateResult result) {
+  switch (result) {
+    case GateResult::kOk:
+      return "";
+    case GateResult::kNoLeader:
+      return "no leader";
+    case GateResult::kStopped:
+      return "server stopped";
+    default:
+      return "request timed out";
+  }
+}
+
+HealthProbe ProbeOf(Gate& gate) {
+  HealthProbe probe;
+  probe.state = [&gate] { return HealthProbe::State{gate.has_leader(), {}}; };
+  probe.read = [&gate](bool serializable, std::function<void(std::string)> done) {
+    if (serializable) return done("");
+    gate.Read(std::nullopt,
+              [done = std::move(done)](ReadResult result) { done(ReadError(result.result)); });
+  };
+  return probe;
+}
+
+absl::Status StartHttp(Process& process) {
+  if (process.options.listen_metrics_urls.empty()) return absl::OkStatus();
+  GAVEL_ASSIGN_OR_RETURN(
+      process.http,
+      HttpServer::Start(process.options.listen_metrics_urls,
+                        ObservationPaths(process.metrics, ProbeOf(process.member->gate())),
+                        HttpLimits(), *process.logger));
+  return absl::OkStatus();
+}
+
+absl::Status Start(Process& process) {
+  const ServerOptions& options = process.options;
+  process.logger->Info("starting", {{"name", options.name},
+                                    {"version", GavelVersion()},
+                                    {"commit", GavelCommit()},
+                                    {"data directory", options.data_dir},
+                                    {"pid", getpid()}});
+  GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
+                         Node::Open(NodeOptionsFrom(options), SurroundingsOf(process)));
+  process.member =
+      std::make_unique<Member>(std::move(node), process.clock, options.background_threads);
+  GAVEL_RETURN_IF_ERROR(StartPeerFront(process));
+  GAVEL_RETURN_IF_ERROR(StartClientFront(process));
+  GAVEL_RETURN_IF_ERROR(StartHttp(process));
+  for (const Url& url : options.listen_client_urls) {
+    process.logger->Info("serving clients", {{"url", url.Text()}});
+  }
+  return absl::OkStatus();
+}
+
+// Waits for the first signal; the second ends the process at once.
+void AwaitSignal(const sigset_t& signals, Logger& logger) {
+  int number = 0;
+  sigwait(&signals, &number);
+  logger.Info("stopping; a second signal stops at once", {{"signal", number}});
+  std::thread([signals] {
+    int second = 0;
+    sigwait(&signals, &second);
+    _exit(128 + second);
+  }).detach();
+}
+
+absl::Status Stop(Process& process) {
+  process.services->SetServing(false);
+  if (process.http != nullptr) process.http.reset();
+  // The peers' port stays open meanwhile: requests under way need them.
+  process.client_front->Shutdown(kGrace);
+  const absl::Status stopped = process.member->Stop(process.options.election_timeout);
+  process.peer_front->Shutdown(0);
+  if (stopped.ok()) process.logger->Info("stopped cleanly");
+  process.logger->Flush();
+  return stopped;
+}
+
+int Main(int argc, char** argv, char** environment) {
+  absl::StatusOr<ParsedOptions> parsed =
+      ParseOptions(std::vector<std::string>(argv + 1, argv + argc), EnvironmentOf(environment));
+  if (!parsed.ok()) {
+    absl::FPrintF(stderr, "gaveld: %s\n", parsed.status().message());
+    return 1;
+  }
+  if (parsed->print.has_value()) {
+    absl::PrintF("%s", *parsed->print);
+    return 0;
+  }
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Before any thread: all inherit it.
+  signal(SIGPIPE, SIG_IGN);
+  // gRPC would write its own lines to standard error; what matters is in our log.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
+
+  Process process;
+  process.options = std::move(parsed->options);
+  absl::StatusOr<std::unique_ptr<Logger>> logger = Logger::Create(process.options.log);
+  if (!logger.ok()) {
+    absl::FPrintF(stderr, "gaveld: %s\n", logger.status().message());
+    return 1;
+  }
+  process.logger = *std::move(logger);
+  for (const std::string& warning : parsed->warnings) process.logger->Warn(warning);
+
+  if (const absl::Status started = Start(process); !started.ok()) {
+    process.logger->Error("cannot start", {{"error", std::string(started.message())}});
+    process.logger->Flush();
+    absl::FPrintF(stderr, "gaveld: %s\n", started.message());
+    return 1;
+  }
+  AwaitSignal(signals, *process.logger);
+  const int code = Stop(process).ok() ? 0 : 1;
+  // What is durable is durable; taking the rest apart would only cost time.
+  _exit(code);
+}
+
+}  // namespace
+}  // namespace gavel::server
+
+int main(int argc, char** argv, char** environment) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  return gavel::server::Main(argc, argv, environment);
+}

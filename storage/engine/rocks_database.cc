@@ -10,6 +10,7 @@
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/listener.h"
+#include "storage/engine/rocks_manifest.h"
 #include "storage/engine/rocks_status.h"
 
 namespace gavel::storage {
@@ -63,7 +64,8 @@ absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksOp
   return database;
 }
 
-// Refuses what RocksDB would take for an empty directory, or would open in part.
+// Refuses what RocksDB would take for an empty directory, or would open in part; repairs what a
+// power cut explains.
 absl::Status RocksDatabase::CheckBeforeOpen(const RocksOptions& options, bool* fresh) const {
   rocksdb::Env* env = env_ != nullptr ? env_.get() : rocksdb::Env::Default();
   *fresh = false;
@@ -83,6 +85,11 @@ absl::Status RocksDatabase::CheckBeforeOpen(const RocksOptions& options, bool* f
     }
     *fresh = true;
     return absl::OkStatus();
+  }
+  if (!options.read_only) {
+    absl::StatusOr<std::string> cut = CutTornManifest(*env, options.path);
+    if (!cut.ok()) return cut.status();
+    if (!cut->empty() && options.on_warning) options.on_warning(*cut);
   }
   rocksdb::DBOptions list_options;
   list_options.env = env;

@@ -81,6 +81,8 @@ rocksdb::Options MakeRocksOptions(const RocksOptions& options,
   result.write_buffer_size = options.write_buffer_bytes;
   result.max_write_buffer_number = 3;
   result.arena_block_size = std::min<uint64_t>(options.write_buffer_bytes / 8, 256 << 10);
+  // Most keys that are looked up are not in the buffer: a filter is cheaper than the search.
+  result.memtable_prefix_bloom_size_ratio = 0.04;
   // Only charges the buffers to the cache: its own bound is never reached.
   result.write_buffer_manager = std::make_shared<rocksdb::WriteBufferManager>(
       std::max(options.cache_bytes, 8 * options.write_buffer_bytes), cache);

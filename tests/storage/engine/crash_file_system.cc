@@ -38,59 +38,6 @@ struct CrashFileLock : rocksdb::FileLock {
   std::string path;
 };
 
-// The bytes of `file` after a power cut.
-std::string Survivors(const Node& file, raft::Random& random) {
-  const size_t unsynced = file.bytes.size() - file.synced;
-  const uint64_t draw = random.Below(4);
-  const size_t any = random.Below(unsynced + 1);
-  std::string bytes = file.bytes.substr(0, file.synced + (draw == 0   ? 0
-                                                          : draw == 1 ? unsynced
-                                                                      : any));
-  for (size_t at = file.synced; at < bytes.size();) {
-    const size_t end = std::min(bytes.size(), (at / kPage + 1) * kPage);
-    if (random.OneIn(4)) std::fill(bytes.begin() + at, bytes.begin() + end, '\0');
-    at = end;
-  }
-  for (const auto& [from, to] : file.lost) {
-    if (from < bytes.size()) {
-      std::fill(bytes.begin() + from, bytes.begin() + std::min(to, bytes.size()), '\0');
-    }
-  }
-  return bytes;
-}
-
-// `copies` keeps hard links to one file together.
-crash_fs::NodePtr CrashNode(const crash_fs::NodePtr& node, raft::Random& random,
-                            std::map<const Node*, crash_fs::NodePtr>& copies) {
-  crash_fs::NodePtr& copy = copies[node.get()];
-  if (copy != nullptr) return copy;
-  copy = std::make_shared<Node>(node->directory);
-  crash_fs::NodePtr result = copy;  // `copy` may move when the map grows.
-  if (!node->directory) {
-    result->bytes = Survivors(*node, random);
-    result->synced = result->bytes.size();
-    return result;
-  }
-  auto entries = node->durable_entries;
-  const uint64_t draw = random.Below(3);
-  const size_t any = random.Below(node->changes.size() + 1);
-  const size_t kept = draw == 0 ? 0 : draw == 1 ? node->changes.size() : any;
-  for (size_t i = 0; i < kept; ++i) {
-    const Node::Change& change = node->changes[i];
-    if (!change.old_name.empty()) entries.erase(change.old_name);
-    if (change.node == nullptr) {
-      entries.erase(change.name);
-    } else {
-      entries[change.name] = change.node;
-    }
-  }
-  for (const auto& [name, child] : entries) {
-    result->entries[name] = CrashNode(child, random, copies);
-  }
-  result->durable_entries = result->entries;
-  return result;
-}
-
 }  // namespace
 
 // Appends and syncs; the file system's mutex guards the node.
@@ -216,8 +163,7 @@ std::shared_ptr<CrashFileSystem> CrashFileSystem::Crash(raft::Random& random) co
 
 std::shared_ptr<CrashFileSystem> CrashFileSystem::CrashLocked(raft::Random& random) const {
   auto copy = std::make_shared<CrashFileSystem>();
-  std::map<const Node*, NodePtr> copies;
-  copy->root_ = CrashNode(root_, random, copies);
+  copy->root_ = crash_fs::CrashCopy(root_, random);
   return copy;
 }
 

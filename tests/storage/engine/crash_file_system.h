@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,38 +21,9 @@
 
 #include "raft/random.h"
 #include "rocksdb/file_system.h"
+#include "tests/storage/engine/crash_node.h"
 
 namespace gavel::storage {
-
-namespace crash_fs {
-
-struct Node;
-using NodePtr = std::shared_ptr<Node>;
-
-// A file or a directory.
-struct Node {
-  explicit Node(bool is_directory) : directory(is_directory) {}
-
-  const bool directory;
-
-  // Of a file.
-  std::string bytes;
-  size_t synced = 0;  // Bytes before this are durable, but for `lost`.
-  // Ranges whose sync failed: readable, never written again by a later sync, gone after a crash.
-  std::vector<std::pair<size_t, size_t>> lost;
-
-  // Of a directory.
-  struct Change {
-    std::string name;
-    NodePtr node;          // Null: the name is gone.
-    std::string old_name;  // Of a rename inside the directory: gone in the same moment.
-  };
-  std::map<std::string, NodePtr> entries;
-  std::map<std::string, NodePtr> durable_entries;
-  std::vector<Change> changes;  // Since the last sync.
-};
-
-}  // namespace crash_fs
 
 class CrashFileSystem final : public rocksdb::FileSystem {
  public:

@@ -1,0 +1,240 @@
+// The cluster, maintenance and health services, what is asked of every call, and the router.
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "proto/etcdserverpb/cluster.pb.h"
+#include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/health/health.pb.h"
+#include "server/rpc/error_map.h"
+#include "tests/server/rpc/service_caller.h"
+
+namespace gavel::testing {
+namespace {
+
+using etcdserverpb::AlarmRequest;
+using etcdserverpb::AlarmResponse;
+using etcdserverpb::HashKVRequest;
+using etcdserverpb::HashKVResponse;
+using etcdserverpb::MemberListRequest;
+using etcdserverpb::MemberListResponse;
+using etcdserverpb::PutRequest;
+using etcdserverpb::PutResponse;
+using etcdserverpb::StatusRequest;
+using etcdserverpb::StatusResponse;
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+using server::Error;
+using server::RpcStatus;
+using server::StatusCode;
+using server::ToStatus;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr char kMemberList[] = "/etcdserverpb.Cluster/MemberList";
+constexpr char kStatus[] = "/etcdserverpb.Maintenance/Status";
+constexpr char kHashKv[] = "/etcdserverpb.Maintenance/HashKV";
+constexpr char kAlarm[] = "/etcdserverpb.Maintenance/Alarm";
+constexpr char kPut[] = "/etcdserverpb.KV/Put";
+constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
+constexpr char kHealthWatch[] = "/grpc.health.v1.Health/Watch";
+
+TEST(RpcServicesTest, MembersAreListedWithoutARevision) {
+  ServiceCaller caller;
+  const auto list = caller.Call<MemberListResponse>(kMemberList, MemberListRequest());
+  ASSERT_TRUE(list.status.ok());
+  EXPECT_EQ(list.response.header().revision(), 0);
+  EXPECT_EQ(list.response.header().cluster_id(), TestGate::kCluster);
+  ASSERT_EQ(list.response.members_size(), 1);
+  EXPECT_EQ(list.response.members(0).id(), TestGate::kMember.value());
+  EXPECT_EQ(list.response.members(0).name(), "one");
+  EXPECT_THAT(list.response.members(0).peerurls(), ElementsAre("http://127.0.0.1:2380"));
+  EXPECT_THAT(list.response.members(0).clienturls(), ElementsAre("http://127.0.0.1:2379"));
+  EXPECT_FALSE(list.response.members(0).islearner());
+}
+
+TEST(RpcServicesTest, ALinearizableMemberListNeedsALeader) {
+  ServiceCaller caller;
+  caller.gate.FailReads(server::GateResult::kNoLeader);
+  MemberListRequest request;
+  EXPECT_TRUE(caller.Call<MemberListResponse>(kMemberList, request).status.ok());
+  request.set_linearizable(true);
+  EXPECT_EQ(caller.Call<MemberListResponse>(kMemberList, request).status,
+            ToStatus(Error::kNoLeader));
+}
+
+TEST(RpcServicesTest, StatusTellsOfThisMember) {
+  ServiceCaller caller;
+  caller.gate.Fill("k", "v");
+  const auto status = caller.Call<StatusResponse>(kStatus, StatusRequest());
+  ASSERT_TRUE(status.status.ok());
+  EXPECT_EQ(status.response.version(), "3.7.1");
+  EXPECT_EQ(status.response.storageversion(), "3.7.0");
+  EXPECT_EQ(status.response.header().revision(), 2);
+  EXPECT_EQ(status.response.dbsize(), 4096);
+  EXPECT_EQ(status.response.dbsizeinuse(), 1024);
+  EXPECT_EQ(status.response.dbsizequota(), 1 << 30);
+  EXPECT_EQ(status.response.leader(), TestGate::kMember.value());
+  EXPECT_EQ(status.response.raftindex(), 12u);
+  EXPECT_EQ(status.response.raftappliedindex(), 11u);
+  EXPECT_EQ(status.response.raftterm(), TestGate::kTerm.value());
+  EXPECT_FALSE(status.response.downgradeinfo().enabled());
+  EXPECT_THAT(status.response.errors(), ElementsAre("memberID:4369 alarm:NOSPACE"));
+}
+
+TEST(RpcServicesTest, StatusOfALearnerWithoutALeader) {
+  ServiceCaller caller;
+  caller.gate.set_has_leader(false);
+  caller.gate.set_learner(true);
+  const auto status = caller.Call<StatusResponse>(kStatus, StatusRequest());
+  ASSERT_TRUE(status.status.ok());
+  EXPECT_EQ(status.response.leader(), 0u);
+  EXPECT_TRUE(status.response.islearner());
+  EXPECT_EQ(status.response.errors(0), "etcdserver: no leader");
+}
+
+TEST(RpcServicesTest, HashesAgreeWhenTheDataDoes) {
+  ServiceCaller one;
+  ServiceCaller two;
+  for (ServiceCaller* caller : {&one, &two}) {
+    for (int i = 0; i < 10000; ++i) caller->gate.Fill("k" + std::to_string(i % 3000), "v");
+  }
+  HashKVRequest request;
+  const auto first = one.Call<HashKVResponse>(kHashKv, request);
+  ASSERT_TRUE(first.status.ok());
+  EXPECT_EQ(first.response.hash_revision(), 10001);
+  EXPECT_EQ(first.response.hash(), two.Call<HashKVResponse>(kHashKv, request).response.hash());
+  two.gate.Fill("k1", "other");
+  EXPECT_NE(first.response.hash(), two.Call<HashKVResponse>(kHashKv, request).response.hash());
+  request.set_revision(10001);
+  EXPECT_EQ(first.response.hash(), two.Call<HashKVResponse>(kHashKv, request).response.hash());
+  request.set_revision(20000);
+  EXPECT_EQ(one.Call<HashKVResponse>(kHashKv, request).status, ToStatus(Error::kFutureRevision));
+}
+
+TEST(RpcServicesTest, NoAlarmIsListedAndNoneCanBeRaised) {
+  ServiceCaller caller;
+  AlarmRequest request;
+  const auto alarms = caller.Call<AlarmResponse>(kAlarm, request);
+  EXPECT_TRUE(alarms.status.ok());
+  EXPECT_EQ(alarms.response.alarms_size(), 0);
+  EXPECT_EQ(alarms.response.header().revision(), 1);
+  for (const auto action : {AlarmRequest::ACTIVATE, AlarmRequest::DEACTIVATE}) {
+    request.set_action(action);
+    EXPECT_EQ(caller.Call<AlarmResponse>(kAlarm, request).status.code, StatusCode::kUnimplemented);
+  }
+}
+
+TEST(RpcServicesTest, CallsThatNeedALeaderAreRefusedWithoutOne) {
+  ServiceCaller caller;
+  caller.gate.set_has_leader(false);
+  server::CallContext context;
+  EXPECT_TRUE(caller.Call<StatusResponse>(kStatus, StatusRequest(), context).status.ok());
+  context.metadata = {{"hasleader", "true"}};
+  EXPECT_EQ(caller.Call<StatusResponse>(kStatus, StatusRequest(), context).status,
+            ToStatus(Error::kNoLeader));
+  context.metadata = {{"hasleader", "false"}};
+  EXPECT_TRUE(caller.Call<StatusResponse>(kStatus, StatusRequest(), context).status.ok());
+  context.metadata = {{"hasleader", "true"}};
+  const auto writer = std::make_shared<KeptWriter>();
+  const auto handler =
+      (*caller.services.router()->FindStream("/etcdserverpb.KV/RangeStream"))(context, writer);
+  handler->OnMessage("ignored");
+  ASSERT_TRUE(writer->status);
+  EXPECT_EQ(*writer->status, ToStatus(Error::kNoLeader));
+}
+
+TEST(RpcServicesTest, TheClientsVersionIsCountedIfItIsUtf8) {
+  ServiceCaller caller;
+  server::CallContext context;
+  context.metadata = {{"client-api-version", "3.6\xff"}};
+  EXPECT_EQ(caller.Call<StatusResponse>(kStatus, StatusRequest(), context).status,
+            ToStatus(Error::kInvalidClientApiVersion));
+  context.metadata = {{"client-api-version", "3.6"}};
+  EXPECT_TRUE(caller.Call<StatusResponse>(kStatus, StatusRequest(), context).status.ok());
+  EXPECT_THAT(caller.metrics.Text(),
+              HasSubstr("etcd_server_client_requests_total{client_api_version=\"3.6\","
+                        "type=\"unary\"} 1"));
+}
+
+TEST(RpcServicesTest, VersionsThatClientsMakeUpDoNotFillTheMetrics) {
+  ServiceCaller caller;
+  for (int i = 0; i < 1000; ++i) {
+    server::CallContext context;
+    context.metadata = {{"client-api-version", "made-up-" + std::to_string(i)}};
+    EXPECT_TRUE(caller.Call<StatusResponse>(kStatus, StatusRequest(), context).status.ok());
+  }
+  const std::string text = caller.metrics.Text();
+  size_t counters = 0;
+  for (size_t at = text.find("made-up-"); at != std::string::npos;
+       at = text.find("made-up-", at + 1)) {
+    ++counters;
+  }
+  EXPECT_LE(counters, 64u);
+  EXPECT_THAT(text, HasSubstr("client_api_version=\"other\""));
+}
+
+TEST(RpcServicesTest, HealthIsToldAndFollowed) {
+  ServiceCaller caller;
+  HealthCheckRequest request;
+  EXPECT_EQ(caller.Call<HealthCheckResponse>(kHealthCheck, request).response.status(),
+            HealthCheckResponse::SERVING);
+  const auto writer = std::make_shared<KeptWriter>();
+  auto handler = (*caller.services.router()->FindStream(kHealthWatch))({}, writer);
+  handler->OnMessage(request.SerializeAsString());
+  caller.services.SetServing(false);
+  caller.services.SetServing(false);
+  caller.services.SetServing(true);
+  handler->OnCancel();
+  caller.services.SetServing(false);
+  EXPECT_EQ(caller.Call<HealthCheckResponse>(kHealthCheck, request).response.status(),
+            HealthCheckResponse::NOT_SERVING);
+  std::vector<int> seen;
+  for (const std::string& bytes : writer->messages) {
+    HealthCheckResponse response;
+    ASSERT_TRUE(response.ParseFromString(bytes));
+    seen.push_back(response.status());
+  }
+  EXPECT_THAT(seen, ElementsAre(HealthCheckResponse::SERVING, HealthCheckResponse::NOT_SERVING,
+                                HealthCheckResponse::SERVING));
+}
+
+TEST(RpcServicesTest, HealthOfAServiceThatIsNotThere) {
+  ServiceCaller caller;
+  HealthCheckRequest request;
+  request.set_service("other");
+  EXPECT_EQ(caller.Call<HealthCheckResponse>(kHealthCheck, request).status,
+            (RpcStatus{StatusCode::kNotFound, "unknown service"}));
+  const auto writer = std::make_shared<KeptWriter>();
+  const auto handler = (*caller.services.router()->FindStream(kHealthWatch))({}, writer);
+  handler->OnMessage(request.SerializeAsString());
+  HealthCheckResponse response;
+  ASSERT_TRUE(response.ParseFromString(writer->messages.at(0)));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVICE_UNKNOWN);
+  EXPECT_FALSE(writer->status);
+}
+
+TEST(RpcServicesTest, UnknownMethodsAreAnsweredAsEtcdDoes) {
+  ServiceCaller caller;
+  const auto text = [&](std::string_view name) {
+    const RpcStatus status = caller.services.router()->Unknown(name);
+    EXPECT_EQ(status.code, StatusCode::kUnimplemented);
+    return status.message;
+  };
+  EXPECT_EQ(text("/etcdserverpb.KV/Nope"), "unknown method Nope for service etcdserverpb.KV");
+  EXPECT_EQ(text("/etcdserverpb.Watch/Nope"), "unknown method Nope for service etcdserverpb.Watch");
+  EXPECT_EQ(text("/etcdserverpb.Nope/Range"), "unknown service etcdserverpb.Nope");
+  EXPECT_EQ(text("/a/b/c"), "unknown service a/b");
+  EXPECT_EQ(text("/nope"), "malformed method name: nope");
+  EXPECT_EQ(text(""), "malformed method name: ");
+  EXPECT_EQ(text("/v3lockpb.Lock/Lock"),
+            "method Lock of service v3lockpb.Lock is not served by this release");
+  EXPECT_EQ(text("/etcdserverpb.Cluster/MemberAdd"),
+            "method MemberAdd of service etcdserverpb.Cluster is not served by this release");
+}
+
+}  // namespace
+}  // namespace gavel::testing

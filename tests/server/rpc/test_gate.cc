@@ -1,0 +1,224 @@
+#include "tests/server/rpc/test_gate.h"
+
+#include <variant>
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include "gtest/gtest.h"
+
+#include "proto/internal/command.pb.h"
+
+namespace gavel::testing {
+
+using server::CommandField;
+using server::GateResult;
+using server::MonotonicNs;
+
+namespace {
+
+// A command whose body is `request`, as the bytes that came.
+raft::Payload EncodeCommand(uint64_t sequence, CommandField field, const std::string& request) {
+  internal::Command command;
+  command.set_semantics(storage::kSemanticsVersion);
+  command.set_member(TestGate::kMember.value());
+  command.set_incarnation(1);
+  command.set_sequence(sequence);
+  std::string bytes = command.SerializeAsString();
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream out(&stream);
+    out.WriteTag(static_cast<uint32_t>(field) << 3 | 2);
+    out.WriteVarint32(static_cast<uint32_t>(request.size()));
+    out.WriteString(request);
+  }
+  return std::make_shared<const std::string>(std::move(bytes));
+}
+
+storage::InitialState OneMember() {
+  storage::InitialState initial;
+  initial.configuration.members = {{TestGate::kMember, {"http://127.0.0.1:2380"}}};
+  initial.configuration.voters = {TestGate::kMember};
+  storage::MemberRecord record;
+  record.id = TestGate::kMember;
+  record.name = "one";
+  record.peer_urls = {"http://127.0.0.1:2380"};
+  record.client_urls = {"http://127.0.0.1:2379"};
+  initial.members = {record};
+  return initial;
+}
+
+}  // namespace
+
+TestGate::TestGate(Mode mode) : mode_(mode), engine_(std::make_shared<storage::MapEngine>()) {
+  auto machine = storage::StateMachine::Open(engine_, OneMember(), {});
+  EXPECT_TRUE(machine.ok()) << machine.status();
+  machine_ = *std::move(machine);
+  if (mode_ == Mode::kThread) thread_ = std::thread([this] { Main(); });
+}
+
+TestGate::~TestGate() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void TestGate::Propose(CommandField field, std::string request, std::optional<MonotonicNs>,
+                       server::ProposeDone done) {
+  Post([this, field, request = std::move(request), done = std::move(done)]() mutable {
+    server::ProposeResult result;
+    result.term = kTerm;
+    result.result = propose_result_;
+    if (result.result == GateResult::kOk) {
+      result.outcome = Apply(field, request);
+      if (result.outcome.error != storage::RequestError::kNone) {
+        result.result = GateResult::kRefused;
+      }
+    }
+    std::move(done)(std::move(result));
+    return false;
+  });
+}
+
+storage::CommandOutcome TestGate::Apply(CommandField field, const std::string& request) {
+  std::lock_guard lock(apply_mutex_);
+  proposals_.emplace_back(field, request);
+  raft::Entry entry;
+  entry.index = raft::Index(++applied_);
+  entry.term = kTerm;
+  entry.kind = raft::EntryKind::kCommand;
+  entry.payload = EncodeCommand(applied_, field, request);
+  auto result = machine_->Apply(std::span(&entry, 1), {kMember, raft::Incarnation(1)});
+  EXPECT_TRUE(result.ok()) << result.status();
+  return std::move(result->outcomes.front());
+}
+
+void TestGate::Read(std::optional<MonotonicNs>, server::ReadDone done) {
+  ++reads_;
+  Post([this, done = std::move(done)]() mutable {
+    server::ReadResult result;
+    result.result = read_result_;
+    if (result.result == GateResult::kOk) result.view = machine_->view();
+    std::move(done)(std::move(result));
+    return false;
+  });
+}
+
+std::shared_ptr<const std::vector<storage::MemberRecord>> TestGate::members() const {
+  return machine_->members();
+}
+
+server::MemberStatus TestGate::status() const {
+  server::MemberStatus status;
+  status.cluster_id = kCluster;
+  status.raft.id = kMember;
+  status.raft.term = kTerm;
+  if (has_leader_) status.raft.leader = kMember;
+  status.raft.commit = raft::Index(12);
+  status.applied = raft::Index(11);
+  status.learner = learner_;
+  status.db_bytes = 4096;
+  status.db_in_use_bytes = 1024;
+  status.quota_bytes = 1 << 30;
+  status.errors = {"memberID:4369 alarm:NOSPACE"};
+  return status;
+}
+
+void TestGate::WhenCollected(storage::Revision compacted, std::optional<MonotonicNs>,
+                             absl::AnyInvocable<void(GateResult) &&> done) {
+  Post([this, compacted, done = std::move(done)]() mutable {
+    std::unique_ptr<storage::Collector> collector;
+    {
+      std::lock_guard lock(apply_mutex_);
+      auto opened = storage::Collector::Open(engine_);
+      EXPECT_TRUE(opened.ok());
+      collector = *std::move(opened);
+      while (true) {
+        auto batch = collector->Plan(machine_->view()->compacted, 0, 100);
+        EXPECT_TRUE(batch.ok());
+        if (batch->empty()) break;
+        EXPECT_TRUE(engine_->Write(*batch).ok());
+        collector->OnWritten();
+      }
+    }
+    EXPECT_GE(collector->collected(), compacted);
+    std::move(done)(GateResult::kOk);
+    return false;
+  });
+}
+
+void TestGate::RunInBackground(absl::AnyInvocable<bool()> step) {
+  {
+    std::lock_guard lock(mutex_);
+    if (hold_) {
+      held_.push_back(std::move(step));
+      return;
+    }
+  }
+  Post(std::move(step));
+}
+
+void TestGate::HoldBackground(bool hold) {
+  std::deque<absl::AnyInvocable<bool()>> released;
+  {
+    std::lock_guard lock(mutex_);
+    hold_ = hold;
+    if (!hold) released.swap(held_);
+  }
+  for (auto& step : released) Post(std::move(step));
+}
+
+void TestGate::Post(absl::AnyInvocable<bool()> step) {
+  if (mode_ == Mode::kInline) {
+    while (step()) {
+    }
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    steps_.push_back(std::move(step));
+  }
+  wake_.notify_one();
+}
+
+void TestGate::Main() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return stopping_ || !steps_.empty(); });
+    if (stopping_) break;
+    absl::AnyInvocable<bool()> step = std::move(steps_.front());
+    steps_.pop_front();
+    lock.unlock();
+    const bool again = step();
+    lock.lock();
+    if (again) steps_.push_back(std::move(step));
+  }
+  std::deque<absl::AnyInvocable<bool()>> dropped;
+  dropped.swap(steps_);
+  lock.unlock();
+}
+
+std::vector<std::pair<CommandField, std::string>> TestGate::proposals() {
+  std::lock_guard lock(apply_mutex_);
+  return proposals_;
+}
+
+void TestGate::Fill(const std::string& key, const std::string& value) {
+  etcdserverpb::PutRequest request;
+  request.set_key(key);
+  request.set_value(value);
+  EXPECT_EQ(Apply(CommandField::kPut, request.SerializeAsString()).error,
+            storage::RequestError::kNone);
+}
+
+void TestGate::Compact(storage::Revision revision) {
+  etcdserverpb::CompactionRequest request;
+  request.set_revision(revision);
+  EXPECT_EQ(Apply(CommandField::kCompact, request.SerializeAsString()).error,
+            storage::RequestError::kNone);
+}
+
+}  // namespace gavel::testing

@@ -1,0 +1,92 @@
+// A Gate over a real state machine on the ordered map, without log and consensus: a proposal is
+// applied where it stands. A test can have requests fail, and hold reads back.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "server/node/gate.h"
+#include "storage/engine/map_engine.h"
+#include "storage/mvcc/collector.h"
+#include "storage/state/state_machine.h"
+
+namespace gavel::testing {
+
+class TestGate final : public server::Gate {
+ public:
+  // kInline: everything happens in the caller. kThread: outcomes, reads and background steps come
+  // from a thread of the gate, as in a running member.
+  enum class Mode { kInline, kThread };
+  explicit TestGate(Mode mode = Mode::kInline);
+  ~TestGate() override;
+
+  void Propose(server::CommandField field, std::string request,
+               std::optional<server::MonotonicNs> deadline, server::ProposeDone done) override;
+  void Read(std::optional<server::MonotonicNs> deadline, server::ReadDone done) override;
+  std::shared_ptr<const storage::ReadView> view() const override { return machine_->view(); }
+  std::shared_ptr<const std::vector<storage::MemberRecord>> members() const override;
+  server::MemberStatus status() const override;
+  raft::NodeId member_id() const override { return kMember; }
+  uint64_t cluster_id() const override { return kCluster; }
+  raft::Term term() const override { return kTerm; }
+  bool has_leader() const override { return has_leader_; }
+  bool learner() const override { return learner_; }
+  void WhenCollected(storage::Revision compacted, std::optional<server::MonotonicNs> deadline,
+                     absl::AnyInvocable<void(server::GateResult) &&> done) override;
+  void RunInBackground(absl::AnyInvocable<bool()> step) override;
+
+  // From here on every proposal or read ends like this; kOk: they are carried out.
+  void FailProposals(server::GateResult result) { propose_result_ = result; }
+  void FailReads(server::GateResult result) { read_result_ = result; }
+  // Background steps wait until they are released.
+  void HoldBackground(bool hold);
+  void set_has_leader(bool has) { has_leader_ = has; }
+  void set_learner(bool learner) { learner_ = learner; }
+  // The bytes of every request proposed.
+  std::vector<std::pair<server::CommandField, std::string>> proposals();
+  int64_t reads() const { return reads_; }
+
+  // Puts a key past all checks, to fill the store.
+  void Fill(const std::string& key, const std::string& value);
+  void Compact(storage::Revision revision);
+
+  static constexpr raft::NodeId kMember{0x1111};
+  static constexpr uint64_t kCluster = 0x2222;
+  static constexpr raft::Term kTerm{7};
+
+ private:
+  storage::CommandOutcome Apply(server::CommandField field, const std::string& request);
+  void Post(absl::AnyInvocable<bool()> step);
+  void Main();
+
+  const Mode mode_;
+  const std::shared_ptr<storage::MapEngine> engine_;
+  std::unique_ptr<storage::StateMachine> machine_;
+  std::atomic<server::GateResult> propose_result_ = server::GateResult::kOk;
+  std::atomic<server::GateResult> read_result_ = server::GateResult::kOk;
+  std::atomic<bool> has_leader_ = true;
+  std::atomic<bool> learner_ = false;
+  std::atomic<int64_t> reads_ = 0;
+
+  std::mutex apply_mutex_;  // One at a time applies; guards the next two.
+  uint64_t applied_ = 0;
+  std::vector<std::pair<server::CommandField, std::string>> proposals_;
+
+  std::mutex mutex_;  // Guards the rest.
+  std::condition_variable wake_;
+  std::deque<absl::AnyInvocable<bool()>> steps_;
+  std::deque<absl::AnyInvocable<bool()>> held_;
+  bool hold_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace gavel::testing

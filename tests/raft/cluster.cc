@@ -200,49 +200,45 @@ void Cluster::Unreachable(uint64_t at, uint64_t peer) {
 
 void Cluster::Persist(uint64_t id, size_t batches) {
   Member& member = Alive(id);
-  for (; batches > 0 && !member.writing.empty() && member.alive(); --batches) {
-    Effects effects = std::move(member.writing.front());
-    member.writing.pop_front();
-    Complete(member, std::move(effects));
+  for (; batches > 0 && !member.writing.empty(); --batches) {
+    CompleteNext(member);
+    Drain(member);
   }
-  Drain(member);
   Check();
 }
 
 void Cluster::Apply(uint64_t id, size_t entries) {
   Member& member = Alive(id);
-  for (; entries > 0 && !member.applying.empty(); --entries) {
-    const Entry entry = member.applying.front();
-    invariants_.OnApply(member, entry);
-    member.applying.pop_front();
-    member.applied = entry.index;
-    member.core->OnApplied(entry.index);
-  }
+  for (; entries > 0 && !member.applying.empty(); --entries) ApplyNext(member);
   Drain(member);
   Check();
 }
 
-// Takes effects until there are none, and carries them out as far as nothing is held back.
+// Takes effects until there are none, and carries them out as far as nothing is held back. One
+// completion at a time, so that the invariants see every commit by itself.
 void Cluster::Drain(Member& member) {
-  while (member.alive() && member.core->HasEffects()) {
-    Effects effects = member.core->TakeEffects();
-    if (effects.empty()) break;
-    invariants_.OnEffects(members_, member, effects);
-    Trace(member, effects);
-    Carry(member, std::move(effects));
-    while (!member.holds_disk && !member.writing.empty()) {
-      Effects written = std::move(member.writing.front());
-      member.writing.pop_front();
-      Complete(member, std::move(written));
-    }
-    while (!member.holds_apply && !member.applying.empty()) {
-      const Entry entry = member.applying.front();
-      invariants_.OnApply(member, entry);
-      member.applying.pop_front();
-      member.applied = entry.index;
-      member.core->OnApplied(entry.index);
+  while (member.alive()) {
+    if (member.core->HasEffects()) {
+      Effects effects = member.core->TakeEffects();
+      invariants_.OnEffects(members_, member, effects);
+      Trace(member, effects);
+      Carry(member, std::move(effects));
+    } else if (!member.holds_disk && !member.writing.empty()) {
+      CompleteNext(member);
+    } else if (!member.holds_apply && !member.applying.empty()) {
+      ApplyNext(member);
+    } else {
+      return;
     }
   }
+}
+
+void Cluster::ApplyNext(Member& member) {
+  const Entry entry = member.applying.front();
+  member.applying.pop_front();
+  invariants_.OnApply(member, entry);
+  member.applied = entry.index;
+  member.core->OnApplied(entry.index);
 }
 
 void Cluster::Carry(Member& member, Effects effects) {
@@ -265,15 +261,15 @@ void Cluster::Carry(Member& member, Effects effects) {
   member.reads.insert(member.reads.end(), effects.reads.begin(), effects.reads.end());
   member.failed_reads.insert(member.failed_reads.end(), effects.failed_reads.begin(),
                              effects.failed_reads.end());
-  member.outcomes.insert(member.outcomes.end(), effects.proposals.begin(),
-                         effects.proposals.end());
-  member.applying.insert(member.applying.end(), effects.committed.begin(),
-                         effects.committed.end());
+  member.outcomes.insert(member.outcomes.end(), effects.proposals.begin(), effects.proposals.end());
+  member.applying.insert(member.applying.end(), effects.committed.begin(), effects.committed.end());
   member.writing.push_back(std::move(effects));
 }
 
-// The batch is durable.
-void Cluster::Complete(Member& member, Effects effects) {
+// The oldest batch under way is durable.
+void Cluster::CompleteNext(Member& member) {
+  const Effects effects = std::move(member.writing.front());
+  member.writing.pop_front();
   if (effects.install) Install(member, *effects.install);
   member.disk.Write(effects);
   invariants_.OnPromises(member, effects.send_after_persist);

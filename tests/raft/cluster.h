@@ -103,7 +103,9 @@ class Cluster {
   // Delivers what is under way, and what follows from it, until nothing matches any more.
   // Returns how many messages arrived.
   int Deliver(const Filter& filter, int limit = 100000);
-  int Deliver() { return Deliver([](const Message&) { return true; }); }
+  int Deliver() {
+    return Deliver([](const Message&) { return true; });
+  }
   void DeliverAt(size_t position);
   int Drop(const Filter& filter);
   void DropAt(size_t position);
@@ -131,7 +133,8 @@ class Cluster {
  private:
   void Drain(Member& member);
   void Carry(Member& member, Effects effects);
-  void Complete(Member& member, Effects effects);
+  void CompleteNext(Member& member);
+  void ApplyNext(Member& member);
   void Post(const std::vector<Message>& messages);
   void Lose(const Message& message);
   void Install(Member& member, const SnapshotMeta& meta);

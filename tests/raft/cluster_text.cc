@@ -36,8 +36,8 @@ std::string Text(const std::vector<Entry>& entries) {
 
 struct BodyText {
   std::string operator()(const AppendRequest& m) const {
-    return absl::StrCat("append after ", Text(m.previous), " [", Text(m.entries), "] commit=",
-                        m.commit.value());
+    return absl::StrCat("append after ", Text(m.previous), " [", Text(m.entries),
+                        "] commit=", m.commit.value());
   }
   std::string operator()(const AppendReply& m) const {
     if (m.accepted) return absl::StrCat("append-ok match=", m.match.value());
@@ -135,7 +135,8 @@ void Cluster::Trace(const Member& member, const Effects& effects) {
     Say(absl::StrCat(id, Text(effects.role->role), leader, " term=", effects.role->term.value()));
   }
   if (effects.install) {
-    Say(absl::StrCat(id, "installs ", Text(EntryId{effects.install->index, effects.install->term})));
+    Say(absl::StrCat(id, "installs ",
+                     Text(EntryId{effects.install->index, effects.install->term})));
   }
   for (const ProposalOutcome& outcome : effects.proposals) {
     if (outcome.kind == ProposalOutcome::Kind::kAppended) {
@@ -162,10 +163,9 @@ std::string Cluster::LogText(uint64_t id) const {
   const Member& member = members_.at(Id(id));
   Disk disk = member.disk;
   for (const Effects& batch : member.writing) disk.Write(batch);
-  std::string text = disk.start.index.is_none()
-                         ? ""
-                         : absl::StrCat("(", disk.start.index.value(), "/",
-                                        disk.start.term.value(), ") ");
+  std::string text = disk.start.index.is_none() ? ""
+                                                : absl::StrCat("(", disk.start.index.value(), "/",
+                                                               disk.start.term.value(), ") ");
   return text + Text(disk.entries);
 }
 

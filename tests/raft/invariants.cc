@@ -95,8 +95,7 @@ void Invariants::OnEffects(const std::map<NodeId, Member>& members, const Member
       asked_.erase(asked);
     }
   }
-  if (effects.must_sync &&
-      !(effects.hard_state || effects.install || !effects.append.empty())) {
+  if (effects.must_sync && !(effects.hard_state || effects.install || !effects.append.empty())) {
     Fail("must_sync without anything to write");
   }
 }

@@ -65,13 +65,13 @@ class Invariants {
   Configuration InForce(const Member& leader, Index commit) const;
   void CheckFollowerCommit(const Member& member);
 
-  std::map<Term, NodeId> leaders_;                     // I1
-  std::map<std::pair<Term, Index>, Known> entries_;    // I2
-  std::map<Index, EntryId> committed_;                 // I3, I4, I10
-  std::map<NodeId, Last> last_;                        // delta checks
+  std::map<Term, NodeId> leaders_;                            // I1
+  std::map<std::pair<Term, Index>, Known> entries_;           // I2
+  std::map<Index, EntryId> committed_;                        // I3, I4, I10
+  std::map<NodeId, Last> last_;                               // delta checks
   std::map<NodeId, std::pair<Incarnation, Index>> log_ends_;  // At the last effects.
-  std::map<NodeId, std::pair<Incarnation, Term>> complete_;  // I3 is checked once a reign.
-  std::map<Asked, Index> asked_;                       // reads
+  std::map<NodeId, std::pair<Incarnation, Term>> complete_;   // I3 is checked once a reign.
+  std::map<Asked, Index> asked_;                              // reads
   std::vector<std::string> violations_;
 };
 

@@ -105,6 +105,7 @@ class Collector::Impl {
     auto changes = engine_->NewIterator(Family::kChanges, options);
     auto versions = engine_->NewIterator(Family::kVersions, options);
     changes->Seek(ChangeKey(planned_.next));
+    std::optional<int64_t> superseded_before;  // The total after the change before, if known.
     for (; changes->Valid() && changes->key() <= end; changes->Next()) {
       const std::optional<ChangeId> id = ParseChangeKey(changes->key());
       ChangeRecord change;
@@ -113,6 +114,11 @@ class Collector::Impl {
       }
       planned_.next = *id;
       if (changes_max-- == 0) return absl::OkStatus();
+      // A change that superseded nothing began a key's life: nothing older is left to find but
+      // perhaps a tombstone, which its own change deletes. It saves a seek for each new key.
+      const bool superseded = superseded_before != change.superseded_total;
+      superseded_before = change.superseded_total;
+      if (!superseded) continue;
       if (absl::Status status = Collect(*id, change, *versions, batch); !status.ok()) {
         return status;
       }

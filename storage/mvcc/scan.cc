@@ -9,7 +9,7 @@ namespace gavel::storage {
 namespace {
 
 // After this many rows of one key a seek is cheaper than going on row by row.
-constexpr int kStepsBeforeSeek = 6;
+constexpr int kStepsBeforeSeek = 10;
 constexpr int32_t kLastSub = std::numeric_limits<int32_t>::max();
 
 }  // namespace

@@ -249,7 +249,7 @@ TEST_F(RangeTest, AKeyWithManyVersionsIsPassedBySeeking) {
   for (const int64_t revision : {0, 8}) {
     request.set_revision(revision);
     storage::RangeCursor cursor(store_.machine().view(), request);
-    EXPECT_EQ(cursor.Step({.rows_max = 40}), storage::RangeCursor::Progress::kDone);
+    EXPECT_EQ(cursor.Step({.rows_max = 60}), storage::RangeCursor::Progress::kDone);
     EXPECT_THAT(Keys(cursor.TakeResponse()), ElementsAre("a", "b", "c", "d", "e"));
   }
 }

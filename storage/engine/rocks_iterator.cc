@@ -35,10 +35,7 @@ class RocksIterator final : public Iterator {
     upper_bound_ = ToSlice(upper_);
     read.iterate_lower_bound = &lower_bound_;
     read.iterate_upper_bound = &upper_bound_;
-    // Filters may skip whole files only if the bounds keep every entry, and every place to seek,
-    // to one prefix: RocksDB moves a seek from outside the bounds onto them.
-    const std::string_view prefix = FilterPrefix(lower_);
-    read.total_order_seek = prefix.empty() || prefix != FilterPrefix(upper_);
+    read.total_order_seek = !StaysInOnePrefix(lower_, upper_);
     iterator_.reset(database.db().NewIterator(read));
     ++readers_;
   }

@@ -51,4 +51,9 @@ inline std::string FamilyEnd(Family family) {
 // `changes` are only scanned and have none. Elsewhere it is the whole key.
 std::string_view FilterPrefix(std::string_view tagged);
 
+// True if all keys in [lower, upper) and all places to seek inside have the same FilterPrefix, so
+// that filters may skip whole files. The upper bound may also be the end of the prefix: its last
+// byte, 0x01, counted up to 0x02.
+bool StaysInOnePrefix(std::string_view lower, std::string_view upper);
+
 }  // namespace gavel::storage

@@ -58,6 +58,16 @@ std::string_view FilterPrefix(std::string_view tagged) {
   return {};
 }
 
+bool StaysInOnePrefix(std::string_view lower, std::string_view upper) {
+  const std::string_view prefix = FilterPrefix(lower);
+  if (prefix.empty() || upper.size() < prefix.size()) return false;
+  if (FilterPrefix(upper) == prefix) return true;
+  // RocksDB filters no seek to this bound, since it has no prefix of its own.
+  return lower[0] == FamilyTag(Family::kVersions) && upper.size() == prefix.size() &&
+         upper.back() == '\x02' &&
+         upper.substr(0, upper.size() - 1) == prefix.substr(0, prefix.size() - 1);
+}
+
 std::shared_ptr<rocksdb::Cache> NewRocksCache(const RocksOptions& options) {
   rocksdb::LRUCacheOptions cache;
   cache.capacity = options.cache_bytes;

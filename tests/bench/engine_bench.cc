@@ -112,7 +112,8 @@ class Bench {
     for (uint64_t i = 0; i < reads; ++i) {
       const std::string prefix = missing ? UserKey(random_.Below(range)) + std::string("x\0\x01", 3)
                                          : VersionPrefix(random_.Below(range));
-      const std::string end = prefix + std::string(13, '\xff');
+      std::string end = prefix;
+      end.back() = '\x02';
       ReadOptions options;
       options.lower = prefix;
       options.upper = end;

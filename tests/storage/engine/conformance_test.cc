@@ -2,6 +2,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -267,11 +268,25 @@ TEST_P(EngineTest, VersionKeysAreFoundThroughFilters) {
     options.lower = lower;
     options.upper = upper;
     EXPECT_THAT(Keys(Family::kVersions, options), ElementsAre(key(user, '2'), key(user, '3')));
-    options.lower.reset();
-    auto it = engine_->NewIterator(Family::kVersions, options);
-    it->SeekToLast();
-    ASSERT_TRUE(it->Valid());
-    EXPECT_EQ(it->key(), key(user, '3'));
+    const std::string past = user + std::string("\0\x02", 2);
+    for (const std::string& bound : {upper, past}) {
+      for (const bool bounded : {true, false}) {
+        options.lower = bounded ? std::optional<std::string_view>(lower) : std::nullopt;
+        options.upper = bound;
+        auto it = engine_->NewIterator(Family::kVersions, options);
+        it->SeekToLast();
+        ASSERT_TRUE(it->Valid());
+        EXPECT_EQ(it->key(), key(user, '3'));
+        it->Seek(key(user, '2'));
+        ASSERT_TRUE(it->Valid());
+        EXPECT_EQ(it->key(), key(user, '2'));
+        it->SeekForPrev(bound);
+        ASSERT_TRUE(it->Valid());
+        EXPECT_EQ(it->key(), key(user, '3'));
+        it->Seek(bound);
+        EXPECT_FALSE(it->Valid());
+      }
+    }
   }
   EXPECT_EQ(Keys(Family::kVersions).size(), 12u);
   const std::string missing = key("aa", '1');

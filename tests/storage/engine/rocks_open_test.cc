@@ -223,6 +223,23 @@ TEST(FilterPrefixTest, IsTheUserKeyInVersionsAndTheWholeKeyElsewhere) {
   EXPECT_EQ(FilterPrefix(TaggedKey(Family::kLeases, "k")), TaggedKey(Family::kLeases, "k"));
 }
 
+TEST(FilterPrefixTest, OnlyBoundsAroundOneUserKeyUseFilters) {
+  using std::string;
+  const string lower = TaggedKey(Family::kVersions, string("a\0\x01", 3) + "revision");
+  auto versions = [](const string& key) { return TaggedKey(Family::kVersions, key); };
+  EXPECT_TRUE(StaysInOnePrefix(lower, versions(string("a\0\x01\xff", 4))));
+  EXPECT_TRUE(StaysInOnePrefix(lower, versions(string("a\0\x02", 3))));
+  EXPECT_FALSE(StaysInOnePrefix(lower, versions(string("a\0\x03", 3))));
+  EXPECT_FALSE(StaysInOnePrefix(lower, versions(string("a\0\x02\x01", 4))));
+  EXPECT_FALSE(StaysInOnePrefix(lower, versions(string("a\0\xff\0\x02", 5))));
+  EXPECT_FALSE(StaysInOnePrefix(lower, versions("b")));
+  EXPECT_FALSE(StaysInOnePrefix(lower, FamilyEnd(Family::kVersions)));
+  EXPECT_FALSE(StaysInOnePrefix(versions("a"), versions("b")));
+  // Elsewhere a key is its own prefix, and others lie before any end.
+  EXPECT_FALSE(
+      StaysInOnePrefix(TaggedKey(Family::kAuth, "a\x01"), TaggedKey(Family::kAuth, "a\x02")));
+}
+
 TEST(FamilyTagTest, TagsAreDistinctAndFamiliesDoNotOverlap) {
   for (int i = 0; i < kFamilyCount; ++i) {
     for (int j = 0; j < kFamilyCount; ++j) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "raft/check.h"
 #include "storage/disk/path.h"
 #include "storage/status_macros.h"
@@ -13,7 +15,7 @@ SegmentPreparer::SegmentPreparer(Disk& disk, const WalOptions& options)
     : disk_(disk),
       segment_bytes_(options.segment_bytes),
       step_bytes_(std::max<uint64_t>(options.zero_step_bytes, 1)),
-      path_(JoinPath(options.directory, "prepared.tmp")) {}
+      directory_(options.directory) {}
 
 absl::StatusOr<bool> SegmentPreparer::Step() {
   std::optional<PreparedFile> prepared;
@@ -26,15 +28,16 @@ absl::StatusOr<bool> SegmentPreparer::Step() {
   }
   absl::Status status;
   if (!prepared) {
-    auto file = disk_.Open(path_, OpenMode::kCreate);
+    const std::string path = JoinPath(directory_, absl::StrCat("prepared-", ++files_, ".tmp"));
+    auto file = disk_.Open(path, OpenMode::kCreate);
     status = file.status();
-    if (file.ok()) prepared = PreparedFile{*std::move(file), path_, 0};
+    if (file.ok()) prepared = PreparedFile{*std::move(file), path, 0};
   }
   if (status.ok()) status = Extend(*prepared);
   if (!status.ok() && prepared) {
     // Give back the space that was got: the state engine may need it more.
-    prepared.reset();
-    const absl::Status removed = disk_.Remove(path_);
+    const std::string path = std::exchange(prepared, std::nullopt)->path;
+    const absl::Status removed = disk_.Remove(path);
     if (absl::IsResourceExhausted(status) && !removed.ok()) status = removed;
   }
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -47,7 +47,10 @@ class SegmentPreparer {
   Disk& disk_;
   const uint64_t segment_bytes_;
   const uint64_t step_bytes_;
-  const std::string path_;
+  const std::string directory_;
+  // A file that has been taken keeps its name until the log thread has renamed it, so the next
+  // one gets another.
+  uint64_t files_ = 0;  // Used by Step only.
 
   mutable std::mutex mutex_;
   std::optional<PreparedFile> prepared_;  // Guarded by mutex_; absent while a step is under way.

@@ -34,7 +34,7 @@ FORBIDDEN = {
     "storage/": (r"grpc.*", r"chrono", r"ctime", r"time\.h", r"sys/time\.h", r"random",
                  r"absl/time/.*", r"absl/random/.*", r"absl/synchronization/.*"),
     "client/": (r"rocksdb/.*",),
-    "server/": (r"random", r"absl/random/.*", r"absl/synchronization/.*"),
+    "server/": (r"random", r"absl/random/.*"),
 }
 
 # Library -> the only places outside tests that may see it.

@@ -57,7 +57,8 @@ def blank_comments_and_literals(text):
 
 def all_files(root):
     """The tracked files of the tree, or all files of its folders outside a checkout."""
-    listing = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=False)
+    listing = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True,
+                             check=False)
     if listing.returncode == 0:
         paths = [path for path in listing.stdout.decode().split("\0") if path]
     else:

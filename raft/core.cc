@@ -112,7 +112,9 @@ void Raft::Core::StepStale(const Message& message) {
           // The answer carries our term: a leader that cannot win us over steps down, and the
           // next one is elected above our term.
           [&](const AppendRequest& request) { RejectAppend(message.from, request.previous); },
-          [&](const Heartbeat& heartbeat) { Send(message.from, HeartbeatReply{heartbeat.round}); },
+          // It confirms no round: the sender may lead again by now, in our term, and must not
+          // take an answer to its earlier self for one to itself.
+          [&](const Heartbeat&) { Send(message.from, HeartbeatReply{Round()}); },
           [&](const VoteRequest& request) {
             SendAfterPersist(message.from, VoteReply{.campaign_term = request.campaign_term,
                                                      .granted = false,

@@ -210,13 +210,13 @@ absl::Status CompleteOptions(OptionsDraft& draft) {
     return absl::InvalidArgumentError("--name must not hold a comma or an equals sign");
   }
   if (options.data_dir.empty()) options.data_dir = absl::StrCat(options.name, ".etcd");
+  FillInUrls(draft.given, options);
+  if (absl::Status status = CheckAllUrls(options); !status.ok()) return status;
   if (draft.given.contains("listen-client-urls") &&
       !draft.given.contains("advertise-client-urls")) {
     return absl::InvalidArgumentError(
         "--advertise-client-urls is required when --listen-client-urls is set explicitly");
   }
-  FillInUrls(draft.given, options);
-  if (absl::Status status = CheckAllUrls(options); !status.ok()) return status;
   if (absl::Status status = CheckCluster(draft); !status.ok()) return status;
   if (absl::Status status = CheckTimes(options); !status.ok()) return status;
   ResolveQuota(draft);

@@ -249,10 +249,11 @@ void GrpcConnection::OnFinished(Call& call, Reports& reports) {
   if (call_.get() == &call) call_.reset();
   if (state_ == State::kClosed) return;
   LogEnd(call.status);
+  const bool refused = call.status.error_code() == grpc::StatusCode::FAILED_PRECONDITION;
   if (std::exchange(was_up_, false)) {
     // The peer may only have been restarted: one attempt before anyone is told.
     reports.push_back(shared_->events.on_unreachable);
-    if (call.status.error_code() != grpc::StatusCode::FAILED_PRECONDITION) {
+    if (!refused) {
       grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
       Connect();
       return;
@@ -260,7 +261,7 @@ void GrpcConnection::OnFinished(Call& call, Reports& reports) {
   }
   if (!lost_reported_) {
     lost_reported_ = true;
-    if (ever_up_) {
+    if (ever_up_ && !refused) {
       disconnects_.Increment();
       shared_->logger->Warn(
           "lost the connection to a peer",
@@ -270,6 +271,8 @@ void GrpcConnection::OnFinished(Call& call, Reports& reports) {
   }
   state_ = State::kDown;
   if (address_.peer_urls.size() > 1) OpenChannel();
+  // Only an operator can change a refusal, so asking again often would only fill the logs.
+  if (refused) retry_ms_ = shared_->options.refused_ms;
   SetRetryAlarm();
 }
 
@@ -288,7 +291,9 @@ void GrpcConnection::LogEnd(const grpc::Status& status) {
 void GrpcConnection::SetRetryAlarm() {
   if (alarm_set_) return;
   const GrpcTransportOptions& options = shared_->options;
-  retry_ms_ = std::clamp(retry_ms_ * 2, options.reconnect_ms_min, options.reconnect_ms_max);
+  if (retry_ms_ != options.refused_ms) {
+    retry_ms_ = std::clamp(retry_ms_ * 2, options.reconnect_ms_min, options.reconnect_ms_max);
+  }
   alarm_set_ = true;
   ++operations_;
   auto operation = std::make_unique<AlarmOperation>(shared_from_this());

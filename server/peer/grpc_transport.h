@@ -23,6 +23,7 @@ struct GrpcTransportOptions {
   size_t write_bytes_max = 1 << 20;
   int64_t reconnect_ms_min = 50;
   int64_t reconnect_ms_max = 1000;
+  int64_t refused_ms = 10000;  // Until a peer that refused is asked again.
   int64_t keepalive_ms = 6000;
   int64_t keepalive_timeout_ms = 3000;
 };

@@ -70,7 +70,8 @@ struct Line {
 std::string Kind(const Message& message) {
   const std::string text = Text(message);
   const size_t begin = text.find(' ', text.find(' ') + 1);
-  const size_t first = text.find(" t") == std::string::npos ? begin : text.find(' ', text.find(" t") + 1);
+  const size_t first =
+      text.find(" t") == std::string::npos ? begin : text.find(' ', text.find(" t") + 1);
   const size_t end = text.find(' ', first + 1);
   return text.substr(first + 1, end == std::string::npos ? end : end - first - 1);
 }
@@ -80,21 +81,36 @@ class Scenario {
   Scenario() {
     using Self = Scenario;
     commands_ = {
-        {"cluster", &Self::MakeCluster}, {"elect", &Self::Elect},
-        {"campaign", &Self::Campaign},   {"tick", &Self::Tick},
-        {"run", &Self::Run},             {"deliver", &Self::Deliver},
-        {"drop", &Self::Drop},           {"duplicate", &Self::Duplicate},
-        {"cut", &Self::Cut},             {"isolate", &Self::Isolate},
-        {"heal", &Self::Heal},           {"hold", &Self::Hold},
-        {"release", &Self::Release},     {"persist", &Self::Persist},
-        {"apply", &Self::Apply},         {"propose", &Self::Propose},
-        {"read", &Self::Read},           {"change", &Self::Change},
-        {"transfer", &Self::Transfer},   {"crash", &Self::Crash},
-        {"restart", &Self::Restart},     {"lost", &Self::Lost},
-        {"connected", &Self::Connected}, {"unreachable", &Self::Unreachable},
-        {"compact", &Self::Compact},     {"messages", &Self::Messages},
-        {"status", &Self::ShowStatus},   {"log", &Self::ShowLog},
-        {"progress", &Self::Progress},   {"network", &Self::Network},
+        {"cluster", &Self::MakeCluster},
+        {"elect", &Self::Elect},
+        {"campaign", &Self::Campaign},
+        {"tick", &Self::Tick},
+        {"run", &Self::Run},
+        {"deliver", &Self::Deliver},
+        {"drop", &Self::Drop},
+        {"duplicate", &Self::Duplicate},
+        {"cut", &Self::Cut},
+        {"isolate", &Self::Isolate},
+        {"heal", &Self::Heal},
+        {"hold", &Self::Hold},
+        {"release", &Self::Release},
+        {"persist", &Self::Persist},
+        {"apply", &Self::Apply},
+        {"propose", &Self::Propose},
+        {"read", &Self::Read},
+        {"change", &Self::Change},
+        {"transfer", &Self::Transfer},
+        {"crash", &Self::Crash},
+        {"restart", &Self::Restart},
+        {"lost", &Self::Lost},
+        {"connected", &Self::Connected},
+        {"unreachable", &Self::Unreachable},
+        {"compact", &Self::Compact},
+        {"messages", &Self::Messages},
+        {"status", &Self::ShowStatus},
+        {"log", &Self::ShowLog},
+        {"progress", &Self::Progress},
+        {"network", &Self::Network},
         {"inject", &Self::Inject},
     };
   }
@@ -192,9 +208,7 @@ class Scenario {
       if (!held) cluster_->AnswerOlder(line.Number(1));
     }
   }
-  void Persist(const Line& line) {
-    cluster_->Persist(line.Number(0), line.Number(1, SIZE_MAX));
-  }
+  void Persist(const Line& line) { cluster_->Persist(line.Number(0), line.Number(1, SIZE_MAX)); }
   void Apply(const Line& line) { cluster_->Apply(line.Number(0), line.Number(1, SIZE_MAX)); }
 
   void Propose(const Line& line) {
@@ -231,12 +245,11 @@ class Scenario {
         continue;
       }
       const Status status = cluster_->core(id).status();
-      Say(absl::StrCat(
-          id, " ", Text(status.role), " term=", status.term.value(), " leader=",
-          status.leader ? absl::StrCat(status.leader->value()) : "-", " voted=",
-          status.voted_for ? absl::StrCat(status.voted_for->value()) : "-", " commit=",
-          status.commit.value(), " applied=", status.applied.value(), " persisted=",
-          status.persisted.value(), " last=", status.last.value()));
+      Say(absl::StrCat(id, " ", Text(status.role), " term=", status.term.value(),
+                       " leader=", status.leader ? absl::StrCat(status.leader->value()) : "-",
+                       " voted=", status.voted_for ? absl::StrCat(status.voted_for->value()) : "-",
+                       " commit=", status.commit.value(), " applied=", status.applied.value(),
+                       " persisted=", status.persisted.value(), " last=", status.last.value()));
     }
   }
   void ShowLog(const Line& line) {
@@ -245,9 +258,9 @@ class Scenario {
   void Progress(const Line& line) {
     static const char* const kStates[] = {"probe", "replicate", "snapshot"};
     for (const PeerProgress& peer : cluster_->core(line.Number(0)).status().peers) {
-      Say(absl::StrCat(peer.id.value(), " ", kStates[static_cast<int>(peer.state)], " match=",
-                       peer.match.value(), " next=", peer.next.value(), " inflight=",
-                       peer.inflight_messages));
+      Say(absl::StrCat(peer.id.value(), " ", kStates[static_cast<int>(peer.state)],
+                       " match=", peer.match.value(), " next=", peer.next.value(),
+                       " inflight=", peer.inflight_messages));
     }
   }
   void Network(const Line& line) {

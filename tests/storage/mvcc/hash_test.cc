@@ -103,6 +103,20 @@ TEST(HashTest, AnOldViewIsHashedAtTheNewestCompactedRevision) {
   EXPECT_EQ(cursor.hash(), store.HashKv(18).hash);
 }
 
+// A tombstone at the compacted revision is still to be seen by a watch, so it counts.
+TEST(HashTest, ATombstoneAtTheCompactedRevisionCounts) {
+  Store store;
+  store.Do(Put("a", "1"));
+  store.Do(Delete("a"));
+  store.Do(Compact(3));
+  const uint32_t hash = store.HashKv().hash;
+  storage::WriteBatch batch;
+  batch.Delete(Family::kVersions, storage::VersionKey("a", {3, 0}));
+  batch.Delete(Family::kVersions, storage::VersionKey("a", {2, 0}));
+  ASSERT_TRUE(store.engine()->Write(batch).ok());
+  EXPECT_NE(store.HashKv().hash, hash);
+}
+
 TEST(HashTest, EverySingleBitCounts) {
   Store store;
   store.Do(Put("a", "value"));

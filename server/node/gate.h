@@ -22,13 +22,13 @@ namespace gavel::server {
 // Why a request got no outcome. kOk and kRefused are outcomes.
 enum class GateResult : uint8_t {
   kOk,
-  kRefused,           // The state machine refused: see outcome.error.
-  kNoLeader,          // Certainly not carried out.
-  kDropped,           // Certainly not carried out (lost leadership before it was appended).
-  kTimedOut,          // Unknown: may or may not be carried out.
-  kLeaderChanged,     // Reads: ask again. Writes: unknown.
-  kTooManyRequests,   // Certainly not carried out.
-  kStopped,           // The member is stopping; a write is unknown.
+  kRefused,          // The state machine refused: see outcome.error.
+  kNoLeader,         // Certainly not carried out.
+  kDropped,          // Certainly not carried out (lost leadership before it was appended).
+  kTimedOut,         // Unknown: may or may not be carried out.
+  kLeaderChanged,    // Reads: ask again. Writes: unknown.
+  kTooManyRequests,  // Certainly not carried out.
+  kStopped,          // The member is stopping; a write is unknown.
 };
 
 // The oneof field of internal.Command that a request goes into.
@@ -59,7 +59,7 @@ struct MemberStatus {
   raft::Status raft;
   raft::Index applied;
   bool learner = false;
-  uint64_t db_bytes = 0;         // Never 0.
+  uint64_t db_bytes = 0;  // Never 0.
   uint64_t db_in_use_bytes = 0;
   uint64_t quota_bytes = 0;
   std::vector<std::string> errors;
@@ -79,8 +79,8 @@ class Gate {
   virtual ~Gate() = default;
 
   // Replicates and applies a command whose body is `request`, the encoded message of `field`.
-  virtual void Propose(CommandField field, std::string request,
-                       std::optional<MonotonicNs> deadline, ProposeDone done) = 0;
+  virtual void Propose(CommandField field, std::string request, std::optional<MonotonicNs> deadline,
+                       ProposeDone done) = 0;
 
   // A view for a linearizable read that starts now.
   virtual void Read(std::optional<MonotonicNs> deadline, ReadDone done) = 0;

@@ -18,8 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REAL(type, name, ...)                                   \
-  static type (*real)(__VA_ARGS__);                             \
+#define REAL(type, name, ...)       \
+  static type (*real)(__VA_ARGS__); \
   if (!real) real = (type(*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
 /* True if the fault `name` is on and `fd` is a file it concerns. */

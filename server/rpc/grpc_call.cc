@@ -90,7 +90,7 @@ void GrpcCall::Arm() {
   method_ = nullptr;
   request_bytes_ = 0;
   under_way_ = 1;
-  reading_ = writing_ = finishing_ = done_seen_ = half_closed_ = answer_due_ = false;
+  reading_ = writing_ = wrote_ = finishing_ = done_seen_ = half_closed_ = answer_due_ = false;
   context_->AsyncNotifyWhenDone(&done_);
   loop_->shared().service.RequestCall(&*context_, &*stream_, loop_->queue(), loop_->queue(),
                                       &arrived_);
@@ -235,8 +235,10 @@ void GrpcCall::Pump() {
   if (shared.sent_bytes != nullptr) shared.sent_bytes->Increment(next.message->bytes());
   method_->metrics->OnSent();
   grpc::WriteOptions options;
-  // Several messages go out in one packet; the last of them pushes it.
-  if (next.more) options.set_buffer_hint();
+  // Several messages go out in one packet; the last of them pushes it. Not so the first, which
+  // carries the initial metadata: gRPC would wait for another push before it reports it as sent.
+  if (next.more && wrote_) options.set_buffer_hint();
+  wrote_ = true;
   writing_ = true;
   ++under_way_;
   stream_->Write(ToBuffer(*next.message), options, &written_);
@@ -279,7 +281,11 @@ void GrpcCall::OnDone() {
   if (!finishing_ && method_ != nullptr) {
     method_->metrics->OnHandled(StatusCode::kCancelled, loop_->shared().clock->Now() - started_);
   }
-  if (!finishing_) TellHandlerTheEnd();
+  if (!finishing_) {
+    // First, so that a handler which has been told finds every writer deaf.
+    if (writer_ != nullptr) writer_->Close();
+    TellHandlerTheEnd();
+  }
   ReleaseIfOver();
 }
 

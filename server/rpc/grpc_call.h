@@ -81,6 +81,7 @@ class GrpcCall {
   int under_way_ = 0;
   bool reading_ = false;
   bool writing_ = false;
+  bool wrote_ = false;      // A message has been sent or is on its way.
   bool finishing_ = false;  // The status is on its way.
   bool done_seen_ = false;
   bool half_closed_ = false;  // The client sends no more.

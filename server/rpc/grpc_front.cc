@@ -1,5 +1,6 @@
 #include "server/rpc/grpc_front.h"
 
+#include <grpc/support/log.h>
 #include <grpc/support/time.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -54,6 +56,13 @@ std::string_view TypeName(StreamShape shape) {
       break;
   }
   return "bidi_stream";
+}
+
+// gRPC writes lines of its own to stderr, which say nothing that is not reported otherwise.
+// Whoever wants them sets gRPC's own variable.
+void SilenceGrpc() {
+  if (std::getenv("GRPC_VERBOSITY") != nullptr) return;
+  gpr_set_log_verbosity(static_cast<gpr_log_severity>(GPR_LOG_SEVERITY_ERROR + 1));
 }
 
 void FillMethods(GrpcShared& shared, Metrics* metrics) {
@@ -123,6 +132,7 @@ class GrpcFront::Impl {
   }
 
   absl::Status Start() {
+    SilenceGrpc();
     const GrpcFrontOptions& options = shared_->options;
     grpc::ServerBuilder builder;
     Configure(builder, options);

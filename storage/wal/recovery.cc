@@ -32,7 +32,6 @@ absl::Status Lost(const std::string& path, uint64_t offset, const std::string& w
 struct Segment {
   uint64_t id = 0;
   std::string path;
-  std::unique_ptr<File> file;
   uint64_t bytes = 0;
   SegmentStartBody start;
   uint64_t start_sequence = 0;
@@ -50,40 +49,40 @@ class Recovery {
   absl::StatusOr<Recovered> Run(const std::vector<uint64_t>& ids);
 
  private:
-  absl::Status ReadStart(uint64_t id, bool last);
+  absl::Status ReadStart(uint64_t id);
   absl::Status CheckContinues(const Segment& segment) const;
   absl::Status ReadSegment(size_t i);
   absl::Status ApplyBatch(SegmentReader& reader, const Segment& segment, const BatchCheck& batch);
   // Moves position_ to `to` and compares it with the high-water mark.
   absl::Status Advance(const Segment& segment, const Position& to);
   absl::Status HandleEnd(SegmentReader& reader, const Segment& segment, const BatchCheck& check);
-  absl::Status Cut(SegmentReader& reader, Segment& segment);
+  absl::Status Cut(SegmentReader& reader);
   // Makes the last batch, which no mark confirms yet, durable.
-  absl::Status Confirm(Segment& segment);
+  absl::Status Confirm(const Segment& segment);
 
   Disk& disk_;
   const std::string directory_;
   HighWater high_water_;
   Replay replay_;
   std::vector<Segment> segments_;
+  std::unique_ptr<File> file_;  // The segment that is being read: a long log has many.
   Position position_;           // After the last whole batch.
   uint64_t last_batch_ = 0;     // Offset of the last whole batch in the last segment; 0 if none.
   std::optional<Damage> torn_;  // An unconfirmed batch to cut.
 };
 
-absl::Status Recovery::ReadStart(uint64_t id, bool last) {
+absl::Status Recovery::ReadStart(uint64_t id) {
   Segment segment;
   segment.id = id;
   segment.path = JoinPath(directory_, SegmentName(id));
-  GAVEL_ASSIGN_OR_RETURN(
-      segment.file, disk_.Open(segment.path, last ? OpenMode::kReadWrite : OpenMode::kReadOnly));
-  GAVEL_ASSIGN_OR_RETURN(segment.bytes, segment.file->Size());
+  GAVEL_ASSIGN_OR_RETURN(file_, disk_.Open(segment.path, OpenMode::kReadOnly));
+  GAVEL_ASSIGN_OR_RETURN(segment.bytes, file_->Size());
   const auto lost = [&](uint64_t offset, const std::string& what) {
     return absl::DataLossError(absl::StrCat(segment.path, ": damaged at offset ", offset,
                                             ", in the segment's start: ", what, ". ", kAdvice));
   };
   if (segment.bytes < kPreambleBytes) return lost(0, "the file is too short");
-  SegmentReader reader(*segment.file, segment.bytes);
+  SegmentReader reader(*file_, segment.bytes);
   GAVEL_ASSIGN_OR_RETURN(const std::string_view preamble, reader.Fetch(0, kPreambleBytes));
   const absl::Status version = CheckPreamble(preamble);
   if (absl::IsDataLoss(version)) return lost(0, std::string(version.message()));
@@ -160,10 +159,12 @@ absl::Status Recovery::ApplyBatch(SegmentReader& reader, const Segment& segment,
 absl::Status Recovery::ReadSegment(size_t i) {
   const Segment& segment = segments_[i];
   const bool last = i + 1 == segments_.size();
+  GAVEL_ASSIGN_OR_RETURN(
+      file_, disk_.Open(segment.path, last ? OpenMode::kReadWrite : OpenMode::kReadOnly));
   if (i > 0) GAVEL_RETURN_IF_ERROR(CheckContinues(segment));
   last_batch_ = 0;
   GAVEL_RETURN_IF_ERROR(Advance(segment, segment.first));
-  SegmentReader reader(*segment.file, segment.bytes);
+  SegmentReader reader(*file_, segment.bytes);
   const uint64_t end = last ? segment.bytes : segments_[i + 1].start.previous_end;
   while (last || position_.offset < end) {
     GAVEL_ASSIGN_OR_RETURN(const BatchCheck check, CheckBatch(reader, position_));
@@ -205,33 +206,33 @@ absl::Status Recovery::HandleEnd(SegmentReader& reader, const Segment& segment,
   return absl::OkStatus();
 }
 
-absl::Status Recovery::Cut(SegmentReader& reader, Segment& segment) {
+absl::Status Recovery::Cut(SegmentReader& reader) {
   // Zeros, not a shorter file: the segment stays prepared, and nothing of the torn batch can
   // ever stand behind a later one.
   const std::string zeros(kZeroStepBytes, '\0');
   uint64_t offset = position_.offset;
   for (;;) {
-    GAVEL_ASSIGN_OR_RETURN(offset, reader.FindNonZero(offset, segment.bytes));
-    if (offset == segment.bytes) return absl::OkStatus();
-    const uint64_t count = std::min(kZeroStepBytes, segment.bytes - offset);
-    GAVEL_RETURN_IF_ERROR(segment.file->WriteAt(offset, std::string_view(zeros).substr(0, count)));
+    GAVEL_ASSIGN_OR_RETURN(offset, reader.FindNonZero(offset, reader.size()));
+    if (offset == reader.size()) return absl::OkStatus();
+    const uint64_t count = std::min(kZeroStepBytes, reader.size() - offset);
+    GAVEL_RETURN_IF_ERROR(file_->WriteAt(offset, std::string_view(zeros).substr(0, count)));
     offset += count;
   }
 }
 
-absl::Status Recovery::Confirm(Segment& segment) {
-  SegmentReader reader(*segment.file, segment.bytes);
-  if (torn_) GAVEL_RETURN_IF_ERROR(Cut(reader, segment));
+absl::Status Recovery::Confirm(const Segment& segment) {
+  SegmentReader reader(*file_, segment.bytes);
+  if (torn_) GAVEL_RETURN_IF_ERROR(Cut(reader));
   // After a failed sync the kernel may hold pages as clean that never reached the disk. Writing
   // the last batch once more makes the sync below really carry it.
   uint64_t offset = last_batch_;
   while (offset != 0 && offset < position_.offset) {
     const uint64_t count = std::min(kZeroStepBytes, position_.offset - offset);
     GAVEL_ASSIGN_OR_RETURN(const std::string_view bytes, reader.Fetch(offset, count));
-    GAVEL_RETURN_IF_ERROR(segment.file->WriteAt(offset, bytes));
+    GAVEL_RETURN_IF_ERROR(file_->WriteAt(offset, bytes));
     offset += count;
   }
-  GAVEL_RETURN_IF_ERROR(segment.file->SyncData());
+  GAVEL_RETURN_IF_ERROR(file_->SyncData());
   GAVEL_RETURN_IF_ERROR(disk_.SyncDirectory(directory_));
   return high_water_.Write(position_);
 }
@@ -242,7 +243,7 @@ absl::StatusOr<Recovered> Recovery::Run(const std::vector<uint64_t>& ids) {
       return absl::DataLossError(
           absl::StrCat(JoinPath(directory_, SegmentName(ids.front() + i)), ": missing. ", kAdvice));
     }
-    GAVEL_RETURN_IF_ERROR(ReadStart(ids[i], i + 1 == ids.size()));
+    GAVEL_RETURN_IF_ERROR(ReadStart(ids[i]));
   }
   if (high_water_.position().segment > ids.back()) {
     return absl::DataLossError(absl::StrCat(JoinPath(directory_, SegmentName(ids.back() + 1)),
@@ -251,7 +252,7 @@ absl::StatusOr<Recovered> Recovery::Run(const std::vector<uint64_t>& ids) {
   }
   replay_.Begin(segments_.front().start);
   for (size_t i = 0; i < segments_.size(); ++i) GAVEL_RETURN_IF_ERROR(ReadSegment(i));
-  Segment& last = segments_.back();
+  const Segment& last = segments_.back();
   WalContents contents;
   const absl::Status status = replay_.Finish(contents);
   if (!status.ok()) {
@@ -269,7 +270,7 @@ absl::StatusOr<Recovered> Recovery::Run(const std::vector<uint64_t>& ids) {
   for (const Segment& segment : segments_) infos.push_back({segment.id, segment.bytes});
   return Recovered{.tail = {position_, replay_.last().term, replay_.hard_state(), replay_.mark()},
                    .segment_empty = last_batch_ == 0,
-                   .file = std::move(last.file),
+                   .file = std::move(file_),
                    .segments = std::move(infos),
                    .index = std::move(replay_.index()),
                    .high_water = std::move(high_water_),

@@ -134,7 +134,9 @@ Wal::Impl::Impl(Disk& disk, const WalOptions& options, wal::Recovered recovered)
       high_water_(std::move(recovered.high_water)),
       index_(std::move(recovered.index)),
       segments_(recovered.segments.begin(), recovered.segments.end()),
-      end_offset_(tail_.position.offset) {}
+      end_offset_(tail_.position.offset) {
+  GAVEL_CHECK(options.payload_bytes_max <= wal::kPayloadBytesMax);
+}
 
 absl::Status Wal::Impl::broken() const {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -182,10 +184,10 @@ absl::Status Wal::Impl::Append(const WalBatch& batch) {
   GAVEL_RETURN_IF_ERROR(broken());
   CheckFollows(batch);
   for (const raft::Entry& entry : batch.entries) {
-    if (entry.payload_bytes() <= wal::kPayloadBytesMax) continue;
+    if (entry.payload_bytes() <= options_.payload_bytes_max) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("entry ", entry.index.value(), " has ", entry.payload_bytes(),
-                     " bytes; the write-ahead log takes at most ", wal::kPayloadBytesMax));
+                     " bytes; the write-ahead log takes at most ", options_.payload_bytes_max));
   }
   if (batch.mark) {
     writer_.AddMark(*batch.mark, /*starts_anew=*/true);

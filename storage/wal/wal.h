@@ -29,6 +29,8 @@ struct WalOptions {
   uint64_t segment_bytes = 16 << 20;
   // Largest run of bytes PrepareSegment zeroes in one call.
   uint64_t zero_step_bytes = 256 << 10;
+  // Largest payload that Append takes. At most 1 GiB.
+  uint64_t payload_bytes_max = 1 << 30;
 };
 
 // Found by Open when the last, unconfirmed batch was not whole and has been cut.
@@ -98,7 +100,7 @@ class Wal {
   // batch on disk: after a crash all of it is there or nothing.
   //
   // Requires: entries are consecutive, above the newest mark and at most one above the last.
-  // InvalidArgument, with nothing taken over: a payload of more than 1 GiB.
+  // InvalidArgument, with nothing taken over: a payload above options.payload_bytes_max.
   absl::Status Append(const WalBatch& batch);
   // Makes everything appended durable with one fdatasync.
   absl::Status Sync();

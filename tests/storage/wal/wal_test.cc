@@ -229,13 +229,17 @@ TEST_F(WalTest, ReadStopsAtTheByteLimitButReturnsOneEntry) {
 }
 
 TEST_F(WalTest, APayloadBeyondTheLimitIsRefusedAndTheLogGoesOn) {
+  options_.payload_bytes_max = 10;
   Create();
-  auto payload = std::make_shared<const std::string>((size_t{1} << 30) + 1, 'x');
-  const raft::Entry entry{raft::Index(1), raft::Term(1), raft::EntryKind::kCommand, payload};
-  EXPECT_THAT(wal_->Append({.mark = {}, .hard_state = {}, .entries = {entry}}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("entry 1")));
-  WriteEntries({Command(1, 1, "small")});
-  EXPECT_THAT(Read(1), ElementsAre("1@1:small"));
+  EXPECT_THAT(
+      wal_->Append({.mark = {},
+                    .hard_state = State(1, 1, 0),
+                    .entries = {Command(1, 1, "0123456789"), Command(2, 1, "0123456789a")}}),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("entry 2")));
+  WriteEntries({Command(1, 1, "0123456789")});
+  const WalContents contents = Reopen();
+  EXPECT_THAT(Describe(contents.entries), ElementsAre("1@1:0123456789"));
+  EXPECT_EQ(contents.hard_state, raft::HardState());
 }
 
 TEST_F(WalTest, APreparedSegmentIsUsedAndCounted) {

@@ -37,16 +37,14 @@ struct OpenedLog {
   storage::WalContents contents;
 };
 
-absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const std::string& path,
+absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const storage::WalOptions& options,
                                   const storage::InitialState& initial, raft::Index applied,
                                   bool first_start) {
-  storage::WalOptions options;
-  options.directory = path;
   absl::StatusOr<storage::Wal::Opened> opened = storage::Wal::Open(disk, options, applied);
   if (opened.ok()) return OpenedLog{std::move(opened->wal), std::move(opened->contents)};
   if (!absl::IsNotFound(opened.status())) return opened.status();
   if (!first_start || !applied.is_none()) {
-    return absl::DataLossError(absl::StrCat("the write-ahead log in ", path,
+    return absl::DataLossError(absl::StrCat("the write-ahead log in ", options.directory,
                                             " is gone, and with it what this member confirmed. ",
                                             kRejoin));
   }
@@ -122,11 +120,14 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
 
   const std::string state_path = directory.state_path();
   const std::string wal_path = place.wal_dir.empty() ? directory.wal_path() : place.wal_dir;
+  storage::WalOptions wal_options;
+  wal_options.directory = wal_path;
+  wal_options.segment_bytes = place.wal_segment_bytes;
   GAVEL_ASSIGN_OR_RETURN(std::shared_ptr<storage::Engine> engine, open_engine(state_path));
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::StateMachine> machine,
                          storage::StateMachine::Open(engine, initial, place.state));
   const raft::Index applied = machine->applied();
-  GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_path, initial, applied, first_start));
+  GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_options, initial, applied, first_start));
   GAVEL_RETURN_IF_ERROR(CheckAgreement(log.contents, applied, wal_path, state_path));
   if (log.contents.torn_tail.has_value()) {
     const storage::TornTail& torn = *log.contents.torn_tail;

@@ -31,6 +31,7 @@ struct MemberPlace {
   std::vector<InitialMember> initial_cluster;
   std::string token;
   storage::StateMachineOptions state;
+  uint64_t wal_segment_bytes = storage::WalOptions().segment_bytes;
 };
 
 // The parts of one member, in the state that its disk holds.

@@ -76,7 +76,7 @@ absl::Status FrameReceiver::Refuse(raft::NodeId from, std::string_view reason,
   return status;
 }
 
-absl::Status FrameReceiver::Check(const FrameAddress& address) {
+absl::StatusOr<bool> FrameReceiver::Check(const FrameAddress& address) {
   if (address.cluster_id != self_.cluster_id) {
     return Refuse(
         address.from, "cluster",
@@ -102,18 +102,20 @@ absl::Status FrameReceiver::Check(const FrameAddress& address) {
   {
     const std::lock_guard lock(mutex_);
     Peer& peer = peers_[address.from];
-    peer.newest = std::max(peer.newest, address.incarnation);
+    if (address.incarnation >= peer.newest) {
+      peer.newest = address.incarnation;
+      peer.old_life_frames = 0;
+      return true;
+    }
     newest = peer.newest;
+    if (++peer.old_life_frames <= kOldLifeFramesMax) return false;
   }
-  if (address.incarnation < newest) {
-    return Refuse(address.from, "life",
-                  absl::FailedPreconditionError(absl::StrCat(
-                      "member ", Hex(address.from.value()), " is back in life ",
-                      address.incarnation.value(), " after life ", newest.value(),
-                      ": its data directory was lost or put back from a copy. Remove the member "
-                      "from the cluster and add it as a new one")));
-  }
-  return absl::OkStatus();
+  return Refuse(address.from, "life",
+                absl::FailedPreconditionError(absl::StrCat(
+                    "member ", Hex(address.from.value()), " is back in life ",
+                    address.incarnation.value(), " after life ", newest.value(),
+                    ": its data directory was lost or put back from a copy. Remove the member "
+                    "from the cluster and add it as a new one")));
 }
 
 absl::Status FrameReceiver::Receive(std::string_view bytes) {
@@ -122,7 +124,9 @@ absl::Status FrameReceiver::Receive(std::string_view bytes) {
     return Refuse(raft::NodeId(), absl::StatusCodeToString(frame.status().code()), frame.status());
   }
   const raft::NodeId from = frame->address.from;
-  if (absl::Status checked = Check(frame->address); !checked.ok()) return checked;
+  const absl::StatusOr<bool> taken = Check(frame->address);
+  if (!taken.ok()) return taken.status();
+  if (!*taken) return absl::OkStatus();
   {
     const std::lock_guard lock(mutex_);
     Peer& peer = peers_[from];

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "raft/message.h"
 #include "server/logging.h"
@@ -40,12 +41,16 @@ class FrameSender {
 // sender that is not over.
 //
 // A member whose data directory was lost or put back from a copy starts an earlier life again. It
-// may have forgotten votes it gave and entries it confirmed, so its frames are refused for as long
-// as anyone who remembers its later life runs.
+// may have forgotten votes it gave and entries it confirmed, so its frames are dropped for as long
+// as anyone who remembers its later life runs. A few of them can also be leftovers of a life that
+// has ended, still on their way; only a run of them is told and refused.
 //
 // Thread-safe. Each reason to refuse a peer is logged once.
 class FrameReceiver {
  public:
+  // Frames of an earlier life, with none of the newest between them, until it is an error.
+  static constexpr int kOldLifeFramesMax = 50;
+
   // `deliver` returns false if it has no room for the messages.
   using Deliver = std::function<bool(raft::NodeId from, std::vector<raft::Message> messages)>;
   // `self.to` is not used.
@@ -55,7 +60,8 @@ class FrameReceiver {
   absl::Status Receive(std::string_view bytes);
 
  private:
-  absl::Status Check(const FrameAddress& address);
+  // Whether to take the frame, or why not.
+  absl::StatusOr<bool> Check(const FrameAddress& address);
   absl::Status Refuse(raft::NodeId from, std::string_view reason, absl::Status status);
 
   const FrameAddress self_;
@@ -65,6 +71,7 @@ class FrameReceiver {
 
   struct Peer {
     raft::Incarnation newest;
+    int old_life_frames = 0;  // Since the last of the newest.
     Counter* received_bytes = nullptr;
   };
   std::mutex mutex_;  // Guards all below.

@@ -34,6 +34,7 @@ class CrashRun {
   CrashRun(int nodes, uint64_t seed)
       : cluster_(nodes, seed,
                  [](server::NodeOptions& options) {
+                   options.place.wal_segment_bytes = 16 << 10;
                    options.apply.flush.entries_max = 40;
                    options.apply.catchup_entries = 10;
                    options.apply_limits.batch_entries_max = 7;
@@ -204,15 +205,15 @@ class CrashRun {
 class CrashTest : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(CrashTest, ThreeMembersKeepEveryPromise) {
-  for (uint64_t seed = GetParam(); seed < GetParam() + 10; ++seed) {
+  for (uint64_t seed = GetParam(); seed < GetParam() + 100; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
-    CrashRun(3, seed).Go(150);
+    CrashRun(3, seed).Go(200);
     if (HasFailure()) return;
   }
 }
 
 TEST_P(CrashTest, OneMemberKeepsEveryPromise) {
-  for (uint64_t seed = GetParam(); seed < GetParam() + 10; ++seed) {
+  for (uint64_t seed = GetParam(); seed < GetParam() + 100; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     CrashRun(1, seed).Go(100);
     if (HasFailure()) return;

@@ -1,0 +1,178 @@
+// The gRPC transport over loopback: order, reconnection, refusal, bounds.
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+#include "server/peer/grpc_transport.h"
+#include "server/peer/peer_service.h"
+#include "server/rpc/grpc_front.h"
+
+namespace gavel::server {
+namespace {
+
+constexpr raft::NodeId kSelf(1);
+constexpr raft::NodeId kPeer(2);
+
+// A receiver on a port, which can be closed and opened again.
+class Listener {
+ public:
+  explicit Listener(std::function<absl::Status(std::string_view)> on_frame)
+      : on_frame_(std::move(on_frame)) {
+    Open();
+  }
+  void Open() {
+    auto router = std::make_shared<Router>();
+    AddPeerService(*router, on_frame_);
+    GrpcFrontOptions options;
+    options.addresses = {absl::StrCat("127.0.0.1:", port_)};
+    options.message_bytes_max = 64 << 20;
+    options.metrics_prefix = "";
+    auto front = GrpcFront::Start(options, std::move(router), clock_, *logger_, metrics_);
+    ASSERT_TRUE(front.ok()) << front.status();
+    front_ = *std::move(front);
+    port_ = front_->ports()[0];
+  }
+  void Close() { front_.reset(); }
+  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
+
+ private:
+  const std::function<absl::Status(std::string_view)> on_frame_;
+  SystemClock clock_;
+  std::unique_ptr<Logger> logger_ = NullLogger();
+  Metrics metrics_;
+  int port_ = 0;
+  std::unique_ptr<GrpcFront> front_;
+};
+
+class GrpcTransportTest : public ::testing::Test {
+ protected:
+  absl::Status OnFrame(std::string_view frame) {
+    const std::lock_guard lock(mutex_);
+    received_.emplace_back(frame);
+    changed_.notify_all();
+    return refusal_;
+  }
+  std::function<void(raft::NodeId)> Count(int& counter) {
+    return [this, &counter](raft::NodeId peer) {
+      EXPECT_EQ(peer, kPeer);
+      const std::lock_guard lock(mutex_);
+      ++counter;
+      changed_.notify_all();
+    };
+  }
+  // Waits until `done` holds; looks at the counters under the lock.
+  bool Await(const std::function<bool()>& done) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), done);
+  }
+  void Open(GrpcTransportOptions options = {}) {
+    PeerEvents events;
+    events.on_unreachable = Count(unreachable_);
+    events.on_connection_lost = Count(lost_);
+    events.on_connected = Count(connected_);
+    transport_ =
+        std::make_unique<GrpcPeerTransport>(options, kSelf, std::move(events), *logger_, metrics_);
+    transport_->SetPeers({{kSelf, {"http://127.0.0.1:1"}}, {kPeer, {listener_.url()}}});
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> received_;
+  absl::Status refusal_;
+  int unreachable_ = 0;
+  int lost_ = 0;
+  int connected_ = 0;
+  std::unique_ptr<Logger> logger_ = NullLogger();
+  Metrics metrics_;
+  Listener listener_{[this](std::string_view frame) { return OnFrame(frame); }};
+  std::unique_ptr<GrpcPeerTransport> transport_;
+};
+
+TEST_F(GrpcTransportTest, FramesArriveWholeAndInOrder) {
+  Open();
+  constexpr size_t kFrames = 2000;
+  std::vector<std::string> sent;
+  for (size_t i = 0; i < kFrames; ++i) {
+    sent.push_back(absl::StrCat(i, ":", std::string(i % 700, 'x')));
+    transport_->Send(kPeer, sent.back());
+  }
+  EXPECT_TRUE(Await([&] { return received_.size() == kFrames; }));
+  EXPECT_EQ(received_, sent);
+  EXPECT_EQ(unreachable_, 0);
+}
+
+TEST_F(GrpcTransportTest, AFrameOfManyMegabytesArrives) {
+  Open();
+  const std::string large(20 << 20, 'y');
+  transport_->Send(kPeer, large);
+  EXPECT_TRUE(Await([&] { return received_.size() == 1; }));
+  EXPECT_EQ(received_[0], large);
+}
+
+TEST_F(GrpcTransportTest, FramesSentBeforeThePeerIsThereAreReported) {
+  listener_.Close();
+  Open();
+  transport_->Send(kPeer, "lost");
+  EXPECT_TRUE(Await([&] { return unreachable_ > 0 && lost_ == 1; }));
+  listener_.Open();
+  EXPECT_TRUE(Await([&] { return connected_ == 1; }));
+  transport_->Send(kPeer, "found");
+  EXPECT_TRUE(Await([&] { return !received_.empty(); }));
+  EXPECT_EQ(received_, std::vector<std::string>{"found"});
+}
+
+TEST_F(GrpcTransportTest, TheEndOfAPeerIsNoticedAtOnceAndItsReturnSoon) {
+  Open();
+  EXPECT_TRUE(Await([&] { return connected_ == 1; }));
+  listener_.Close();
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(Await([&] { return lost_ == 1; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+  listener_.Open();
+  EXPECT_TRUE(Await([&] { return connected_ == 2; }));
+  EXPECT_EQ(lost_, 1);
+}
+
+TEST_F(GrpcTransportTest, AFullQueueDropsAndReports) {
+  GrpcTransportOptions options;
+  options.queue_bytes_max = 1 << 20;
+  listener_.Close();  // Frames wait while the connection is being opened.
+  Open(options);
+  for (int i = 0; i < 50; ++i) transport_->Send(kPeer, std::string(100 << 10, 'z'));
+  EXPECT_TRUE(Await([&] { return unreachable_ >= 39; }));
+}
+
+TEST_F(GrpcTransportTest, ARefusingPeerIsTriedAgainWithoutHaste) {
+  {
+    const std::lock_guard lock(mutex_);
+    refusal_ = absl::FailedPreconditionError("other cluster");
+  }
+  Open();
+  EXPECT_TRUE(Await([&] { return connected_ >= 1; }));
+  transport_->Send(kPeer, "hello");
+  EXPECT_TRUE(Await([&] { return lost_ >= 1; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const std::lock_guard lock(mutex_);
+  EXPECT_LE(connected_, 8);
+}
+
+TEST_F(GrpcTransportTest, ClosesWhileAllIsUnderWay) {
+  for (int round = 0; round < 10; ++round) {
+    Open();
+    for (int i = 0; i < 100; ++i) transport_->Send(kPeer, std::string(10000, 'q'));
+    if (round % 2 == 0) Await([&] { return connected_ > round / 2; });
+    transport_.reset();
+  }
+}
+
+}  // namespace
+}  // namespace gavel::server

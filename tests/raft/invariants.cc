@@ -258,6 +258,10 @@ void Invariants::CheckLeader(const std::map<NodeId, Member>& members, const Memb
     Fail(absl::StrCat("I1: term ", status.term.value(), " has leaders ", at->second.value(),
                       " and ", member.id.value()));
   }
+  if (member.disk.hard_state.term < status.term) {
+    Fail(absl::StrCat("I6: ", member.id.value(), " leads term ", status.term.value(),
+                      ", which is not durable there"));
+  }
   auto& complete = complete_[member.id];
   if (complete != std::pair{member.incarnation, status.term}) {
     complete = {member.incarnation, status.term};

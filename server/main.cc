@@ -29,6 +29,7 @@
 #include "server/options.h"
 #include "server/peer/grpc_transport.h"
 #include "server/peer/peer_service.h"
+#include "server/process_metrics.h"
 #include "server/rpc/client_services.h"
 #include "server/rpc/grpc_front.h"
 #include "server/url.h"
@@ -50,6 +51,7 @@ struct Process {
   SystemClock clock;
   storage::PosixDisk disk;
   Metrics metrics;
+  std::shared_ptr<void> process_metrics = AddProcessMetrics(metrics);
   ServerOptions options;
   std::unique_ptr<Logger> logger;
   std::unique_ptr<Member> member;

@@ -26,12 +26,13 @@ GrpcLoop::GrpcLoop(std::shared_ptr<GrpcShared> shared,
 GrpcLoop::~GrpcLoop() { GAVEL_CHECK(!thread_.joinable()); }
 
 void GrpcLoop::Start() {
+  // Here and not in the thread, which may only get to run when the queue has shut down again.
+  for (int i = 0; i < kArmedCalls; ++i) Arm();
   thread_ = std::thread([this] { Main(); });
 }
 
 void GrpcLoop::Main() {
   current_loop = this;
-  for (int i = 0; i < kArmedCalls; ++i) Arm();
   RunPosted();
   void* tag = nullptr;
   bool ok = false;
@@ -135,6 +136,9 @@ void GrpcLoop::RunPosted() {
 }
 
 void GrpcLoop::Arm() {
+  // Under the lock, as in Post: a call asked for on a queue that has shut down would be a bug.
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return;
   if (free_.empty()) {
     calls_.push_back(std::make_unique<GrpcCall>(this));
     calls_.back()->set_place(calls_.size() - 1);

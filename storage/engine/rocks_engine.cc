@@ -1,5 +1,6 @@
 #include "storage/engine/rocks_engine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <utility>
@@ -74,6 +75,7 @@ class RocksEngine final : public Engine {
   // Converts, and latches an error that is terminal.
   absl::Status Checked(const rocksdb::Status& status, std::string_view what) const;
   absl::Status CheckWritable() const;
+  void SortOps(const WriteBatch& batch);
   void AnswerFlushes();
   void CompactAll();
 
@@ -82,6 +84,7 @@ class RocksEngine final : public Engine {
   mutable std::atomic<int> readers_{0};  // Iterators and snapshots that are still there.
   std::unique_ptr<RocksDatabase> database_;
   rocksdb::WriteBatch scratch_;       // Of Write, to keep its memory.
+  std::vector<WriteBatch::Op> ops_;   // The same; views into the batch being written.
   std::atomic<bool> closing_{false};  // Also tells RocksDB to give up a compaction.
   std::atomic<bool> compacting_{false};
 
@@ -126,12 +129,30 @@ absl::Status RocksEngine::CheckWritable() const {
   return absl::OkStatus();
 }
 
+// Collects the batch into ops_, in the order of the memtable: an insertion next to the one before
+// costs a fraction of one at a random place. Changes of one key keep their order; a batch with
+// range deletions keeps all of it.
+void RocksEngine::SortOps(const WriteBatch& batch) {
+  ops_.clear();
+  bool free_order = true;
+  batch.ForEach([&](const WriteBatch::Op& op) {
+    free_order = free_order && op.kind != WriteBatch::Kind::kDeleteRange;
+    ops_.push_back(op);
+  });
+  if (!free_order) return;
+  std::stable_sort(ops_.begin(), ops_.end(), [](const WriteBatch::Op& a, const WriteBatch::Op& b) {
+    if (a.family != b.family) return FamilyTag(a.family) < FamilyTag(b.family);
+    return a.key < b.key;
+  });
+}
+
 absl::Status RocksEngine::Write(const WriteBatch& batch) {
   if (absl::Status writable = CheckWritable(); !writable.ok()) return writable;
   scratch_.Clear();
+  SortOps(batch);
   rocksdb::Status status;
-  batch.ForEach([&](const WriteBatch::Op& op) {
-    if (!status.ok()) return;
+  for (const WriteBatch::Op& op : ops_) {
+    if (!status.ok()) break;
     const char tag = FamilyTag(op.family);
     const rocksdb::Slice key[] = {{&tag, 1}, ToSlice(op.key)};
     const rocksdb::Slice value[] = {ToSlice(op.value)};
@@ -147,7 +168,7 @@ absl::Status RocksEngine::Write(const WriteBatch& batch) {
         status = scratch_.DeleteRange(rocksdb::SliceParts(key, 2), rocksdb::SliceParts(end, 2));
         break;
     }
-  });
+  }
   if (status.ok()) {
     rocksdb::WriteOptions write;
     write.disableWAL = true;  // The Raft log is the truth.

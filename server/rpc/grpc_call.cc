@@ -159,7 +159,7 @@ void GrpcCall::StartStream() {
 }
 
 void GrpcCall::ReadNext() {
-  if (reading_ || finishing_ || half_closed_ || done_seen_) return;
+  if (reading_ || finishing_ || half_closed_ || done_seen_ || loop_->closing()) return;
   // A client that does not read what it asked for may not ask for more.
   if (writer_ != nullptr && writer_->above_high_mark()) return;
   reading_ = true;
@@ -224,7 +224,7 @@ void GrpcCall::Complete(RpcStatus status, Encoded message) {
 }
 
 void GrpcCall::Pump() {
-  if (writing_ || finishing_ || done_seen_) return;
+  if (writing_ || finishing_ || done_seen_ || loop_->closing()) return;
   GrpcWriter::Next next = writer_->Take();
   if (next.finish) {
     FinishWith(*next.finish, next.message ? &*next.message : nullptr);
@@ -246,6 +246,7 @@ void GrpcCall::Pump() {
 
 void GrpcCall::FinishWith(const RpcStatus& status, const Encoded* last_message) {
   finishing_ = true;
+  if (loop_->closing()) return;
   ++under_way_;
   RecordEnd(status, last_message == nullptr ? 0 : last_message->bytes());
   if (last_message == nullptr) {

@@ -68,11 +68,15 @@ void GrpcLoop::Stop() {
     std::lock_guard lock(mutex_);
     stopped_ = true;
     dropped.swap(posted_);
+    if (thread_.joinable() && !awake_ && !alarm_set_) {
+      alarm_set_ = true;
+      alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), &alarm_);
+    }
   }
-  queue_->Shutdown();
   if (thread_.joinable()) {
-    thread_.join();
+    thread_.join();  // It shuts the queue down itself: nothing may be begun on it after that.
   } else {
+    queue_->Shutdown();
     void* tag = nullptr;
     bool ok = false;
     while (queue_->Next(&tag, &ok)) {
@@ -114,13 +118,20 @@ void GrpcLoop::Post(Posted posted) {
 void GrpcLoop::RunPosted() {
   std::vector<Posted> batch;
   while (true) {
+    bool close = false;
     {
       std::lock_guard lock(mutex_);
       if (posted_.empty()) {
         awake_ = false;
-        return;
+        close = stopped_ && !closing_;
+        if (!close) return;
       }
       batch.swap(posted_);
+    }
+    if (close) {
+      closing_ = true;
+      queue_->Shutdown();
+      return;
     }
     for (Posted& posted : batch) {
       if (auto* reply = std::get_if<PostedReply>(&posted)) {
@@ -136,9 +147,7 @@ void GrpcLoop::RunPosted() {
 }
 
 void GrpcLoop::Arm() {
-  // Under the lock, as in Post: a call asked for on a queue that has shut down would be a bug.
-  const std::lock_guard lock(mutex_);
-  if (stopped_) return;
+  if (closing_) return;
   if (free_.empty()) {
     calls_.push_back(std::make_unique<GrpcCall>(this));
     calls_.back()->set_place(calls_.size() - 1);

@@ -66,6 +66,8 @@ class GrpcLoop final : public Executor, public std::enable_shared_from_this<Grpc
   bool InThread() const;
   GrpcShared& shared() { return *shared_; }
   grpc::ServerCompletionQueue* queue() { return queue_.get(); }
+  // The queue has shut down: no operation may be begun.
+  bool closing() const { return closing_; }
   // Waits for one more call.
   void Arm();
   // `call` is over and nobody refers to it.
@@ -88,6 +90,7 @@ class GrpcLoop final : public Executor, public std::enable_shared_from_this<Grpc
   std::vector<std::unique_ptr<GrpcCall>> calls_;  // Each knows its place.
   std::vector<GrpcCall*> free_;
   std::thread thread_;
+  bool closing_ = false;  // Of the loop's thread alone.
 
   std::mutex mutex_;
   std::vector<Posted> posted_;  // Guarded by mutex_, as are the next four.

@@ -116,10 +116,9 @@ rocksdb::Options MakeRocksOptions(const RocksOptions& options,
   result.compaction_readahead_size = 512 << 10;
   result.avoid_unnecessary_blocking_io = true;  // Files are deleted by background threads.
 
-  // One thread writes, and what it writes to a family is mostly in order: each family's next
-  // insertion starts looking where its last one was.
+  // One thread writes. No insertion hints: RocksDB 7.8.3 would share them between a memtable's keys
+  // and its range deletions, and fail an assertion.
   result.allow_concurrent_memtable_write = false;
-  result.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   result.enable_write_thread_adaptive_yield = false;
 
   result.info_log_level = rocksdb::WARN_LEVEL;

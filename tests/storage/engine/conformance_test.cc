@@ -111,6 +111,22 @@ TEST_P(EngineTest, ABatchIsAppliedInItsOrder) {
   EXPECT_THAT(Keys(Family::kMembers), IsEmpty());
 }
 
+// Keys and range deletions lie in two lists of one write buffer, which must not share anything.
+TEST_P(EngineTest, RangeDeletionsBetweenInsertionsDisturbNothing) {
+  const auto key = [](int number) { return std::to_string(100000 + number); };
+  for (int number = 0; number < 500; ++number) {
+    Put(Family::kChanges, key(number), "value");
+    WriteBatch batch;
+    batch.DeleteRange(Family::kChanges, key(0), key(number));
+    ASSERT_OK(WriteWhenPossible(*engine_, batch));
+    Put(Family::kVersions, key(number), "value");
+    EXPECT_EQ(Value(Family::kChanges, key(number)), "value");
+    if (number > 0) {
+      EXPECT_EQ(Value(Family::kChanges, key(number - 1)), "(none)");
+    }
+  }
+}
+
 TEST_P(EngineTest, AnEmptyBatchIsFine) { EXPECT_OK(engine_->Write(WriteBatch())); }
 
 TEST_P(EngineTest, EmptyKeysAndValuesAreKeysAndValues) {

@@ -32,6 +32,7 @@ struct ApplyMetrics {
 
   Counter& slow_applies;
   Histogram& apply_seconds;
+  Histogram& flush_seconds;
 };
 
 class ApplyDriver {
@@ -68,6 +69,7 @@ class ApplyDriver {
   const ApplyMetrics metrics_;
 
   FlushPolicy flush_;
+  MonotonicNs flush_began_ = 0;
   raft::Index durable_;  // Applied index that a crash would keep.
   raft::Index cut_;      // Where the log was last asked to be cut.
   MonotonicNs stalled_until_ = 0;

@@ -45,12 +45,13 @@ CoreMetrics::CoreMetrics(Metrics& metrics)
                                                  "Frames a leader could not send in time.")) {}
 
 CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
-                       Surroundings surroundings, CoreMetrics metrics)
+                       Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times)
     : stage_(std::move(stage)),
       id_(id),
       times_(times),
       surroundings_(surroundings),
       metrics_(metrics),
+      peer_times_(std::move(peer_times)),
       last_tick_(surroundings_.clock.Now()),
       next_tick_(last_tick_ + times_.tick) {}
 
@@ -83,17 +84,11 @@ bool CoreDriver::RunOnce() {
   const bool proposing = !work.proposals.empty();
   const bool busy = ticks > 0 || !inputs.empty() || proposing || work.read_round.has_value();
   if (busy) {
-    if (role_ == raft::Role::kLeader) {
-      for (const CoreInput& input : inputs) {
-        if (std::holds_alternative<PeerUnreachable>(input)) {
-          metrics_.heartbeat_send_failures.Increment();
-        }
-      }
-    }
+    if (role_ == raft::Role::kLeader) Observe(inputs, now);
     CoreOutput output =
         stage_.Process(ticks, std::move(inputs), std::move(work.proposals), work.read_round);
     if (proposing) surroundings_.gate.OnProposed(stage_.proposed_term());
-    HandOut(std::move(output));
+    HandOut(std::move(output), now);
     if (ticks > 0) surroundings_.gate.OnTick(now);
   }
   const bool idle = leader_.has_value() && surroundings_.gate.idle();
@@ -101,14 +96,27 @@ bool CoreDriver::RunOnce() {
   return busy;
 }
 
-void CoreDriver::HandOut(CoreOutput output) {
+void CoreDriver::Observe(const std::vector<CoreInput>& inputs, MonotonicNs now) {
+  for (const CoreInput& input : inputs) {
+    if (std::holds_alternative<PeerUnreachable>(input)) {
+      metrics_.heartbeat_send_failures.Increment();
+    } else if (const auto* peer = std::get_if<PeerMessages>(&input)) {
+      peer_times_.OnReceive(peer->messages, now);
+    }
+  }
+}
+
+void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   Queues& queues = surroundings_.queues;
   if (output.configuration.has_value()) {
     surroundings_.transport.SetPeers(output.configuration->members);
   }
   // The disk works while the messages are encoded and sent.
   for (LogBatch& batch : output.log) queues.log.Push(std::move(batch));
-  if (!output.send.empty()) surroundings_.sender.Send(std::move(output.send));
+  if (!output.send.empty()) {
+    if (role_ == raft::Role::kLeader) peer_times_.OnSend(output.send, now);
+    surroundings_.sender.Send(std::move(output.send));
+  }
   if (!output.committed.empty()) queues.apply.Push(Committed{std::move(output.committed)});
   for (const raft::RoleChange& role : output.roles) OnRole(role);
   surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, stage_.status());

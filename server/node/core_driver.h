@@ -14,6 +14,7 @@
 #include "server/metrics.h"
 #include "server/node/core_stage.h"
 #include "server/node/member_gate.h"
+#include "server/node/peer_times.h"
 #include "server/node/queues.h"
 #include "server/peer/frame_exchange.h"
 #include "server/peer/transport.h"
@@ -50,7 +51,7 @@ class CoreDriver {
     const std::atomic<MonotonicNs>& log_busy_since;
   };
   CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times, Surroundings surroundings,
-             CoreMetrics metrics);
+             CoreMetrics metrics, PeerTimes peer_times);
 
   // Takes what is due and queued; false if that was nothing.
   bool RunOnce();
@@ -63,7 +64,8 @@ class CoreDriver {
 
  private:
   uint32_t DueTicks(MonotonicNs now);
-  void HandOut(CoreOutput output);
+  void HandOut(CoreOutput output, MonotonicNs now);
+  void Observe(const std::vector<CoreInput>& inputs, MonotonicNs now);
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
   void OnSnapshotWanted(raft::NodeId to);
@@ -74,6 +76,7 @@ class CoreDriver {
   const CoreTimes times_;
   const Surroundings surroundings_;
   const CoreMetrics metrics_;
+  PeerTimes peer_times_;
 
   MonotonicNs last_tick_;
   MonotonicNs next_tick_;

@@ -87,7 +87,10 @@ absl::Status Member::Stop(MonotonicNs election_timeout) {
   Await(kDrainTime, [&gate] { return gate.idle(); });
   if (gate.status().raft.role == raft::Role::kLeader && gate.members()->size() > 1) {
     node_->HandOver();
-    Await(election_timeout, [&gate] { return gate.status().raft.role != raft::Role::kLeader; });
+    Await(election_timeout, [&gate] {
+      const raft::Status status = gate.status().raft;
+      return status.role != raft::Role::kLeader && status.leader.has_value();
+    });
   }
   JoinAll();
   node_->Finish();

@@ -128,7 +128,7 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
       std::move(stage), identity_.id, times,
       CoreDriver::Surroundings{clock_, logger_, queues_, *gate_, *sender_, *transport_,
                                log_stage_->wal(), log_stage_->busy_since()},
-      CoreMetrics(surroundings.metrics));
+      CoreMetrics(surroundings.metrics), PeerTimes(surroundings.metrics));
   log_ = std::make_unique<LogDriver>(
       *log_stage_,
       LogDriver::Surroundings{clock_, logger_, queues_, *sender_, failure_,

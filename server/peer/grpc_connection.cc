@@ -133,7 +133,15 @@ GrpcConnection::GrpcConnection(std::shared_ptr<GrpcTransportShared> shared,
                                                   {{"To", Hex(address_.id)}})),
       disconnects_(shared_->metrics->AddCounter(
           "etcd_network_disconnected_peers_total", "Connections to a peer that were lost.",
-          {{"Local", Hex(shared_->self)}, {"Remote", Hex(address_.id)}})) {}
+          {{"Local", Hex(shared_->self)}, {"Remote", Hex(address_.id)}})),
+      active_(shared_->metrics->AddGauge(
+          "etcd_network_active_peers", "1 while a peer is connected.",
+          {{"Local", Hex(shared_->self)}, {"Remote", Hex(address_.id)}})),
+      known_(shared_->metrics->AddGauge(
+          "etcd_network_known_peers", "1 while a peer belongs to the cluster.",
+          {{"Local", Hex(shared_->self)}, {"Remote", Hex(address_.id)}})) {
+  known_.Set(1);
+}
 
 void GrpcConnection::Start() {
   const std::lock_guard lock(mutex_);
@@ -220,6 +228,7 @@ void GrpcConnection::OnStarted(Call& call, bool ok, Reports& reports) {
     return;
   }
   state_ = State::kUp;
+  active_.Set(1);
   ever_up_ = true;
   was_up_ = true;
   lost_reported_ = false;
@@ -248,6 +257,7 @@ void GrpcConnection::OnFinished(Call& call, Reports& reports) {
   DropQueue(reports);
   if (call_.get() == &call) call_.reset();
   if (state_ == State::kClosed) return;
+  active_.Set(0);
   LogEnd(call.status);
   const bool refused = call.status.error_code() == grpc::StatusCode::FAILED_PRECONDITION;
   if (std::exchange(was_up_, false)) {
@@ -320,6 +330,8 @@ void GrpcConnection::OnHeardFrom() {
 void GrpcConnection::Close() {
   const std::lock_guard lock(mutex_);
   state_ = State::kClosed;
+  active_.Set(0);
+  known_.Set(0);
   frames_.clear();
   frames_bytes_ = 0;
   if (call_ != nullptr) call_->context.TryCancel();

@@ -81,6 +81,8 @@ class GrpcConnection : public std::enable_shared_from_this<GrpcConnection> {
   const raft::MemberAddress address_;
   Counter& send_failures_;
   Counter& disconnects_;
+  Gauge& active_;
+  Gauge& known_;
 
   mutable std::mutex mutex_;  // Guards all below.
   State state_ = State::kIdle;

@@ -14,10 +14,7 @@ namespace gavel::server {
 class GrpcPeerTransport::Impl {
  public:
   explicit Impl(std::shared_ptr<GrpcTransportShared> shared)
-      : shared_(std::move(shared)),
-        known_(
-            shared_->metrics->AddGauge("gavel_network_known_peers", "Peers in the member table.")),
-        thread_([this] { Run(); }) {}
+      : shared_(std::move(shared)), thread_([this] { Run(); }) {}
 
   ~Impl() {
     SetPeers({});
@@ -51,7 +48,6 @@ class GrpcPeerTransport::Impl {
         closing_.push_back(std::move(connection));
       }
       connections_ = std::move(kept);
-      known_.Set(static_cast<double>(connections_.size()));
     }
     for (const auto& connection : opened) connection->Start();
   }
@@ -81,7 +77,6 @@ class GrpcPeerTransport::Impl {
   }
 
   const std::shared_ptr<GrpcTransportShared> shared_;
-  Gauge& known_;
   std::mutex mutex_;  // Guards all below but the thread.
   std::condition_variable drained_;
   Connections connections_;

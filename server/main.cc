@@ -82,7 +82,6 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
 }
 
 Node::Surroundings SurroundingsOf(Process& process) {
-  const ServerOptions& options = process.options;
   return Node::Surroundings{
       .disk = process.disk,
       .clock = process.clock,
@@ -92,11 +91,15 @@ Node::Surroundings SurroundingsOf(Process& process) {
       .random = raft::Random(static_cast<uint64_t>(process.clock.WallNs()) ^
                              (static_cast<uint64_t>(getpid()) << 32)),
       .open_engine =
-          [&options](const std::string& path) -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
+          [&process](const std::string& path) -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
+        const ServerOptions& options = process.options;
         storage::RocksOptions rocks;
         rocks.path = path;
         rocks.cache_bytes = options.block_cache_bytes;
         rocks.write_buffer_bytes = options.write_buffer_bytes;
+        rocks.on_warning = [&process](std::string_view warning) {
+          process.logger->Warn("state engine", {{"message", warning}});
+        };
         return storage::OpenRocksEngine(std::move(rocks));
       },
       .make_transport =

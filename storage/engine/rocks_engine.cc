@@ -277,7 +277,9 @@ absl::Status RocksEngine::Checkpoint(const std::string& path) {
     return absl::AlreadyExistsError(absl::StrCat("checkpoint ", path, ": ", status.ToString()));
   }
   if (!status.ok()) return Checked(status, absl::StrCat("checkpoint ", path));
-  return database_->SyncParentDirectory(path);
+  absl::Status synced = database_->SyncParentDirectory(path);
+  if (!synced.ok() && IsTerminal(synced)) health_.Fail(synced);
+  return synced;
 }
 
 EngineStats RocksEngine::stats() const {

@@ -11,6 +11,7 @@
 #include "rocksdb/utilities/table_properties_collectors.h"
 #include "rocksdb/write_buffer_manager.h"
 #include "storage/engine/rocks_keys.h"
+#include "storage/engine/rocks_log.h"
 
 namespace gavel::storage {
 namespace {
@@ -121,9 +122,7 @@ rocksdb::Options MakeRocksOptions(const RocksOptions& options,
   result.allow_concurrent_memtable_write = false;
   result.enable_write_thread_adaptive_yield = false;
 
-  result.info_log_level = rocksdb::WARN_LEVEL;
-  result.max_log_file_size = 1 << 20;
-  result.keep_log_file_num = 2;
+  result.info_log = NewRocksLog(options.on_warning);
   result.stats_dump_period_sec = 0;
   result.stats_persist_period_sec = 0;
   return result;

@@ -117,6 +117,39 @@ TEST(FaultTest, NoFaultMakesItLie) {
   EXPECT_GT(failed, 4);
 }
 
+// Whichever directory sync of a checkpoint fails, the engine is not trusted again.
+TEST(FaultTest, AFailedSyncOfACheckpointIsLatched) {
+  int failed = 0;
+  for (uint64_t after = 0; after < 8; ++after) {
+    SCOPED_TRACE("after " + std::to_string(after));
+    auto files = std::make_shared<CrashFileSystem>();
+    CrashWorkload workload(1);
+    auto engine = OpenOn(files);
+    ASSERT_OK(engine);
+    for (int i = 0; i < 20; ++i) ASSERT_OK(workload.WriteNext(**engine));
+    files->SetFault({.operations = {Operation::kSyncDirectory}, .after = after, .count = 1});
+    const absl::Status status = (*engine)->Checkpoint("/checkpoint");
+    EXPECT_EQ(status.ok(), (*engine)->health().ok()) << status;
+    if (!status.ok()) ++failed;
+  }
+  EXPECT_GT(failed, 0);
+  EXPECT_LT(failed, 8);
+}
+
+// RocksDB stops the process at the second line that it cannot write to a file of messages.
+TEST(FaultTest, TheEngineWritesNoMessagesToAFile) {
+  auto files = std::make_shared<CrashFileSystem>();
+  files->SetFault({.operations = {Operation::kCreate, Operation::kAppend},
+                   .name_contains = "LOG",
+                   .count = 1000});
+  CrashWorkload workload(1);
+  auto engine = OpenOn(files);
+  ASSERT_OK(engine);
+  for (int i = 0; i < 20; ++i) ASSERT_OK(workload.WriteNext(**engine));
+  ASSERT_OK(workload.Flush(**engine));
+  EXPECT_EQ(files->failures(), 0u);
+}
+
 // A full disk is no terminal error: writes are refused until there is space, then all goes on.
 TEST(FaultTest, AFullDiskPasses) {
   for (const char* name : {".sst", "MANIFEST"}) {

@@ -196,9 +196,10 @@ void AddClusterFlags(std::vector<Flag>& flags) {
 void AddLimitFlags(std::vector<Flag>& flags) {
   using O = ServerOptions;
   const std::string group = "Limits";
-  flags.push_back(Served(group, "quota-backend-bytes", "0",
-                         "Bytes of data before writes are refused; 0: 2 GiB, below 0: none.",
-                         SetQuota));
+  flags.push_back(
+      Served(group, "quota-backend-bytes", "0",
+             "Quota shown in the status; not enforced by this release. 0: 2 GiB, below 0: none.",
+             SetQuota));
   flags.push_back(Served(group, "max-request-bytes", "1572864", "Largest request.",
                          Count(&O::max_request_bytes, 1024, 1 << 30)));
   flags.push_back(Served(group, "max-txn-ops", "128", "Most operations in a branch of a txn.",

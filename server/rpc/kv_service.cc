@@ -212,13 +212,8 @@ void Compact(const ServiceSurroundings& s, std::string bytes, CallContext contex
 }  // namespace
 
 void AddKvService(const ServiceSurroundings& surroundings, const CallGuard& guard, Router& router) {
-  using Method = void (*)(const ServiceSurroundings&, std::string, CallContext, Completion);
-  const auto add = [&](const char* name, Method method, CallGuard::Learner learner) {
-    router.AddUnary(
-        name, guard.Unary(learner, [surroundings, method](std::string request, CallContext context,
-                                                          Completion done) {
-          method(surroundings, std::move(request), std::move(context), std::move(done));
-        }));
+  const auto add = [&](const char* name, ServiceMethod method, CallGuard::Learner learner) {
+    AddGuarded(surroundings, guard, router, name, learner, method);
   };
   // A learner serves serializable ranges, which only the method can tell.
   add("/etcdserverpb.KV/Range", Range, CallGuard::Learner::kServes);

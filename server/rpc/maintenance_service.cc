@@ -87,13 +87,8 @@ void HashKv(const ServiceSurroundings& s, std::string bytes, CallContext, Comple
 
 void AddMaintenanceService(const ServiceSurroundings& surroundings, const CallGuard& guard,
                            Router& router) {
-  using Method = void (*)(const ServiceSurroundings&, std::string, CallContext, Completion);
-  const auto add = [&](const char* name, Method method, CallGuard::Learner learner) {
-    router.AddUnary(
-        name, guard.Unary(learner, [surroundings, method](std::string request, CallContext context,
-                                                          Completion done) {
-          method(surroundings, std::move(request), std::move(context), std::move(done));
-        }));
+  const auto add = [&](const char* name, ServiceMethod method, CallGuard::Learner learner) {
+    AddGuarded(surroundings, guard, router, name, learner, method);
   };
   add("/etcdserverpb.Maintenance/Status", Status, CallGuard::Learner::kServes);
   add("/etcdserverpb.Maintenance/Alarm", Alarm, CallGuard::Learner::kRefuses);

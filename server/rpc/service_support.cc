@@ -36,4 +36,13 @@ void AnswerRead(Completion done, const google::protobuf::MessageLite& message,
   std::move(done)(RpcStatus(), std::move(encoded));
 }
 
+void AddGuarded(const ServiceSurroundings& surroundings, const CallGuard& guard, Router& router,
+                const char* name, CallGuard::Learner learner, ServiceMethod method) {
+  router.AddUnary(
+      name, guard.Unary(learner, [surroundings, method](std::string request, CallContext context,
+                                                        Completion done) {
+        method(surroundings, std::move(request), std::move(context), std::move(done));
+      }));
+}
+
 }  // namespace gavel::server

@@ -10,6 +10,7 @@
 #include "proto/etcdserverpb/header.pb.h"
 #include "proto/parse.h"
 #include "server/node/gate.h"
+#include "server/rpc/call_guard.h"
 #include "server/rpc/read_bytes.h"
 #include "server/rpc/service.h"
 
@@ -39,6 +40,12 @@ inline bool ParseRequest(std::string_view bytes, google::protobuf::MessageLite* 
 }
 
 void Fail(Completion done, RpcStatus status);
+
+using ServiceMethod = void (*)(const ServiceSurroundings&, std::string, CallContext, Completion);
+
+// Adds `method` to the router under `name`, behind the guard.
+void AddGuarded(const ServiceSurroundings& surroundings, const CallGuard& guard, Router& router,
+                const char* name, CallGuard::Learner learner, ServiceMethod method);
 
 // Answers with `message`, held against `read_bytes` until it has been sent.
 void AnswerRead(Completion done, const google::protobuf::MessageLite& message,

@@ -249,6 +249,8 @@ TEST(OptionsTest, TheQuotaIsEtcds) {
   absl::StatusOr<ParsedOptions> parsed = Parse({"--quota-backend-bytes=17179869184"});
   ASSERT_OK(parsed);
   EXPECT_THAT(parsed->warnings, Contains(HasSubstr("above 8 GiB")));
+  EXPECT_THAT(parsed->warnings, Contains(HasSubstr("not enforced")));
+  EXPECT_THAT(Parse({"--quota-backend-bytes=-1"})->warnings, ::testing::IsEmpty());
 }
 
 TEST(OptionsTest, LogFlagsAreRead) {

@@ -1,0 +1,119 @@
+// A call under way: the asynchronous form of every operation.
+//
+//   Pending<PutResponse> put = client.kv().PutAsync(PutRequest{.key = "a", .value = "b"});
+//   put.Then([](Result<PutResponse> result) { ... });   // by callback,
+//   Result<PutResponse> result = put.Get();             // or by waiting,
+//   std::future<Result<PutResponse>> future = put.ToFuture();   // or as a future.
+//
+// Callbacks run on the Client's own thread, or at once in the caller's if the call has ended
+// already. They must not block: everything else of that Client waits for them.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "client/status.h"
+
+namespace gavel::client {
+namespace internal {
+
+// True on the thread of a Client, where waiting for a call would never end.
+bool OnClientThread();
+Status WouldDeadlock();
+
+template <class T>
+class PendingState {
+ public:
+  void Complete(Result<T> result) {
+    std::function<void(Result<T>)> callback;
+    {
+      std::lock_guard lock(mutex_);
+      if (result_) return;
+      result_.emplace(std::move(result));
+      callback = std::move(callback_);
+      changed_.notify_all();
+      if (!callback) return;
+    }
+    callback(*result_);  // Once set it never changes.
+  }
+
+  void Then(std::function<void(Result<T>)> callback) {
+    {
+      std::lock_guard lock(mutex_);
+      if (!result_) {
+        callback_ = std::move(callback);
+        return;
+      }
+    }
+    callback(*result_);
+  }
+
+  bool ready() {
+    std::lock_guard lock(mutex_);
+    return result_.has_value();
+  }
+
+  Result<T> Get() {
+    std::unique_lock lock(mutex_);
+    if (!result_ && OnClientThread()) return WouldDeadlock();
+    changed_.wait(lock, [&] { return result_.has_value(); });
+    return *result_;
+  }
+
+  bool WaitFor(std::chrono::milliseconds duration) {
+    std::unique_lock lock(mutex_);
+    if (!result_ && OnClientThread()) return false;
+    return changed_.wait_for(lock, duration, [&] { return result_.has_value(); });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Result<T>> result_;          // Guarded by mutex_ until set.
+  std::function<void(Result<T>)> callback_;  // Guarded by mutex_.
+};
+
+}  // namespace internal
+
+// A handle to a call that was started. Copies stand for the same call. Letting go of all of them
+// does not end it. Thread-safe.
+template <class T>
+class [[nodiscard]] Pending {
+ public:
+  Pending(std::shared_ptr<internal::PendingState<T>> state, std::function<void()> cancel)
+      : state_(std::move(state)), cancel_(std::move(cancel)) {}
+
+  // Waits for the end. May be called again, and gives the same again. From a callback of the
+  // library it answers Reason::kWouldDeadlock instead of waiting; the call itself goes on.
+  Result<T> Get() const { return state_->Get(); }
+  bool ready() const { return state_->ready(); }
+  // True if the call ended within `duration`.
+  bool WaitFor(std::chrono::milliseconds duration) const { return state_->WaitFor(duration); }
+
+  // Runs `callback` once, at the end. A second one replaces the first if that has not run.
+  void Then(std::function<void(Result<T>)> callback) const { state_->Then(std::move(callback)); }
+
+  // Takes the place of a callback.
+  std::future<Result<T>> ToFuture() const {
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    std::future<Result<T>> future = promise->get_future();
+    Then([promise](Result<T> result) { promise->set_value(std::move(result)); });
+    return future;
+  }
+
+  // Asks for an early end. The call then ends with Reason::kCancelled, unless it has an answer
+  // already; a write that was sent may still be carried out, which the error's class says.
+  void Cancel() const { cancel_(); }
+
+ private:
+  std::shared_ptr<internal::PendingState<T>> state_;
+  std::function<void()> cancel_;
+};
+
+}  // namespace gavel::client

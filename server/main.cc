@@ -119,7 +119,7 @@ std::vector<std::string> GrpcAddresses(const std::vector<Url>& urls) {
 }
 
 absl::Status StartPeerFront(Process& process) {
-  GrpcFrontOptions front;
+  FrontOptions front;
   front.addresses = GrpcAddresses(process.options.listen_peer_urls);
   front.io_threads = 1;
   front.message_bytes_max = kPeerMessageBytesMax;
@@ -144,7 +144,7 @@ absl::Status StartClientFront(Process& process) {
   limits.read_bytes_max = static_cast<int64_t>(options.read_bytes_max);
   process.services =
       std::make_unique<ClientServices>(process.member->gate(), process.metrics, limits);
-  GrpcFrontOptions front;
+  FrontOptions front;
   front.addresses = GrpcAddresses(options.listen_client_urls);
   front.io_threads = options.io_threads;
   front.message_bytes_max = options.max_request_bytes + 512 * 1024;

@@ -136,13 +136,12 @@ void GrpcCall::OnEvent(GrpcCallEvent event, bool ok) {
 void GrpcCall::OnArrived() {
   loop_->Arm();
   GrpcShared& shared = loop_->shared();
-  started_ = shared.clock->Now();
-  const auto found = shared.methods.find(context_->method());
-  if (found == shared.methods.end()) {
+  started_ = shared.clock.Now();
+  method_ = shared.Find(context_->method());
+  if (method_ == nullptr) {
     FinishWith(shared.router->Unknown(context_->method()), nullptr);
     return;
   }
-  method_ = &found->second;
   method_->metrics->OnStarted();
   if (method_->unary != nullptr) {
     ReadNext();
@@ -171,8 +170,7 @@ std::optional<std::string> GrpcCall::TakeMessage() {
   GrpcShared& shared = loop_->shared();
   const size_t bytes = received_.Length();
   request_bytes_ += bytes;
-  if (shared.received_bytes != nullptr) shared.received_bytes->Increment(bytes);
-  method_->metrics->OnReceived();
+  shared.CountReceived(*method_, bytes);
   std::optional<std::string> message;
   if (bytes <= shared.options.message_bytes_max) message = ToString(received_);
   received_.Clear();
@@ -231,9 +229,7 @@ void GrpcCall::Pump() {
     return;
   }
   if (!next.message) return;
-  GrpcShared& shared = loop_->shared();
-  if (shared.sent_bytes != nullptr) shared.sent_bytes->Increment(next.message->bytes());
-  method_->metrics->OnSent();
+  loop_->shared().CountSent(*method_, next.message->bytes());
   grpc::WriteOptions options;
   // Several messages go out in one packet; the last of them pushes it. Not so the first, which
   // carries the initial metadata: gRPC would wait for another push before it reports it as sent.
@@ -248,41 +244,25 @@ void GrpcCall::FinishWith(const RpcStatus& status, const Encoded* last_message) 
   finishing_ = true;
   if (loop_->closing()) return;
   ++under_way_;
-  RecordEnd(status, last_message == nullptr ? 0 : last_message->bytes());
+  if (last_message != nullptr) loop_->shared().CountSent(*method_, last_message->bytes());
+  RecordEnd(status.code, last_message == nullptr ? 0 : last_message->bytes());
   if (last_message == nullptr) {
     stream_->Finish(ToGrpc(status), &finished_);
     return;
   }
-  method_->metrics->OnSent();
   stream_->WriteAndFinish(ToBuffer(*last_message), grpc::WriteOptions(), ToGrpc(status),
                           &finished_);
 }
 
-void GrpcCall::RecordEnd(const RpcStatus& status, size_t response_bytes) {
-  GrpcShared& shared = loop_->shared();
-  if (shared.sent_bytes != nullptr && response_bytes > 0) {
-    shared.sent_bytes->Increment(response_bytes);
-  }
-  if (method_ == nullptr) return;
-  const MonotonicNs took = shared.clock->Now() - started_;
-  method_->metrics->OnHandled(status.code, took);
-  const MonotonicNs limit = shared.options.warning_unary_duration;
-  if (method_->unary == nullptr || limit <= 0 || took < limit) return;
-  shared.logger->Warn("slow request", {{"method", context_->method()},
-                                       {"took_ms", took / kNsPerMs},
-                                       {"limit_ms", limit / kNsPerMs},
-                                       {"code", CodeName(status.code)},
-                                       {"request_bytes", request_bytes_},
-                                       {"response_bytes", response_bytes},
-                                       {"peer", context_->peer()}});
+void GrpcCall::RecordEnd(StatusCode code, size_t response_bytes) {
+  loop_->shared().RecordEnd({method_, started_, request_bytes_, response_bytes}, code,
+                            [this] { return std::string(context_->peer()); });
 }
 
 void GrpcCall::OnDone() {
   done_seen_ = true;
-  if (!finishing_ && method_ != nullptr) {
-    method_->metrics->OnHandled(StatusCode::kCancelled, loop_->shared().clock->Now() - started_);
-  }
   if (!finishing_) {
+    RecordEnd(StatusCode::kCancelled, 0);
     // First, so that a handler which has been told finds every writer deaf.
     if (writer_ != nullptr) writer_->Close();
     TellHandlerTheEnd();
@@ -332,7 +312,7 @@ CallContext GrpcCall::Context() {
   const gpr_timespec deadline = context_->raw_deadline();
   if (gpr_time_cmp(deadline, gpr_inf_future(deadline.clock_type)) != 0) {
     const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-    context.deadline = loop_->shared().clock->Now() + left.tv_sec * kNsPerSecond + left.tv_nsec;
+    context.deadline = loop_->shared().clock.Now() + left.tv_sec * kNsPerSecond + left.tv_nsec;
   }
   context.peer = context_->peer();
   context.executor = loop_->shared_from_this();

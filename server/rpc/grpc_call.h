@@ -58,7 +58,7 @@ class GrpcCall {
   void EndStream(RpcStatus status);
   void ReadNext();
   void FinishWith(const RpcStatus& status, const Encoded* last_message);
-  void RecordEnd(const RpcStatus& status, size_t response_bytes);
+  void RecordEnd(StatusCode code, size_t response_bytes);
   void ReleaseIfOver();
   CallContext Context();
   std::optional<std::string> TakeMessage();
@@ -74,7 +74,7 @@ class GrpcCall {
   std::optional<grpc::GenericServerContext> context_;
   std::optional<grpc::GenericServerAsyncReaderWriter> stream_;
   grpc::ByteBuffer received_;
-  const GrpcMethod* method_ = nullptr;  // Null: not served.
+  const FrontMethod* method_ = nullptr;  // Null: not served.
   MonotonicNs started_ = 0;
   size_t request_bytes_ = 0;
   // Operations whose event has not come; the call's end (kDone) is not one of them.

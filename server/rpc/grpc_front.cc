@@ -27,7 +27,7 @@ int Milliseconds(MonotonicNs duration) {
   return static_cast<int>(std::clamp<int64_t>(duration / kNsPerMs, 1, INT_MAX));
 }
 
-void Configure(grpc::ServerBuilder& builder, const GrpcFrontOptions& options) {
+void Configure(grpc::ServerBuilder& builder, const FrontOptions& options) {
   // Two servers on one port would each get some of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Size is judged by the calls, which answer with the contract's text.
@@ -46,38 +46,11 @@ void Configure(grpc::ServerBuilder& builder, const GrpcFrontOptions& options) {
                              Milliseconds(options.keepalive_timeout));
 }
 
-std::string_view TypeName(StreamShape shape) {
-  switch (shape) {
-    case StreamShape::kClientStream:
-      return "client_stream";
-    case StreamShape::kServerStream:
-      return "server_stream";
-    case StreamShape::kBidi:
-      break;
-  }
-  return "bidi_stream";
-}
-
 // gRPC writes lines of its own to stderr, which say nothing that is not reported otherwise.
 // Whoever wants them sets gRPC's own variable.
 void SilenceGrpc() {
   if (std::getenv("GRPC_VERBOSITY") != nullptr) return;
   gpr_set_log_verbosity(static_cast<gpr_log_severity>(GPR_LOG_SEVERITY_ERROR + 1));
-}
-
-void FillMethods(GrpcShared& shared, Metrics* metrics) {
-  const bool durations = shared.options.extensive_metrics;
-  for (const auto& [name, unary] : shared.router->unary()) {
-    GrpcMethod& method = shared.methods[name];
-    method.unary = &unary;
-    method.metrics = std::make_unique<MethodMetrics>(metrics, name, "unary", durations);
-  }
-  for (const auto& [name, stream] : shared.router->streams()) {
-    GrpcMethod& method = shared.methods[name];
-    method.stream = &stream.method;
-    method.metrics =
-        std::make_unique<MethodMetrics>(metrics, name, TypeName(stream.shape), durations);
-  }
 }
 
 // Why nobody can listen on `address`, as far as a second try tells.
@@ -108,24 +81,9 @@ std::string WhyNot(const std::string& address) {
 
 class GrpcFront::Impl {
  public:
-  Impl(const GrpcFrontOptions& options, std::shared_ptr<const Router> router, Clock& clock,
+  Impl(const FrontOptions& options, std::shared_ptr<const Router> router, Clock& clock,
        Logger& logger, Metrics& metrics)
-      : shared_(std::make_shared<GrpcShared>()) {
-    shared_->options = options;
-    shared_->router = std::move(router);
-    shared_->clock = &clock;
-    shared_->logger = &logger;
-    const bool counts = !options.metrics_prefix.empty();
-    FillMethods(*shared_, counts ? &metrics : nullptr);
-    if (counts) {
-      const std::string name = absl::StrCat("etcd_network_", options.metrics_prefix);
-      shared_->sent_bytes = &metrics.AddCounter(absl::StrCat(name, "_sent_bytes_total"),
-                                                "The total number of bytes sent to grpc clients.");
-      shared_->received_bytes =
-          &metrics.AddCounter(absl::StrCat(name, "_received_bytes_total"),
-                              "The total number of bytes received from grpc clients.");
-    }
-  }
+      : shared_(std::make_shared<GrpcShared>(options, std::move(router), clock, logger, metrics)) {}
 
   ~Impl() {
     if (serving_) Shutdown(0);
@@ -133,7 +91,7 @@ class GrpcFront::Impl {
 
   absl::Status Start() {
     SilenceGrpc();
-    const GrpcFrontOptions& options = shared_->options;
+    const FrontOptions& options = shared_->options;
     grpc::ServerBuilder builder;
     Configure(builder, options);
     ports_.assign(options.addresses.size(), 0);
@@ -179,7 +137,7 @@ class GrpcFront::Impl {
   bool serving_ = false;
 };
 
-absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(const GrpcFrontOptions& options,
+absl::StatusOr<std::unique_ptr<GrpcFront>> GrpcFront::Start(const FrontOptions& options,
                                                             std::shared_ptr<const Router> router,
                                                             Clock& clock, Logger& logger,
                                                             Metrics& metrics) {

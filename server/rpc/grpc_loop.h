@@ -15,32 +15,18 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-
+#include "server/rpc/front_methods.h"
 #include "server/rpc/grpc_front.h"
-#include "server/rpc/rpc_metrics.h"
 
 namespace gavel::server {
 
 class GrpcCall;
 class GrpcWriter;
 
-// How a method is called and counted. One of the two functions is set.
-struct GrpcMethod {
-  const UnaryMethod* unary = nullptr;
-  const StreamMethod* stream = nullptr;
-  std::unique_ptr<MethodMetrics> metrics;
-};
-
-// What all loops of a front share; constant once it serves.
-struct GrpcShared {
-  GrpcFrontOptions options;
-  std::shared_ptr<const Router> router;
-  absl::flat_hash_map<std::string, GrpcMethod> methods;
-  Clock* clock = nullptr;
-  Logger* logger = nullptr;
-  Counter* sent_bytes = nullptr;      // Null: not counted.
-  Counter* received_bytes = nullptr;  // Null: not counted.
+// What all loops of a front share.
+class GrpcShared final : public FrontShared {
+ public:
+  using FrontShared::FrontShared;
   grpc::AsyncGenericService service;
 };
 

@@ -46,7 +46,7 @@ class PeerPort {
   void Open(std::function<absl::Status(std::string_view)> on_frame) {
     auto router = std::make_shared<Router>();
     AddPeerService(*router, std::move(on_frame));
-    GrpcFrontOptions options;
+    FrontOptions options;
     options.addresses = {absl::StrCat("127.0.0.1:", port_)};
     options.message_bytes_max = 64 << 20;
     options.metrics_prefix = "";

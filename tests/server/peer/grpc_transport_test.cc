@@ -32,7 +32,7 @@ class Listener {
   void Open() {
     auto router = std::make_shared<Router>();
     AddPeerService(*router, on_frame_);
-    GrpcFrontOptions options;
+    FrontOptions options;
     options.addresses = {absl::StrCat("127.0.0.1:", port_)};
     options.message_bytes_max = 64 << 20;
     options.metrics_prefix = "";

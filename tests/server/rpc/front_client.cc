@@ -113,7 +113,7 @@ std::shared_ptr<grpc::Channel> Connect(int port) {
 }
 
 FrontFixture::FrontFixture(std::shared_ptr<const server::Router> router,
-                           server::GrpcFrontOptions options) {
+                           server::FrontOptions options) {
   if (options.addresses.empty()) options.addresses = {"127.0.0.1:0"};
   auto started = server::GrpcFront::Start(options, std::move(router), clock, log, metrics);
   EXPECT_TRUE(started.ok()) << started.status();

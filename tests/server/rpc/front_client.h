@@ -76,7 +76,7 @@ class FrontFixture {
  public:
   // Fails the test if the front does not start.
   explicit FrontFixture(std::shared_ptr<const server::Router> router,
-                        server::GrpcFrontOptions options = {});
+                        server::FrontOptions options = {});
 
   int port() const { return front->ports()[0]; }
   std::shared_ptr<grpc::Channel> NewChannel() const { return Connect(port()); }

@@ -12,7 +12,7 @@ namespace {
 
 using server::CallContext;
 using server::Encoded;
-using server::GrpcFrontOptions;
+using server::FrontOptions;
 using server::Router;
 using server::RpcStatus;
 using server::StatusCode;
@@ -214,7 +214,7 @@ TEST(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
   router->AddStream("/test.Test/Flood", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
     return std::make_shared<Flood>(std::move(writer), queued_max);
   });
-  GrpcFrontOptions options;
+  FrontOptions options;
   options.stream_high_mark = 100000;
   FrontFixture fixture(router, options);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Flood");
@@ -229,7 +229,7 @@ TEST(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
 
 TEST(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
   Seen seen;
-  GrpcFrontOptions options;
+  FrontOptions options;
   options.stream_high_mark = 100000;
   FrontFixture fixture(RouterOf<EchoStream>(seen), options);
   const auto channel = fixture.NewChannel();
@@ -263,7 +263,7 @@ TEST(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
 
 TEST(RpcFrontStreamTest, AMessageOverTheLimitEndsTheStream) {
   Seen seen;
-  GrpcFrontOptions options;
+  FrontOptions options;
   options.message_bytes_max = 1000;
   FrontFixture fixture(RouterOf<EchoStream>(seen), options);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");

@@ -18,7 +18,7 @@ namespace {
 using server::CallContext;
 using server::Completion;
 using server::Encoded;
-using server::GrpcFrontOptions;
+using server::FrontOptions;
 using server::Router;
 using server::RpcStatus;
 using server::StatusCode;
@@ -62,7 +62,7 @@ TEST(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
       std::move(done)(RpcStatus(), Encoded(std::move(request)));
     });
   });
-  GrpcFrontOptions options;
+  FrontOptions options;
   options.io_threads = 2;
   FrontFixture fixture(router, options);
   std::vector<std::thread> clients;
@@ -140,7 +140,7 @@ TEST(RpcFrontTest, UnknownMethodsAreUnimplemented) {
 TEST(RpcFrontTest, TheLimitIsOnTheMessage) {
   FrontFixture fixture(EchoRouter());
   const auto channel = fixture.NewChannel();
-  const size_t limit = GrpcFrontOptions().message_bytes_max;
+  const size_t limit = FrontOptions().message_bytes_max;
   EXPECT_TRUE(CallUnary(channel, "/test.Test/Echo", std::string(limit, 'x')).status.ok());
   for (const size_t bytes : {limit + 1, size_t{20} << 20}) {
     const ClientAnswer answer = CallUnary(channel, "/test.Test/Echo", std::string(bytes, 'x'));
@@ -231,7 +231,7 @@ TEST(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
 
 TEST(RpcFrontTest, ATakenPortIsNamed) {
   FrontFixture fixture(EchoRouter());
-  GrpcFrontOptions options;
+  FrontOptions options;
   const std::string address = "127.0.0.1:" + std::to_string(fixture.port());
   options.addresses = {"127.0.0.1:0", address};
   const auto second =
@@ -243,7 +243,7 @@ TEST(RpcFrontTest, ATakenPortIsNamed) {
 }
 
 TEST(RpcFrontTest, SeveralAddressesAreServed) {
-  GrpcFrontOptions options;
+  FrontOptions options;
   options.addresses = {"127.0.0.1:0", "127.0.0.1:0"};
   FrontFixture fixture(EchoRouter(), options);
   ASSERT_EQ(fixture.front->ports().size(), 2u);
@@ -329,7 +329,7 @@ TEST(RpcFrontTest, SlowRequestsAreLogged) {
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
     std::move(done)(RpcStatus(), Encoded(std::move(request)));
   });
-  GrpcFrontOptions options;
+  FrontOptions options;
   options.warning_unary_duration = 50 * server::kNsPerMs;
   FrontFixture fixture(router, options);
   const auto channel = fixture.NewChannel();

@@ -42,7 +42,9 @@ CoreMetrics::CoreMetrics(Metrics& metrics)
       leader_changes(metrics.AddCounter("etcd_server_leader_changes_seen_total",
                                         "Changes of the leader that this member has seen.")),
       heartbeat_send_failures(metrics.AddCounter("etcd_server_heartbeat_send_failures_total",
-                                                 "Frames a leader could not send in time.")) {}
+                                                 "Frames a leader could not send in time.")),
+      turns(metrics.AddCounter("gavel_core_turns_total",
+                               "Times the consensus core took what was waiting for it.")) {}
 
 CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
                        Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times)
@@ -84,6 +86,7 @@ bool CoreDriver::RunOnce() {
   const bool proposing = !work.proposals.empty();
   const bool busy = ticks > 0 || !inputs.empty() || proposing || work.read_round.has_value();
   if (busy) {
+    metrics_.turns.Increment();
     if (role_ == raft::Role::kLeader) Observe(inputs, now);
     CoreOutput output =
         stage_.Process(ticks, std::move(inputs), std::move(work.proposals), work.read_round);

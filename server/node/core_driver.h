@@ -36,6 +36,7 @@ struct CoreMetrics {
   Gauge& is_leader;
   Counter& leader_changes;
   Counter& heartbeat_send_failures;
+  Counter& turns;
 };
 
 class CoreDriver {

@@ -48,15 +48,27 @@ void FrameSender::Send(std::vector<raft::Message> messages) {
     std::string frame = EncodeFrame(address, one_frame);
     {
       const std::lock_guard lock(mutex_);
-      Counter*& counter = sent_bytes_[to];
-      if (counter == nullptr) {
-        counter = &metrics_.AddCounter("etcd_network_peer_sent_bytes_total",
-                                       "Bytes sent to a peer.", {{"To", Hex(to.value())}});
-      }
-      counter->Increment(static_cast<double>(frame.size()));
+      const Sent& sent = Counters(to);
+      sent.bytes->Increment(static_cast<double>(frame.size()));
+      sent.frames->Increment();
+      sent.messages->Increment(static_cast<double>(one_frame.size()));
     }
     transport_.Send(to, std::move(frame));
   }
+}
+
+FrameSender::Sent& FrameSender::Counters(raft::NodeId to) {
+  Sent& sent = sent_[to];
+  if (sent.bytes == nullptr) {
+    const Labels labels = {{"To", Hex(to.value())}};
+    sent.bytes = &metrics_.AddCounter("etcd_network_peer_sent_bytes_total",
+                                      "Bytes sent to a peer.", labels);
+    sent.frames = &metrics_.AddCounter("gavel_network_peer_sent_frames_total",
+                                       "Frames sent to a peer.", labels);
+    sent.messages = &metrics_.AddCounter("gavel_network_peer_sent_messages_total",
+                                         "Messages of the consensus core in them.", labels);
+  }
+  return sent;
 }
 
 FrameReceiver::FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics,

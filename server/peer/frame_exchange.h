@@ -33,8 +33,15 @@ class FrameSender {
   const FrameAddress self_;
   PeerTransport& transport_;
   Metrics& metrics_;
-  std::mutex mutex_;  // Guards sent_bytes_.
-  std::map<raft::NodeId, Counter*> sent_bytes_;
+  struct Sent {
+    Counter* bytes = nullptr;
+    Counter* frames = nullptr;
+    Counter* messages = nullptr;
+  };
+  Sent& Counters(raft::NodeId to);
+
+  std::mutex mutex_;  // Guards sent_.
+  std::map<raft::NodeId, Sent> sent_;
 };
 
 // Checks frames: whole, of this format, of this cluster, for this member, and from a life of the

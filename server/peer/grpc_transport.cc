@@ -1,5 +1,7 @@
 #include "server/peer/grpc_transport.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <map>
@@ -67,6 +69,7 @@ class GrpcPeerTransport::Impl {
   }
 
   void Run() {
+    pthread_setname_np(pthread_self(), "gavel-peers");
     void* tag = nullptr;
     bool ok = false;
     while (shared_->queue.Next(&tag, &ok)) {

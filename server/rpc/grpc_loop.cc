@@ -1,5 +1,7 @@
 #include "server/rpc/grpc_loop.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -32,6 +34,7 @@ void GrpcLoop::Start() {
 }
 
 void GrpcLoop::Main() {
+  pthread_setname_np(pthread_self(), "gavel-grpc");
   current_loop = this;
   RunPosted();
   void* tag = nullptr;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the world can do to a member: garbage, wrong directories, a bad disk.
 
-  bad_input_test.py --server build/bin/gaveld --faults build/tests/libdisk_faults.so [-k NAME]
+  bad_input_test.py --server build/bin/gaveld --faults build/tests/libpowercut.so [-k NAME]
 
 Each test wants a clear message and no lost data; a member that must stop says why and what to do.
 """
@@ -200,21 +200,23 @@ def unreadable_directory(options):
 
 
 class FaultyDisk:
-    """Switches the faults of disk_faults.c for one member."""
+    """Switches faults of tests/support/powercut for one member, on its real disk."""
 
     def __init__(self, options, cluster):
         if not os.path.exists(options.faults):
             raise SystemExit('%s is missing: build it first' % options.faults)
-        self.folder = tempfile.mkdtemp(prefix='faults-', dir=cluster.root)
-        self.env = {'LD_PRELOAD': options.faults, 'DISK_FAULTS': self.folder,
-                    'DISK_FAULTS_BELOW': cluster.data_dir()}
+        os.makedirs(cluster.data_dir(), exist_ok=True)
+        self.rules = os.path.join(cluster.root, 'rules')
+        self.env = {'LD_PRELOAD': options.faults, 'POWERCUT_DIR': cluster.data_dir(),
+                    'POWERCUT_CONTROL': self.rules}
 
-    def on(self, fault):
-        open(os.path.join(self.folder, fault), 'w').close()
+    def on(self, rules):
+        with open(self.rules + '.new', 'w') as file:
+            file.write(rules)
+        os.rename(self.rules + '.new', self.rules)
 
-    def off(self, fault):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.folder, fault))
+    def off(self):
+        os.unlink(self.rules)
 
 
 @test
@@ -226,7 +228,7 @@ def failed_sync(options):
         cluster.wait_ready()
         for number in range(20):
             check(put(cluster, 'k%d' % number, 'v'), 'put')
-        disk.on('sync')
+        disk.on('eio sync * 1')
         check(not put(cluster, 'lost', 'v'), 'a write was acknowledged after a failed sync')
         check(cluster.wait_exit() != 0, 'the process goes on after a failed sync')
         check('sync' in cluster.log().splitlines()[-1].lower(), cluster.log()[-2000:])
@@ -243,12 +245,12 @@ def full_disk(options):
         cluster.start(env=disk.env)
         cluster.wait_ready()
         check(put(cluster, 'before', 'v'), 'put')
-        disk.on('full')
+        disk.on('enospc write * *')
         acknowledged = put_until_it_fails(cluster)
         if cluster.processes[0].poll() is not None:
             said = cluster.log().splitlines()[-1].lower()
             check('space' in said, 'the last line does not name the cause: ' + said)
-        disk.off('full')
+        disk.off()
         cluster.stop()
         cluster.start(env=disk.env)
         cluster.wait_ready()

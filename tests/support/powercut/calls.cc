@@ -190,9 +190,10 @@ int MakeDirectoryCall(int directory_fd, const char* path, Make make) {
   if (interposer == nullptr) return make();
   return EntryCall(Call::kCreate, directory_fd, path, AT_FDCWD, nullptr, [&] {
     const int result = make();
+    if (result != 0) return result;
     const std::string full = interposer->Locate(directory_fd, path);
     Shadow* const shadow = full.empty() ? nullptr : interposer->shadow();
-    if (result == 0 && shadow != nullptr) shadow->Created(full, /*directory=*/true);
+    if (shadow != nullptr) shadow->Created(full, /*directory=*/true);
     return result;
   });
 }

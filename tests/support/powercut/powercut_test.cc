@@ -267,6 +267,18 @@ TEST_F(PowercutTest, OtherCallsFailAsToldAndAFileOfRulesIsReadAgain) {
   EXPECT_EQ(Run("write a 0 more read b"), "");
 }
 
+// Programs decide by the error what to do: a directory may be there already.
+TEST_F(PowercutTest, ErrorsOfTheSystemComeThrough) {
+  const std::string script =
+      "mkdir d mkdir d sync d/none create no/f rename x y link x y remove x rmdir x truncate d 1";
+  const std::string printed = Run(script);
+  EXPECT_THAT(printed, HasSubstr("mkdir: File exists"));
+  std::filesystem::remove_all(data());
+  std::filesystem::create_directory(data());
+  Set("LD_PRELOAD", "");
+  EXPECT_EQ(printed, Run(script));
+}
+
 TEST_F(PowercutTest, FaultsWorkWithoutAShadow) {
   Set("POWERCUT_SHADOW", "");
   Set("POWERCUT_RULES", "eio sync a 1");

@@ -1,7 +1,7 @@
 // A call under way: the asynchronous form of every operation.
 //
 //   Pending<PutResponse> put = client.kv().PutAsync(PutRequest{.key = "a", .value = "b"});
-//   put.Then([](Result<PutResponse> result) { ... });   // by callback,
+//   put.Then([](const Result<PutResponse>& result) { ... });   // by callback,
 //   Result<PutResponse> result = put.Get();             // or by waiting,
 //   std::future<Result<PutResponse>> future = put.ToFuture();   // or as a future.
 //
@@ -27,11 +27,13 @@ namespace internal {
 bool OnClientThread();
 Status WouldDeadlock();
 
+struct PendingAccess;
+
 template <class T>
 class PendingState {
  public:
   void Complete(Result<T> result) {
-    std::function<void(Result<T>)> callback;
+    std::function<void(const Result<T>&)> callback;
     {
       std::lock_guard lock(mutex_);
       if (result_) return;
@@ -43,7 +45,7 @@ class PendingState {
     callback(*result_);  // Once set it never changes.
   }
 
-  void Then(std::function<void(Result<T>)> callback) {
+  void Then(std::function<void(const Result<T>&)> callback) {
     {
       std::lock_guard lock(mutex_);
       if (!result_) {
@@ -66,6 +68,13 @@ class PendingState {
     return *result_;
   }
 
+  // For a state that nobody else has.
+  Result<T> Take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return result_.has_value(); });
+    return *std::move(result_);
+  }
+
   bool WaitFor(std::chrono::milliseconds duration) {
     std::unique_lock lock(mutex_);
     if (!result_ && OnClientThread()) return false;
@@ -75,8 +84,8 @@ class PendingState {
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Result<T>> result_;          // Guarded by mutex_ until set.
-  std::function<void(Result<T>)> callback_;  // Guarded by mutex_.
+  std::optional<Result<T>> result_;                 // Guarded by mutex_ until set.
+  std::function<void(const Result<T>&)> callback_;  // Guarded by mutex_.
 };
 
 }  // namespace internal
@@ -97,13 +106,15 @@ class [[nodiscard]] Pending {
   bool WaitFor(std::chrono::milliseconds duration) const { return state_->WaitFor(duration); }
 
   // Runs `callback` once, at the end. A second one replaces the first if that has not run.
-  void Then(std::function<void(Result<T>)> callback) const { state_->Then(std::move(callback)); }
+  void Then(std::function<void(const Result<T>&)> callback) const {
+    state_->Then(std::move(callback));
+  }
 
   // Takes the place of a callback.
   std::future<Result<T>> ToFuture() const {
     auto promise = std::make_shared<std::promise<Result<T>>>();
     std::future<Result<T>> future = promise->get_future();
-    Then([promise](Result<T> result) { promise->set_value(std::move(result)); });
+    Then([promise](const Result<T>& result) { promise->set_value(result); });
     return future;
   }
 
@@ -112,6 +123,8 @@ class [[nodiscard]] Pending {
   void Cancel() const { cancel_(); }
 
  private:
+  friend struct internal::PendingAccess;
+
   std::shared_ptr<internal::PendingState<T>> state_;
   std::function<void()> cancel_;
 };

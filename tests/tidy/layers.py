@@ -53,7 +53,7 @@ HEAVY = (r"rocksdb/db\.h", r"boost/.*", r"spdlog/.*", r"yaml-cpp/.*", r"promethe
          r"nlohmann/json\.hpp", r"grpcpp/.*")
 
 # Headers that only their own folder includes may be as heavy as its library.
-INTERNAL = ("server/rpc/grpc_", "server/peer/grpc_")
+INTERNAL = ("server/rpc/grpc_", "server/peer/grpc_", "client/internal/")
 
 
 def _longest(folders, path):

@@ -1,0 +1,348 @@
+// How a call finds an endpoint, is tried, and is tried again: the rest of Core.
+#include <algorithm>
+#include <utility>
+
+#include <grpcpp/generic/generic_stub.h>
+
+#include "client/internal/core.h"
+#include "client/internal/errors.h"
+
+namespace gavel::client::internal {
+namespace {
+
+// The first endpoint gets this much of a head start before the others are dialled.
+constexpr MonotonicUs kHeadStart = 100'000;
+// How long one wait for a change of a connection lasts, which is how long Close can take.
+constexpr MonotonicUs kWatchSlice = 100'000;
+// A member that answered that it cannot serve right now.
+constexpr MonotonicUs kAvoidBusy = 500'000;
+constexpr MonotonicUs kAvoidLearner = 30'000'000;
+constexpr MonotonicUs kBackOffFirst = 25'000;
+constexpr MonotonicUs kBackOffMax = 1'000'000;
+// gRPC keeps why a connection failed and says it at once to a call.
+constexpr MonotonicUs kProbeTime = 200'000;
+
+constexpr char kClientVersion[] = "gavel-client/" GAVEL_CLIENT_VERSION;
+
+// A member that says it cannot, rather than being unreachable.
+bool IsBusy(Reason reason) {
+  return reason == Reason::kNoLeader || reason == Reason::kTooManyRequests ||
+         reason == Reason::kLeaderChanged || reason == Reason::kTimedOut;
+}
+
+std::string ToString(const grpc::ByteBuffer& buffer) {
+  std::string text;
+  text.reserve(buffer.Length());
+  std::vector<grpc::Slice> slices;
+  if (!buffer.Dump(&slices).ok()) return text;
+  for (const grpc::Slice& slice : slices) {
+    text.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<EndpointPtr> Core::Candidates(const Call& call) const {
+  if (call.only) return {call.only};
+  return endpoints_.all();
+}
+
+void Core::Advance(const CallPtr& call, EndedCalls* ended) {
+  if (call->cancelled) return End(call, Cancelled(false), {}, ended);
+  const MonotonicUs now = Now();
+  if (now >= call->deadline) return EndOutOfTime(call, ended);
+  if (call->only) {
+    if (call->only->ready()) return StartAttempt(call, call->only);
+    return Wait(call, ended);
+  }
+  // Where every endpoint failed lately, the least bad of those connected will do.
+  const bool accept_any = !endpoints_.HasOthers(now, call->last_failed);
+  if (const EndpointPtr chosen = endpoints_.Choose(now, call->last_failed, accept_any)) {
+    return StartAttempt(call, chosen);
+  }
+  Wait(call, ended);
+}
+
+void Core::StartAttempt(const CallPtr& call, const EndpointPtr& endpoint) {
+  waiting_.erase(call);
+  if (call->timer) call->timer->alarm->Cancel();
+  call->timer = nullptr;
+  call->state = Call::State::kCalling;
+  ++call->attempts;
+  call->attempt = std::make_unique<Attempt>();
+  Attempt& attempt = *call->attempt;
+  attempt.endpoint = endpoint;
+  MonotonicUs deadline = call->deadline;
+  // With another endpoint to turn to, a read need not spend all its time on a silent one.
+  if (call->read_only && !call->only && endpoints_.size() > 1) {
+    deadline = std::min(deadline, Now() + ToUs(options_.silence_timeout));
+  }
+  attempt.context.set_deadline(ToTimespec(deadline));
+  attempt.context.AddMetadata("client-api-version", kClientVersion);
+  if (call->require_leader) attempt.context.AddMetadata("hasleader", "true");
+  grpc::GenericStub stub(endpoint->channel());
+  attempt.reader = stub.PrepareUnaryCall(&attempt.context, call->method, call->request, &queue_);
+  attempt.reader->StartCall();
+  attempt.reader->Finish(&attempt.response, &attempt.status,
+                         NewEvent([this, call](bool) { OnAttemptDone(call); }));
+}
+
+void Core::OnAttemptDone(const CallPtr& call) {
+  EndedCalls ended;
+  {
+    const std::lock_guard lock(mutex_);
+    const std::unique_ptr<Attempt> attempt = std::move(call->attempt);
+    const EndpointPtr& endpoint = attempt->endpoint;
+    if (attempt->status.ok()) {
+      NoteAnswer(endpoint, Status(), call->only != nullptr);
+      Status status;
+      status.set_endpoint(endpoint->address());
+      End(call, std::move(status), ToString(attempt->response), &ended);
+    } else {
+      Status status =
+          FromRpc(static_cast<Code>(attempt->status.error_code()), attempt->status.error_message());
+      status.set_endpoint(endpoint->address());
+      JudgeAttempt(call, endpoint, std::move(status), &ended);
+    }
+  }
+  RunEnded(std::move(ended));
+}
+
+void Core::JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status status,
+                        EndedCalls* ended) {
+  const MonotonicUs now = Now();
+  if (call->cancelled && status.error_class() != ErrorClass::kRejected) {
+    Status cancelled = Cancelled(status.error_class() == ErrorClass::kUnknown);
+    cancelled.set_endpoint(endpoint->address());
+    return End(call, std::move(cancelled), {}, ended);
+  }
+  NoteAnswer(endpoint, status, call->only != nullptr);
+  if (status.reason() == Reason::kDeadline) {
+    // gRPC's text does not say how long that was.
+    Status late = DeadlineOver(now >= call->deadline ? call->timeout : options_.silence_timeout,
+                               /*sent=*/true);
+    late.set_endpoint(endpoint->address());
+    status = std::move(late);
+  }
+  if (!MayRetry(*call, status)) return End(call, std::move(status), {}, ended);
+  call->last_failed = endpoint.get();
+  const bool busy = IsBusy(status.reason());
+  call->last_status = std::move(status);
+  if (now >= call->deadline) return EndOutOfTime(call, ended);
+  if (!busy && static_cast<size_t>(call->attempts) < Candidates(*call).size()) {
+    return Advance(call, ended);
+  }
+  BackOff(call, ended);
+}
+
+void Core::NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool constrained) {
+  const MonotonicUs now = Now();
+  if (status.ok() || status.error_class() == ErrorClass::kRejected) {
+    endpoint->OnAnswer();
+    if (!constrained) endpoints_.Prefer(endpoint);
+  } else if (status.reason() == Reason::kLearner) {
+    endpoint->AvoidUntil(now + kAvoidLearner);
+  } else if (IsBusy(status.reason())) {
+    endpoint->AvoidUntil(now + kAvoidBusy);
+  } else {
+    endpoint->OnFailure(now);
+  }
+}
+
+bool Core::MayRetry(const Call& call, const Status& status) const {
+  switch (status.error_class()) {
+    case ErrorClass::kNone:
+    case ErrorClass::kRejected:
+      return false;
+    case ErrorClass::kDropped:
+      return !(call.only && status.reason() == Reason::kLearner);
+    case ErrorClass::kUnknown:
+      break;
+  }
+  if (!call.read_only) return false;
+  // What nobody has a name for is worth asking another member, but not for ever.
+  if (status.reason() == Reason::kOther) {
+    return static_cast<size_t>(call.attempts) <= Candidates(call).size();
+  }
+  return true;
+}
+
+void Core::BackOff(const CallPtr& call, EndedCalls* ended) {
+  const int doublings = std::min(call->attempts - 1, 6);
+  MonotonicUs delay = std::min(kBackOffFirst << doublings, kBackOffMax);
+  // Half of it at random, so that many clients do not come back together.
+  jitter_ = jitter_ * 6364136223846793005u + 1442695040888963407u;
+  delay = delay / 2 + static_cast<MonotonicUs>((jitter_ >> 33) % (delay / 2));
+  const MonotonicUs at = Now() + delay;
+  if (at >= call->deadline) return EndOutOfTime(call, ended);
+  call->state = Call::State::kBackingOff;
+  SetTimer(call, at);
+}
+
+void Core::Wait(const CallPtr& call, EndedCalls* ended) {
+  const MonotonicUs now = Now();
+  call->state = Call::State::kWaiting;
+  call->dialling_all = false;
+  call->dial_deadline = std::min(call->deadline, now + ToUs(options_.dial_timeout));
+  waiting_.insert(call);
+  if (call->only) {
+    Watch(call->only);
+  } else if (call->last_failed != nullptr) {
+    // A connection was lost: whoever is there is welcome.
+    DialAll(call.get());
+  } else {
+    Watch(endpoints_.FirstToDial(now, call->last_failed));
+  }
+  if (TryLeaveWaiting(call)) return;
+  if (now >= call->dial_deadline) return Explain(call, ended);
+  SetTimer(call, call->only || call->dialling_all
+                     ? call->dial_deadline
+                     : std::min(now + kHeadStart, call->dial_deadline));
+}
+
+void Core::DialAll(Call* call) {
+  call->dialling_all = true;
+  for (const EndpointPtr& endpoint : endpoints_.all()) Watch(endpoint);
+}
+
+bool Core::TryLeaveWaiting(const CallPtr& call) {
+  EndpointPtr chosen;
+  if (call->only) {
+    if (call->only->ready()) chosen = call->only;
+  } else {
+    chosen = endpoints_.Choose(Now(), call->last_failed, call->dialling_all);
+  }
+  if (!chosen) return false;
+  StartAttempt(call, chosen);
+  return true;
+}
+
+void Core::Watch(const EndpointPtr& endpoint) {
+  if (endpoint->watched) return;
+  endpoint->watched = true;
+  const grpc_connectivity_state seen = endpoint->Dial();
+  endpoint->channel()->NotifyOnStateChange(
+      seen, ToTimespec(Now() + kWatchSlice), &queue_,
+      NewEvent([this, endpoint](bool changed) { OnEndpointChanged(endpoint, changed); }));
+}
+
+void Core::OnEndpointChanged(const EndpointPtr& endpoint, bool changed) {
+  EndedCalls ended;
+  {
+    const std::lock_guard lock(mutex_);
+    endpoint->watched = false;
+    if (closing_) return;
+    const bool refused = changed && endpoint->state() == GRPC_CHANNEL_TRANSIENT_FAILURE;
+    bool wanted = false;
+    const std::set<CallPtr> waiting = waiting_;
+    for (const CallPtr& call : waiting) {
+      if (call->only && call->only != endpoint) continue;
+      if (TryLeaveWaiting(call)) continue;
+      if (refused && call->only) {
+        Explain(call, &ended);
+        continue;
+      }
+      if (refused && !call->dialling_all) {
+        DialAll(call.get());
+        if (TryLeaveWaiting(call)) continue;
+        SetTimer(call, call->dial_deadline);
+      }
+      wanted = true;
+    }
+    if (wanted) Watch(endpoint);
+  }
+  RunEnded(std::move(ended));
+}
+
+void Core::OnTimer(const CallPtr& call, const Event* timer) {
+  EndedCalls ended;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closing_ || call->timer != timer) return;
+    call->timer = nullptr;
+    if (call->cancelled) {
+      End(call, Cancelled(false), {}, &ended);
+    } else if (call->state == Call::State::kBackingOff) {
+      Advance(call, &ended);
+    } else if (call->state == Call::State::kWaiting) {
+      if (!call->only) DialAll(call.get());
+      if (!TryLeaveWaiting(call)) {
+        if (Now() >= call->dial_deadline) {
+          Explain(call, &ended);
+        } else {
+          SetTimer(call, call->dial_deadline);
+        }
+      }
+    }
+  }
+  RunEnded(std::move(ended));
+}
+
+void Core::Explain(const CallPtr& call, EndedCalls* ended) {
+  waiting_.erase(call);
+  if (call->timer) call->timer->alarm->Cancel();
+  call->timer = nullptr;
+  call->state = Call::State::kExplaining;
+  for (const EndpointPtr& endpoint : Candidates(*call)) {
+    auto probe = std::make_unique<Attempt>();
+    probe->endpoint = endpoint;
+    // Only a connection that failed says why; a call on any other would wait for it.
+    if (endpoint->state() == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      probe->context.set_deadline(ToTimespec(Now() + kProbeTime));
+      grpc::GenericStub stub(endpoint->channel());
+      const grpc::Slice nothing;
+      probe->reader = stub.PrepareUnaryCall(&probe->context, "/grpc.health.v1.Health/Check",
+                                            grpc::ByteBuffer(&nothing, 1), &queue_);
+      probe->reader->StartCall();
+      probe->reader->Finish(&probe->response, &probe->status,
+                            NewEvent([this, call](bool) { OnProbeDone(call); }));
+      ++call->probes_left;
+    }
+    call->probes.push_back(std::move(probe));
+  }
+  if (call->probes_left == 0) EndExplained(call, ended);
+}
+
+void Core::OnProbeDone(const CallPtr& call) {
+  EndedCalls ended;
+  {
+    const std::lock_guard lock(mutex_);
+    if (--call->probes_left == 0) EndExplained(call, &ended);
+  }
+  RunEnded(std::move(ended));
+}
+
+void Core::EndExplained(const CallPtr& call, EndedCalls* ended) {
+  if (call->cancelled) return End(call, Cancelled(false), {}, ended);
+  std::string details;
+  for (const auto& probe : call->probes) {
+    if (!details.empty()) details += ", ";
+    details += probe->endpoint->address() + " (";
+    if (!probe->reader) {
+      details += "no answer to the attempt to connect";
+    } else if (probe->status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+      details += ConnectError(probe->status.error_message());
+    } else {
+      details += "connected too late";
+    }
+    details += ")";
+  }
+  End(call, NoEndpoint(details), {}, ended);
+}
+
+void Core::EndOutOfTime(const CallPtr& call, EndedCalls* ended) {
+  if (!call->last_status) {
+    return End(call, DeadlineOver(call->timeout, /*sent=*/false), {}, ended);
+  }
+  // What the cluster said last tells more than that time is up.
+  Status last = *std::move(call->last_status);
+  if (last.reason() == Reason::kDeadline) {
+    Status late = DeadlineOver(call->timeout, /*sent=*/true);
+    late.set_endpoint(last.endpoint());
+    last = std::move(late);
+  }
+  End(call, std::move(last), {}, ended);
+}
+
+}  // namespace gavel::client::internal

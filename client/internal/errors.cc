@@ -1,0 +1,160 @@
+#include "client/internal/errors.h"
+
+#include <utility>
+
+namespace gavel::client::internal {
+namespace {
+
+struct Row {
+  std::string_view text;
+  ErrorClass error_class;
+  Reason reason;
+};
+
+// etcd's texts. A row is kDropped only if the server says so before it proposes anything.
+constexpr Row kTexts[] = {
+    {"etcdserver: key is not provided", ErrorClass::kRejected, Reason::kEmptyKey},
+    {"etcdserver: key not found", ErrorClass::kRejected, Reason::kKeyNotFound},
+    {"etcdserver: value is provided", ErrorClass::kRejected, Reason::kValueProvided},
+    {"etcdserver: lease is provided", ErrorClass::kRejected, Reason::kLeaseProvided},
+    {"etcdserver: too many operations in txn request", ErrorClass::kRejected,
+     Reason::kTooManyOperations},
+    {"etcdserver: duplicate key given in txn request", ErrorClass::kRejected,
+     Reason::kDuplicateKey},
+    {"etcdserver: invalid sort option", ErrorClass::kRejected, Reason::kInvalidSort},
+    {"etcdserver: request is too large", ErrorClass::kRejected, Reason::kRequestTooLarge},
+    {"etcdserver: mvcc: required revision has been compacted", ErrorClass::kRejected,
+     Reason::kCompacted},
+    {"etcdserver: mvcc: required revision is a future revision", ErrorClass::kRejected,
+     Reason::kFutureRevision},
+    {"etcdserver: requested lease not found", ErrorClass::kRejected, Reason::kLeaseNotFound},
+    {"etcdserver: mvcc: database space exceeded", ErrorClass::kRejected, Reason::kNoSpace},
+    {"etcdserver: too many requests", ErrorClass::kDropped, Reason::kTooManyRequests},
+    {"etcdserver: too many bytes of range results under way, ask again for less",
+     ErrorClass::kDropped, Reason::kTooManyRequests},
+    {"etcdserver: permission denied", ErrorClass::kRejected, Reason::kPermissionDenied},
+    {"etcdserver: user name is empty", ErrorClass::kRejected, Reason::kAuthentication},
+    {"etcdserver: invalid auth token", ErrorClass::kRejected, Reason::kAuthentication},
+    {"etcdserver: authentication failed, invalid user ID or password", ErrorClass::kRejected,
+     Reason::kAuthentication},
+    {"etcdserver: revision of auth store is old", ErrorClass::kRejected, Reason::kAuthentication},
+    {"etcdserver: no leader", ErrorClass::kDropped, Reason::kNoLeader},
+    // What etcd's core says if it knows of no leader to forward to.
+    {"raft proposal dropped", ErrorClass::kDropped, Reason::kNoLeader},
+    {"etcdserver: leader changed", ErrorClass::kUnknown, Reason::kLeaderChanged},
+    {"etcdserver: server stopped", ErrorClass::kUnknown, Reason::kStopped},
+    {"etcdserver: request timed out", ErrorClass::kUnknown, Reason::kTimedOut},
+    {"etcdserver: request timed out, possibly due to previous leader failure", ErrorClass::kUnknown,
+     Reason::kTimedOut},
+    {"etcdserver: request timed out, possibly due to connection lost", ErrorClass::kUnknown,
+     Reason::kTimedOut},
+    {"etcdserver: request timed out, waiting for the applied index took too long",
+     ErrorClass::kUnknown, Reason::kTimedOut},
+    {"etcdserver: rpc not supported for learner", ErrorClass::kDropped, Reason::kLearner},
+    {"etcdserver: corrupt cluster", ErrorClass::kRejected, Reason::kCorrupt},
+    {"etcdserver: unhealthy cluster", ErrorClass::kRejected, Reason::kOther},
+    {"etcdserver: re-configuration failed due to not enough started members", ErrorClass::kRejected,
+     Reason::kOther},
+};
+
+// gRPC's own words for a call that never left this process.
+constexpr std::string_view kNeverSent[] = {"failed to connect to all addresses",
+                                           "DNS resolution failed"};
+
+bool StartsWith(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
+
+Row ByCode(Code code, std::string_view message) {
+  switch (code) {
+    case Code::kInvalidArgument:
+    case Code::kNotFound:
+    case Code::kAlreadyExists:
+    case Code::kFailedPrecondition:
+    case Code::kOutOfRange:
+      return {{}, ErrorClass::kRejected, Reason::kOther};
+    case Code::kPermissionDenied:
+      return {{}, ErrorClass::kRejected, Reason::kPermissionDenied};
+    case Code::kUnauthenticated:
+      return {{}, ErrorClass::kRejected, Reason::kAuthentication};
+    case Code::kUnimplemented:
+      return {{}, ErrorClass::kRejected, Reason::kNotServed};
+    case Code::kResourceExhausted:
+      // A response can exhaust something too, after the request was carried out. Only a server's
+      // words are about the request.
+      if (StartsWith(message, "grpc: received message larger than max")) {
+        return {{}, ErrorClass::kRejected, Reason::kRequestTooLarge};
+      }
+      if (StartsWith(message, "etcdserver: ")) return {{}, ErrorClass::kRejected, Reason::kOther};
+      return {{}, ErrorClass::kUnknown, Reason::kOther};
+    case Code::kInternal:
+      if (StartsWith(message, "grpc: error unmarshalling request")) {
+        return {{}, ErrorClass::kRejected, Reason::kOther};
+      }
+      return {{}, ErrorClass::kUnknown, Reason::kConnection};
+    case Code::kUnavailable:
+      for (const std::string_view text : kNeverSent) {
+        if (StartsWith(message, text)) return {{}, ErrorClass::kDropped, Reason::kConnection};
+      }
+      return {{}, ErrorClass::kUnknown, Reason::kConnection};
+    case Code::kDeadlineExceeded:
+      return {{}, ErrorClass::kUnknown, Reason::kDeadline};
+    default:
+      return {{}, ErrorClass::kUnknown, Reason::kOther};
+  }
+}
+
+}  // namespace
+
+Status FromRpc(Code code, std::string_view message) {
+  if (code == Code::kOk) return Status();
+  Row row = ByCode(code, message);
+  for (const Row& known : kTexts) {
+    if (known.text == message) row = known;
+  }
+  return Status(code, row.error_class, row.reason, std::string(message));
+}
+
+Status InvalidOptions(std::string message) {
+  return Status(Code::kInvalidArgument, ErrorClass::kRejected, Reason::kInvalidOptions,
+                std::move(message));
+}
+
+Status NoEndpoint(std::string details) {
+  return Status(Code::kUnavailable, ErrorClass::kDropped, Reason::kNoEndpoint,
+                "no endpoint can be reached: " + details +
+                    "; check that the servers run and that these are their client URLs");
+}
+
+Status DeadlineOver(std::chrono::milliseconds timeout, bool sent) {
+  const std::string within = " within " + std::to_string(timeout.count()) + " ms";
+  return Status(Code::kDeadlineExceeded, sent ? ErrorClass::kUnknown : ErrorClass::kDropped,
+                Reason::kDeadline, sent ? "no answer" + within : "could not be sent" + within);
+}
+
+Status Cancelled(bool sent) {
+  return Status(Code::kCancelled, sent ? ErrorClass::kUnknown : ErrorClass::kDropped,
+                Reason::kCancelled, "the call was cancelled");
+}
+
+Status ClientClosed() {
+  return Status(Code::kCancelled, ErrorClass::kDropped, Reason::kCancelled,
+                "the client was closed");
+}
+
+Status BadResponse() {
+  return Status(Code::kInternal, ErrorClass::kUnknown, Reason::kBadResponse,
+                "the response is no message of the expected type; is this endpoint a server of "
+                "etcd's v3 API?");
+}
+
+std::string ConnectError(std::string_view message) {
+  for (const std::string_view lead :
+       {std::string_view("Failed to connect to remote host: "), std::string_view("last error: ")}) {
+    const size_t at = message.rfind(lead);
+    if (at != std::string_view::npos) return std::string(message.substr(at + lead.size()));
+  }
+  return std::string(message);
+}
+
+}  // namespace gavel::client::internal

@@ -1,0 +1,30 @@
+// From how an attempt ended to what a program is told: classes and reasons of all errors.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "client/status.h"
+
+namespace gavel::client::internal {
+
+// What gRPC reported. Whatever is not certain to have had no effect is kUnknown; etcd's texts are
+// looked at before the codes, since etcd sends some with code UNKNOWN.
+Status FromRpc(Code code, std::string_view message);
+
+// --- Errors of the library's own ------------------------------------------------------------
+
+Status InvalidOptions(std::string message);
+// Nothing was sent; `details` names the endpoints and what is wrong with each.
+Status NoEndpoint(std::string details);
+// No answer came in time. `sent`: the request may have arrived.
+Status DeadlineOver(std::chrono::milliseconds timeout, bool sent);
+Status Cancelled(bool sent);
+Status ClientClosed();
+Status BadResponse();
+
+// What is worth telling of gRPC's reason why a connection could not be made.
+std::string ConnectError(std::string_view message);
+
+}  // namespace gavel::client::internal

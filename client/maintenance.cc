@@ -1,0 +1,134 @@
+#include "client/maintenance.h"
+
+#include "client/internal/deadline.h"
+#include "client/internal/submit.h"
+#include "client/kv.h"
+
+namespace gavel::client {
+namespace {
+
+using internal::Block;
+using internal::kRead;
+using internal::kWrite;
+using internal::Submit;
+
+CallOptions At(std::string endpoint, CallOptions options) {
+  if (!endpoint.empty()) options.endpoint = std::move(endpoint);
+  return options;
+}
+
+Pending<AlarmResponse> AlarmAsync(const std::shared_ptr<internal::Core>& core,
+                                  etcdserverpb::AlarmRequest::AlarmAction action, Alarm alarm,
+                                  CallOptions options) {
+  etcdserverpb::AlarmRequest request;
+  request.set_action(action);
+  request.set_memberid(alarm.member_id);
+  request.set_alarm(static_cast<etcdserverpb::AlarmType>(alarm.type));
+  return Submit<AlarmResponse, etcdserverpb::AlarmResponse>(
+      core, "/etcdserverpb.Maintenance/Alarm", request,
+      action == etcdserverpb::AlarmRequest::GET ? kRead : kWrite, std::move(options));
+}
+
+std::string Describe(const std::vector<Alarm>& alarms) {
+  std::string text = "active alarm(s): ";
+  for (const Alarm& alarm : alarms) {
+    text += alarm.type == AlarmType::kNoSpace   ? "NOSPACE "
+            : alarm.type == AlarmType::kCorrupt ? "CORRUPT "
+                                                : "NONE ";
+  }
+  text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+Pending<StatusResponse> Maintenance::StatusAsync(std::string endpoint, CallOptions options) const {
+  return Submit<StatusResponse, etcdserverpb::StatusResponse>(
+      core_, "/etcdserverpb.Maintenance/Status", etcdserverpb::StatusRequest(), kRead,
+      At(std::move(endpoint), std::move(options)));
+}
+
+Pending<HashKvResponse> Maintenance::HashKvAsync(std::string endpoint, int64_t revision,
+                                                 CallOptions options) const {
+  etcdserverpb::HashKVRequest request;
+  request.set_revision(revision);
+  return Submit<HashKvResponse, etcdserverpb::HashKVResponse>(
+      core_, "/etcdserverpb.Maintenance/HashKV", request, kRead,
+      At(std::move(endpoint), std::move(options)));
+}
+
+Pending<HashResponse> Maintenance::HashAsync(std::string endpoint, CallOptions options) const {
+  return Submit<HashResponse, etcdserverpb::HashResponse>(
+      core_, "/etcdserverpb.Maintenance/Hash", etcdserverpb::HashRequest(), kRead,
+      At(std::move(endpoint), std::move(options)));
+}
+
+Pending<DefragmentResponse> Maintenance::DefragmentAsync(std::string endpoint,
+                                                         CallOptions options) const {
+  return Submit<DefragmentResponse, etcdserverpb::DefragmentResponse>(
+      core_, "/etcdserverpb.Maintenance/Defragment", etcdserverpb::DefragmentRequest(), kWrite,
+      At(std::move(endpoint), std::move(options)));
+}
+
+Pending<AlarmResponse> Maintenance::AlarmsAsync(CallOptions options) const {
+  return AlarmAsync(core_, etcdserverpb::AlarmRequest::GET, {}, std::move(options));
+}
+Pending<AlarmResponse> Maintenance::ActivateAlarmAsync(Alarm alarm, CallOptions options) const {
+  return AlarmAsync(core_, etcdserverpb::AlarmRequest::ACTIVATE, alarm, std::move(options));
+}
+Pending<AlarmResponse> Maintenance::DeactivateAlarmAsync(Alarm alarm, CallOptions options) const {
+  return AlarmAsync(core_, etcdserverpb::AlarmRequest::DEACTIVATE, alarm, std::move(options));
+}
+
+HealthResponse Maintenance::Health(std::string endpoint, CallOptions options) const {
+  options = At(std::move(endpoint), std::move(options));
+  const internal::MonotonicUs start = internal::Now();
+  HealthResponse health;
+  // etcd's own tools ask for this key.
+  const Result<GetResponse> read = Kv(core_).Get("health", options);
+  health.took = std::chrono::microseconds(internal::Now() - start);
+  if (!read.ok() && read.status().reason() != Reason::kPermissionDenied) {
+    health.error = read.status().message();
+    return health;
+  }
+  const Result<AlarmResponse> alarms = Alarms(options);
+  if (!alarms.ok()) {
+    health.error = "unable to fetch the alarm list: " + alarms.status().message();
+    return health;
+  }
+  health.alarms = alarms->alarms;
+  if (!health.alarms.empty()) {
+    health.error = Describe(health.alarms);
+    return health;
+  }
+  health.healthy = true;
+  return health;
+}
+
+// --- The blocking forms -----------------------------------------------------------------------
+
+Result<StatusResponse> Maintenance::Status(std::string endpoint, CallOptions options) const {
+  return Block([&] { return StatusAsync(std::move(endpoint), std::move(options)); });
+}
+Result<HashKvResponse> Maintenance::HashKv(std::string endpoint, int64_t revision,
+                                           CallOptions options) const {
+  return Block([&] { return HashKvAsync(std::move(endpoint), revision, std::move(options)); });
+}
+Result<HashResponse> Maintenance::Hash(std::string endpoint, CallOptions options) const {
+  return Block([&] { return HashAsync(std::move(endpoint), std::move(options)); });
+}
+Result<DefragmentResponse> Maintenance::Defragment(std::string endpoint,
+                                                   CallOptions options) const {
+  return Block([&] { return DefragmentAsync(std::move(endpoint), std::move(options)); });
+}
+Result<AlarmResponse> Maintenance::Alarms(CallOptions options) const {
+  return Block([&] { return AlarmsAsync(std::move(options)); });
+}
+Result<AlarmResponse> Maintenance::ActivateAlarm(Alarm alarm, CallOptions options) const {
+  return Block([&] { return ActivateAlarmAsync(alarm, std::move(options)); });
+}
+Result<AlarmResponse> Maintenance::DeactivateAlarm(Alarm alarm, CallOptions options) const {
+  return Block([&] { return DeactivateAlarmAsync(alarm, std::move(options)); });
+}
+
+}  // namespace gavel::client

@@ -28,7 +28,6 @@
 #include "server/node/node.h"
 #include "server/options.h"
 #include "server/peer/grpc_transport.h"
-#include "server/peer/peer_service.h"
 #include "server/process_metrics.h"
 #include "server/rpc/client_services.h"
 #include "server/rpc/grpc_front.h"
@@ -43,8 +42,6 @@ namespace {
 
 // Requests under way get so long at the stop.
 constexpr MonotonicNs kGrace = 2 * kNsPerSecond;
-// A peer's message holds many frames, and a frame at least one entry of any size.
-constexpr uint64_t kPeerMessageBytesMax = 1 << 30;
 
 // Everything between the process and its member. Parts go in reverse order.
 struct Process {
@@ -54,9 +51,9 @@ struct Process {
   std::shared_ptr<void> process_metrics = AddProcessMetrics(metrics);
   ServerOptions options;
   std::unique_ptr<Logger> logger;
+  std::unique_ptr<GrpcPeerTransport> peer_port;  // Until the member takes it.
   std::unique_ptr<Member> member;
   std::unique_ptr<ClientServices> services;
-  std::unique_ptr<GrpcFront> peer_front;
   std::unique_ptr<GrpcFront> client_front;
   std::unique_ptr<HttpServer> http;
 };
@@ -104,8 +101,8 @@ Node::Surroundings SurroundingsOf(Process& process) {
       },
       .make_transport =
           [&process](raft::NodeId self, PeerEvents events) {
-            return std::make_unique<GrpcPeerTransport>(
-                GrpcTransportOptions(), self, std::move(events), *process.logger, process.metrics);
+            process.peer_port->Begin(self, std::move(events));
+            return std::move(process.peer_port);
           },
       // The reason is in the log already; nothing this process still does would be safe.
       .on_failure = [](const absl::Status&) { _exit(1); },
@@ -118,21 +115,11 @@ std::vector<std::string> GrpcAddresses(const std::vector<Url>& urls) {
   return addresses;
 }
 
-absl::Status StartPeerFront(Process& process) {
-  FrontOptions front;
-  front.addresses = GrpcAddresses(process.options.listen_peer_urls);
-  front.io_threads = 1;
-  front.message_bytes_max = kPeerMessageBytesMax;
-  front.keepalive_min_time = kNsPerSecond;
-  front.warning_unary_duration = 0;
-  front.metrics_prefix = "";
-  auto router = std::make_shared<Router>();
-  AddPeerService(*router, [&node = process.member->node()](std::string_view frame) {
-    return node.ReceiveFrame(frame);
-  });
-  GAVEL_ASSIGN_OR_RETURN(
-      process.peer_front,
-      GrpcFront::Start(front, std::move(router), process.clock, *process.logger, process.metrics));
+absl::Status OpenPeerPort(Process& process) {
+  GrpcTransportOptions options;
+  options.listen = GrpcAddresses(process.options.listen_peer_urls);
+  GAVEL_ASSIGN_OR_RETURN(process.peer_port,
+                         GrpcPeerTransport::Listen(options, *process.logger, process.metrics));
   return absl::OkStatus();
 }
 
@@ -202,11 +189,11 @@ absl::Status Start(Process& process) {
                                     {"commit", GavelCommit()},
                                     {"data directory", options.data_dir},
                                     {"pid", getpid()}});
+  GAVEL_RETURN_IF_ERROR(OpenPeerPort(process));
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
                          Node::Open(NodeOptionsFrom(options), SurroundingsOf(process)));
   process.member =
       std::make_unique<Member>(std::move(node), process.clock, options.background_threads);
-  GAVEL_RETURN_IF_ERROR(StartPeerFront(process));
   GAVEL_RETURN_IF_ERROR(StartClientFront(process));
   GAVEL_RETURN_IF_ERROR(StartHttp(process));
   for (const Url& url : options.listen_client_urls) {
@@ -233,7 +220,6 @@ absl::Status Stop(Process& process) {
   // The peers' port stays open meanwhile: requests under way need them.
   process.client_front->Shutdown(kGrace);
   const absl::Status stopped = process.member->Stop(process.options.election_timeout);
-  process.peer_front->Shutdown(0);
   if (stopped.ok()) process.logger->Info("stopped cleanly");
   process.logger->Flush();
   return stopped;

@@ -55,7 +55,7 @@ CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
       metrics_(metrics),
       peer_times_(std::move(peer_times)),
       last_tick_(surroundings_.clock.Now()),
-      next_tick_(last_tick_ + times_.tick) {}
+      next_wake_(last_tick_ + times_.tick) {}
 
 uint32_t CoreDriver::DueTicks(MonotonicNs now) {
   const MonotonicNs due = (now - last_tick_) / times_.tick;
@@ -95,7 +95,10 @@ bool CoreDriver::RunOnce() {
     if (ticks > 0) surroundings_.gate.OnTick(now);
   }
   const bool idle = leader_.has_value() && surroundings_.gate.idle();
-  next_tick_ = last_tick_ + (idle ? kIdleTicks : 1) * times_.tick;
+  next_wake_ = last_tick_ + (idle ? kIdleTicks : 1) * times_.tick;
+  if (const auto round = surroundings_.gate.NextRound()) {
+    next_wake_ = std::min(next_wake_, *round);
+  }
   return busy;
 }
 

@@ -57,7 +57,7 @@ class CoreDriver {
   // Takes what is due and queued; false if that was nothing.
   bool RunOnce();
   // When RunOnce should be called even if nothing arrives.
-  MonotonicNs NextTick() const { return next_tick_; }
+  MonotonicNs NextWake() const { return next_wake_; }
 
   // At the clean stop, when RunOnce will not be called again.
   std::optional<raft::HardState> TakeHeldHardState() { return stage_.TakeHeldHardState(); }
@@ -80,7 +80,7 @@ class CoreDriver {
   PeerTimes peer_times_;
 
   MonotonicNs last_tick_;
-  MonotonicNs next_tick_;
+  MonotonicNs next_wake_;
   std::optional<raft::NodeId> leader_;
   raft::Role role_ = raft::Role::kFollower;
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.

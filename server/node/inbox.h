@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -14,11 +15,15 @@
 
 namespace gavel::server {
 
-// Thread-safe. TakeAll and Wait are for the one consumer.
+// Thread-safe. TakeAll, Wait, BeginWait and EndWait are for the one consumer.
 template <class Item>
 class Inbox {
  public:
   explicit Inbox(size_t items_max) : items_max_(items_max) {}
+
+  // For a consumer that sleeps elsewhere, between BeginWait and EndWait: `wake` ends its sleep.
+  // Before anyone else knows the inbox.
+  void SetWaker(std::function<void()> wake) { wake_ = std::move(wake); }
 
   // Adds an item unless the queue is full or closed; returns whether it was added.
   bool TryPush(Item item) { return Add(std::move(item), items_max_); }
@@ -28,9 +33,12 @@ class Inbox {
 
   // Makes a waiting consumer look, with no item.
   void Wake() {
-    const std::lock_guard lock(mutex_);
-    woken_ = true;
-    if (waiting_) ready_.notify_one();
+    {
+      const std::lock_guard lock(mutex_);
+      woken_ = true;
+      if (!std::exchange(waiting_, false)) return;
+    }
+    EndSleep();
   }
 
   // Returns everything queued, in order.
@@ -45,7 +53,7 @@ class Inbox {
   // Returns once something is queued, Wake or Close was called, or `timeout` has passed.
   void Wait(std::optional<std::chrono::nanoseconds> timeout) {
     std::unique_lock lock(mutex_);
-    const auto ready = [this] { return woken_ || closed_ || !items_.empty(); };
+    const auto ready = [this] { return Ready(); };
     if (ready()) return;
     waiting_ = true;
     if (timeout.has_value()) {
@@ -56,6 +64,18 @@ class Inbox {
     waiting_ = false;
   }
 
+  // Whether the consumer may sleep: nothing has come since it looked last. From here on until
+  // EndWait, what comes calls the waker, once.
+  bool BeginWait() {
+    const std::lock_guard lock(mutex_);
+    waiting_ = !Ready();
+    return waiting_;
+  }
+  void EndWait() {
+    const std::lock_guard lock(mutex_);
+    waiting_ = false;
+  }
+
   bool empty() const {
     const std::lock_guard lock(mutex_);
     return items_.empty() && !woken_;
@@ -63,9 +83,12 @@ class Inbox {
 
   // Lets the consumer's Wait return from here on. Items can still be added and taken.
   void Close() {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    ready_.notify_one();
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+      waiting_ = false;
+    }
+    EndSleep();
   }
 
   bool closed() const {
@@ -74,15 +97,29 @@ class Inbox {
   }
 
  private:
+  bool Ready() const { return woken_ || closed_ || !items_.empty(); }
+
   bool Add(Item item, size_t items_max) {
-    const std::lock_guard lock(mutex_);
-    if (items_.size() >= items_max) return false;
-    items_.push_back(std::move(item));
-    if (waiting_ && items_.size() == 1) ready_.notify_one();
+    {
+      const std::lock_guard lock(mutex_);
+      if (items_.size() >= items_max) return false;
+      items_.push_back(std::move(item));
+      if (!std::exchange(waiting_, false)) return true;
+    }
+    EndSleep();
     return true;
   }
 
+  void EndSleep() {
+    if (wake_) {
+      wake_();
+    } else {
+      ready_.notify_one();
+    }
+  }
+
   const size_t items_max_;
+  std::function<void()> wake_;
   mutable std::mutex mutex_;  // Guards all below.
   std::condition_variable ready_;
   std::vector<Item> items_;

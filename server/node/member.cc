@@ -41,8 +41,14 @@ Member::~Member() { JoinAll(); }
 
 void Member::RunCore() {
   auto& inbox = node_->queues().core;
+  PeerTransport& transport = node_->transport();
   while (!inbox.closed()) {
-    if (!node_->RunCore()) inbox.Wait(Until(node_->core().NextTick(), clock_.Now()));
+    if (node_->RunCore() || !inbox.BeginWait()) {
+      transport.Poll(std::chrono::nanoseconds(0));
+      continue;
+    }
+    transport.Poll(Until(node_->core().NextWake(), clock_.Now()));
+    inbox.EndWait();
   }
 }
 

@@ -128,6 +128,7 @@ void MemberGate::OnProposed(raft::Term term) {
 void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
                         const std::vector<raft::ReadGrant>& reads,
                         const std::vector<raft::ReadId>& failed_reads, raft::Status status) {
+  const MonotonicNs now = surroundings_.clock.Now();
   term_.store(status.term.value(), std::memory_order_relaxed);
   commit_.store(status.commit.value(), std::memory_order_relaxed);
   has_leader_.store(status.leader.has_value(), std::memory_order_relaxed);
@@ -139,7 +140,7 @@ void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
     for (const raft::ProposalOutcome& outcome : outcomes) {
       if (outcome.kind == raft::ProposalOutcome::Kind::kDropped) proposals_.OnDropped(outcome.id);
     }
-    for (const raft::ReadGrant& grant : reads) reads_.OnGranted(grant.id, grant.index);
+    for (const raft::ReadGrant& grant : reads) reads_.OnGranted(grant.id, grant.index, now);
     // Asking again at once would fail at once while there is no leader.
     for (const raft::ReadId id : failed_reads)
       reads_.OnFailed(id, leader_changed && leader_known());
@@ -177,6 +178,11 @@ void MemberGate::OnTick(MonotonicNs now) {
   }
   EndProposals(std::move(proposals));
   EndReads(std::move(reads));
+}
+
+std::optional<MonotonicNs> MemberGate::NextRound() const {
+  const std::lock_guard lock(mutex_);
+  return reads_.pause_until();
 }
 
 bool MemberGate::idle() const {

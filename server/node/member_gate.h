@@ -80,6 +80,8 @@ class MemberGate final : public Gate {
               const std::vector<raft::ReadId>& failed_reads, raft::Status status);
   // Ends what is past its deadline; asks again for what has been held.
   void OnTick(MonotonicNs now);
+  // When TakeWork must be called even if nothing comes: a pause between read rounds ends.
+  std::optional<MonotonicNs> NextRound() const;
   // True if nobody waits.
   bool idle() const;
 

@@ -62,7 +62,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options,
 
 PeerEvents Node::MakeEvents() {
   PeerEvents events;
-  events.on_frame = [this](std::string_view frame) { return ReceiveFrame(frame); };
+  events.on_frame = [this](std::string_view frame) { return receiver_->Receive(frame); };
   events.on_unreachable = [this](raft::NodeId peer) {
     queues_.core.TryPush(PeerUnreachable{peer});
   };
@@ -101,6 +101,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
         return queues_.core.TryPush(PeerMessages{std::move(messages)});
       });
   transport_ = surroundings.make_transport(identity_.id, MakeEvents());
+  queues_.core.SetWaker([this] { transport_->Wake(); });
   sender_ = std::make_unique<FrameSender>(self, *transport_, surroundings.metrics);
 
   BuildStages(surroundings, std::move(parts));

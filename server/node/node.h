@@ -69,11 +69,10 @@ class Node {
   MemberGate& gate() { return *gate_; }
   const MemberIdentity& identity() const { return identity_; }
   Queues& queues() { return queues_; }
+  // Where the thread that runs the core waits; RunCore's inbox wakes it.
+  PeerTransport& transport() { return *transport_; }
   storage::Engine& engine() { return apply_stage_->engine(); }
   absl::Status failure() const { return failure_.status(); }
-
-  // Takes a frame from a peer. Any thread.
-  absl::Status ReceiveFrame(std::string_view frame) { return receiver_->Receive(frame); }
 
   // Each does one round of a stage; false if there was nothing to do.
   bool RunCore() { return core_->RunOnce(); }

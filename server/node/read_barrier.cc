@@ -1,5 +1,6 @@
 #include "server/node/read_barrier.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -10,14 +11,18 @@ void ReadBarrier::Add(MonotonicNs deadline, ReadDone done) {
 }
 
 std::optional<raft::ReadId> ReadBarrier::Begin(MonotonicNs now) {
+  if (pause_until_.has_value() && now >= *pause_until_) pause_until_.reset();
   if (!CanBegin()) return std::nullopt;
   round_.emplace(RoundUnderWay{raft::ReadId(++last_id_), now, std::move(waiting_)});
   waiting_.clear();
   return round_->id;
 }
 
-void ReadBarrier::OnGranted(raft::ReadId id, raft::Index index) {
+void ReadBarrier::OnGranted(raft::ReadId id, raft::Index index, MonotonicNs now) {
   if (!round_.has_value() || round_->id != id) return;
+  if (round_->readers.size() >= kPauseReadersMin) {
+    pause_until_ = now + std::min(now - round_->began, kPauseMax);
+  }
   std::vector<Reader>& readers = granted_[index];
   if (readers.empty()) {
     readers = std::move(round_->readers);

@@ -61,8 +61,8 @@ FrameSender::Sent& FrameSender::Counters(raft::NodeId to) {
   Sent& sent = sent_[to];
   if (sent.bytes == nullptr) {
     const Labels labels = {{"To", Hex(to.value())}};
-    sent.bytes = &metrics_.AddCounter("etcd_network_peer_sent_bytes_total",
-                                      "Bytes sent to a peer.", labels);
+    sent.bytes =
+        &metrics_.AddCounter("etcd_network_peer_sent_bytes_total", "Bytes sent to a peer.", labels);
     sent.frames = &metrics_.AddCounter("gavel_network_peer_sent_frames_total",
                                        "Frames sent to a peer.", labels);
     sent.messages = &metrics_.AddCounter("gavel_network_peer_sent_messages_total",

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_format.h"
 
-#include "server/peer/peer_service.h"
+#include "server/peer/frame_stream.h"
 #include "server/url.h"
 
 namespace gavel::server {
@@ -172,7 +172,7 @@ void GrpcConnection::Connect() {
   state_ = State::kConnecting;
   call_ = std::make_shared<Call>(shared_from_this());
   call_->stream =
-      stub_->PrepareCall(&call_->context, std::string(kPeerFramesMethod), &shared_->queue);
+      stub_->PrepareCall(&call_->context, std::string(kPeerFramesMethod), shared_->queue);
   call_->stream->StartCall(call_->start.Begin());
 }
 
@@ -308,7 +308,7 @@ void GrpcConnection::SetRetryAlarm() {
   ++operations_;
   auto operation = std::make_unique<AlarmOperation>(shared_from_this());
   alarm_.Set(
-      &shared_->queue,
+      shared_->queue,
       gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(retry_ms_, GPR_TIMESPAN)),
       static_cast<GrpcOperation*>(operation.release()));
 }

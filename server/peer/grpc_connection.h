@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "server/peer/grpc_queue.h"
 #include "server/peer/grpc_transport.h"
 
 namespace gavel::server {
@@ -25,17 +26,10 @@ struct GrpcTransportShared {
   PeerEvents events;
   Logger* logger = nullptr;
   Metrics* metrics = nullptr;
-  grpc::CompletionQueue queue;
+  grpc::CompletionQueue* queue = nullptr;
 };
 
 class GrpcConnection;
-
-// Names the completion of one operation; the pending operation keeps its target alive.
-class GrpcOperation {
- public:
-  virtual ~GrpcOperation() = default;
-  virtual void OnComplete(bool ok) = 0;
-};
 
 // Thread-safe. Invariant: at most one call and one alarm are under way.
 //

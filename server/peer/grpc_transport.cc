@@ -1,32 +1,39 @@
 #include "server/peer/grpc_transport.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <condition_variable>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "server/peer/grpc_connection.h"
+#include "server/peer/grpc_listener.h"
 
 namespace gavel::server {
 
 class GrpcPeerTransport::Impl {
  public:
-  explicit Impl(std::shared_ptr<GrpcTransportShared> shared)
-      : shared_(std::move(shared)), thread_([this] { Run(); }) {}
+  Impl(const GrpcTransportOptions& options, std::unique_ptr<GrpcListener> listener, Logger& logger,
+       Metrics& metrics)
+      : listener_(std::move(listener)), shared_(std::make_shared<GrpcTransportShared>()) {
+    shared_->options = options;
+    shared_->logger = &logger;
+    shared_->metrics = &metrics;
+    shared_->queue = listener_->queue().get();
+  }
 
   ~Impl() {
+    // Whoever is told of events may be gone by now.
+    shared_->events = {};
+    listener_->Stop();
     SetPeers({});
-    {
-      // Nothing may be added to the completion queue once it shuts down.
-      std::unique_lock lock(mutex_);
-      drained_.wait(lock, [this] { return Drained(); });
-    }
-    shared_->queue.Shutdown();
-    thread_.join();
+    // Nothing may be begun on the queue once it shuts down.
+    while (!Drained()) Poll(std::nullopt);
+  }
+
+  void Begin(raft::NodeId self, PeerEvents events) {
+    shared_->self = self;
+    shared_->events = std::move(events);
+    listener_->Serve(shared_->events.on_frame);
   }
 
   void SetPeers(const std::vector<raft::MemberAddress>& peers) {
@@ -60,45 +67,41 @@ class GrpcPeerTransport::Impl {
     return it == connections_.end() ? nullptr : it->second;
   }
 
+  void Poll(std::optional<std::chrono::nanoseconds> timeout) { listener_->queue().Poll(timeout); }
+  void Wake() { listener_->queue().Wake(); }
+  const std::vector<int>& ports() const { return listener_->ports(); }
+
  private:
   using Connections = std::map<raft::NodeId, std::shared_ptr<GrpcConnection>>;
 
   bool Drained() {
+    const std::lock_guard lock(mutex_);
     std::erase_if(closing_, [](const auto& connection) { return connection->drained(); });
     return connections_.empty() && closing_.empty();
   }
 
-  void Run() {
-    pthread_setname_np(pthread_self(), "gavel-peers");
-    void* tag = nullptr;
-    bool ok = false;
-    while (shared_->queue.Next(&tag, &ok)) {
-      static_cast<GrpcOperation*>(tag)->OnComplete(ok);
-      const std::lock_guard lock(mutex_);
-      if (!closing_.empty()) drained_.notify_all();
-    }
-  }
-
+  const std::unique_ptr<GrpcListener> listener_;
   const std::shared_ptr<GrpcTransportShared> shared_;
-  std::mutex mutex_;  // Guards all below but the thread.
-  std::condition_variable drained_;
+  std::mutex mutex_;  // Guards all below.
   Connections connections_;
   std::vector<std::shared_ptr<GrpcConnection>> closing_;
-  std::thread thread_;
 };
 
-GrpcPeerTransport::GrpcPeerTransport(const GrpcTransportOptions& options, raft::NodeId self,
-                                     PeerEvents events, Logger& logger, Metrics& metrics) {
-  auto shared = std::make_shared<GrpcTransportShared>();
-  shared->options = options;
-  shared->self = self;
-  shared->events = std::move(events);
-  shared->logger = &logger;
-  shared->metrics = &metrics;
-  impl_ = std::make_shared<Impl>(std::move(shared));
+absl::StatusOr<std::unique_ptr<GrpcPeerTransport>> GrpcPeerTransport::Listen(
+    const GrpcTransportOptions& options, Logger& logger, Metrics& metrics) {
+  auto listener = GrpcListener::Listen(options.listen);
+  if (!listener.ok()) return listener.status();
+  return std::unique_ptr<GrpcPeerTransport>(new GrpcPeerTransport(
+      std::make_unique<Impl>(options, *std::move(listener), logger, metrics)));
 }
 
+GrpcPeerTransport::GrpcPeerTransport(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
 GrpcPeerTransport::~GrpcPeerTransport() = default;
+
+void GrpcPeerTransport::Begin(raft::NodeId self, PeerEvents events) {
+  impl_->Begin(self, std::move(events));
+}
 
 void GrpcPeerTransport::SetPeers(const std::vector<raft::MemberAddress>& peers) {
   impl_->SetPeers(peers);
@@ -111,5 +114,13 @@ void GrpcPeerTransport::Send(raft::NodeId peer, std::string frame) {
 void GrpcPeerTransport::OnHeardFrom(raft::NodeId peer) {
   if (const auto connection = impl_->Find(peer)) connection->OnHeardFrom();
 }
+
+void GrpcPeerTransport::Poll(std::optional<std::chrono::nanoseconds> timeout) {
+  impl_->Poll(timeout);
+}
+
+void GrpcPeerTransport::Wake() { impl_->Wake(); }
+
+const std::vector<int>& GrpcPeerTransport::ports() const { return impl_->ports(); }
 
 }  // namespace gavel::server

@@ -1,13 +1,15 @@
-// Frames to peers over gRPC: one long-lived client stream to each peer.
+// Frames to and from peers over gRPC: one long-lived stream from each member to each other.
 //
-// One thread serves the completions of all connections; Send writes on the caller's thread when
-// the stream is free. What arrives comes in through the peer service (peer_service.h).
+// It has no thread: what arrives and what completes is served by Poll. Send writes on the
+// caller's thread when the stream is free.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "absl/status/statusor.h"
 
 #include "server/logging.h"
 #include "server/metrics.h"
@@ -16,6 +18,7 @@
 namespace gavel::server {
 
 struct GrpcTransportOptions {
+  std::vector<std::string> listen;  // Addresses as gRPC takes them: "127.0.0.1:2380".
   // Bounds of what waits for one peer; above, frames are dropped and reported.
   size_t queue_bytes_max = 64 << 20;
   size_t queue_frames_max = 4096;
@@ -30,19 +33,29 @@ struct GrpcTransportOptions {
 
 class GrpcPeerTransport final : public PeerTransport {
  public:
-  // `events.on_frame` is not used here.
-  GrpcPeerTransport(const GrpcTransportOptions& options, raft::NodeId self, PeerEvents events,
-                    Logger& logger, Metrics& metrics);
-  // Closes all connections. No event comes after.
+  // Opens the port; peers that connect wait for Begin. The error names the address that is taken
+  // and why. `logger` and `metrics` must outlive the transport.
+  static absl::StatusOr<std::unique_ptr<GrpcPeerTransport>> Listen(
+      const GrpcTransportOptions& options, Logger& logger, Metrics& metrics);
+  // Closes all connections; tells of nothing any more. Requires: nobody polls.
   ~GrpcPeerTransport() override;
+
+  // Whose transport this is. Once, before anything else.
+  void Begin(raft::NodeId self, PeerEvents events);
 
   void SetPeers(const std::vector<raft::MemberAddress>& peers) override;
   void Send(raft::NodeId peer, std::string frame) override;
   void OnHeardFrom(raft::NodeId peer) override;
+  void Poll(std::optional<std::chrono::nanoseconds> timeout) override;
+  void Wake() override;
+
+  // The port of each address, in their order (a port asked for as 0 is picked by the system).
+  const std::vector<int>& ports() const;
 
  private:
   class Impl;
-  std::shared_ptr<Impl> impl_;
+  explicit GrpcPeerTransport(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace gavel::server

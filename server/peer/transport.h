@@ -1,8 +1,9 @@
 // The seam between members: carries encoded frames, knows nothing of their meaning.
 #pragma once
 
+#include <chrono>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,8 @@
 
 namespace gavel::server {
 
-// What a transport tells its owner. Calls may come from any thread.
+// What a transport tells its owner. Frames and connections are told of by Poll; on_unreachable
+// also by Send, on its thread.
 struct PeerEvents {
   // A whole frame arrived. The receiver checks everything in it; an error ends the connection it
   // came over, and the sender is told its message.
@@ -26,6 +28,7 @@ struct PeerEvents {
   std::function<void(raft::NodeId peer)> on_connected;
 };
 
+// Send, OnHeardFrom and Wake are thread-safe.
 class PeerTransport {
  public:
   virtual ~PeerTransport() = default;
@@ -36,6 +39,13 @@ class PeerTransport {
   virtual void Send(raft::NodeId peer, std::string frame) = 0;
   // A frame from `peer` has arrived, so it can be worth trying to reach it at once. Never blocks.
   virtual void OnHeardFrom(raft::NodeId peer) = 0;
+
+  // Tells of what has arrived; waits for it for up to `timeout` (nothing: without end) if that is
+  // nothing. The thread that owns the transport waits here for everything it waits for: a wake of
+  // one thread by another costs more than all else that is done for a frame.
+  virtual void Poll(std::optional<std::chrono::nanoseconds> timeout) = 0;
+  // Lets Poll, or the next one, return.
+  virtual void Wake() = 0;
 };
 
 }  // namespace gavel::server

@@ -308,7 +308,7 @@ TEST(ClusterTest, AMemberThatLostItsDataIsRefused) {
   absl::Status refused;
   for (int i = 0; i <= server::FrameReceiver::kOldLifeFramesMax; ++i) {
     EXPECT_OK(refused);
-    refused = cluster.node(leader).ReceiveFrame(server::EncodeFrame(old_life, {}));
+    refused = cluster.Receive(leader, server::EncodeFrame(old_life, {}));
   }
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition,
                                 HasSubstr("its data directory was lost")));

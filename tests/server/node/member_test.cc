@@ -19,8 +19,6 @@
 
 #include "server/node/member.h"
 #include "server/peer/grpc_transport.h"
-#include "server/peer/peer_service.h"
-#include "server/rpc/grpc_front.h"
 #include "storage/disk/posix_disk.h"
 #include "storage/engine/rocks_engine.h"
 #include "storage/mvcc/hash.h"
@@ -37,33 +35,22 @@ using testing::StatusIs;
 // A peer port that the system has picked and that stays the same over restarts of its member.
 class PeerPort {
  public:
-  PeerPort(Clock& clock, Logger& logger, Metrics& metrics)
-      : clock_(clock), logger_(logger), metrics_(metrics) {
-    auto nobody = [](std::string_view) { return absl::OkStatus(); };
-    Open(nobody);
-    Close();
+  PeerPort(Logger& logger, Metrics& metrics) : logger_(logger), metrics_(metrics) {
+    port_ = Listen()->ports()[0];
   }
-  void Open(std::function<absl::Status(std::string_view)> on_frame) {
-    auto router = std::make_shared<Router>();
-    AddPeerService(*router, std::move(on_frame));
-    FrontOptions options;
-    options.addresses = {absl::StrCat("127.0.0.1:", port_)};
-    options.message_bytes_max = 64 << 20;
-    options.metrics_prefix = "";
-    auto front = GrpcFront::Start(options, std::move(router), clock_, logger_, metrics_);
-    ASSERT_TRUE(front.ok()) << front.status();
-    front_ = *std::move(front);
-    port_ = front_->ports()[0];
+  std::unique_ptr<GrpcPeerTransport> Listen() {
+    GrpcTransportOptions options;
+    options.listen = {absl::StrCat("127.0.0.1:", port_)};
+    auto transport = GrpcPeerTransport::Listen(options, logger_, metrics_);
+    EXPECT_TRUE(transport.ok()) << transport.status();
+    return *std::move(transport);
   }
-  void Close() { front_.reset(); }
   std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
 
  private:
-  Clock& clock_;
   Logger& logger_;
   Metrics& metrics_;
   int port_ = 0;
-  std::unique_ptr<GrpcFront> front_;
 };
 
 // Waits for one answer of a call-back.
@@ -93,7 +80,7 @@ class MemberTest : public ::testing::Test {
     for (int i = 0; i < size; ++i) {
       machines_.push_back(std::make_unique<Machine>());
       Machine& machine = *machines_.back();
-      machine.port = std::make_unique<PeerPort>(clock_, *logger_, machine.metrics);
+      machine.port = std::make_unique<PeerPort>(*logger_, machine.metrics);
       initial_.push_back({absl::StrCat("m", i), *ParseUrls(machine.port->url())});
     }
   }
@@ -120,24 +107,21 @@ class MemberTest : public ::testing::Test {
           return storage::OpenRocksEngine(std::move(rocks));
         },
         .make_transport =
-            [this, &machine](raft::NodeId self, PeerEvents events) {
-              return std::make_unique<GrpcPeerTransport>(
-                  GrpcTransportOptions(), self, std::move(events), *logger_, machine.metrics);
+            [&machine](raft::NodeId self, PeerEvents events) {
+              auto transport = machine.port->Listen();
+              transport->Begin(self, std::move(events));
+              return transport;
             },
         .on_failure = [](const absl::Status& status) { ADD_FAILURE() << status; },
     };
     absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(options, std::move(surroundings));
     if (!node.ok()) return node.status();
     machine.member = std::make_unique<Member>(*std::move(node), clock_, 1);
-    machine.port->Open([&running = machine.member->node()](std::string_view frame) {
-      return running.ReceiveFrame(frame);
-    });
     return absl::OkStatus();
   }
 
   void Crash(int index) {
     Machine& machine = *machines_[static_cast<size_t>(index)];
-    machine.port->Close();
     machine.member.reset();
   }
 

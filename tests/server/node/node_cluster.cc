@@ -25,6 +25,8 @@ class NodeCluster::Transport final : public server::PeerTransport {
     if (known) cluster_.Send(from_, peer, std::move(frame));
   }
   void OnHeardFrom(raft::NodeId) override {}
+  void Poll(std::optional<std::chrono::nanoseconds>) override {}
+  void Wake() override {}
 
  private:
   NodeCluster& cluster_;
@@ -149,7 +151,7 @@ void NodeCluster::Deliver() {
   }
   for (const Frame& frame : due) {
     if (!running(frame.to)) continue;
-    const absl::Status received = node(frame.to).ReceiveFrame(frame.bytes);
+    const absl::Status received = Receive(frame.to, frame.bytes);
     EXPECT_TRUE(received.ok()) << received;
   }
 }

@@ -55,6 +55,9 @@ class NodeCluster {
   // Of the nodes started from here on.
   server::NodeOptions& options() { return options_; }
   server::Node& node(int index) { return *machines_[Place(index)]->node; }
+  absl::Status Receive(int index, std::string_view frame) {
+    return machines_[Place(index)]->events.on_frame(frame);
+  }
   server::MemberGate& gate(int index) { return node(index).gate(); }
   CrashDisk& disk(int index) { return machines_[Place(index)]->disk; }
   storage::MapEngine& engine(int index) { return *machines_[Place(index)]->engine; }

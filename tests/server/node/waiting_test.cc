@@ -161,7 +161,7 @@ TEST_F(BarrierTest, ARoundServesOnlyThoseWhoCameBeforeIt) {
   ASSERT_TRUE(first.has_value());
   Add();
   EXPECT_EQ(barrier_.Begin(0), std::nullopt) << "one round at a time";
-  barrier_.OnGranted(*first, raft::Index(5));
+  barrier_.OnGranted(*first, raft::Index(5), 0);
   End(barrier_.TakeServable(raft::Index(4)));
   EXPECT_EQ(results_[0], std::nullopt);
   End(barrier_.TakeServable(raft::Index(5)));
@@ -182,10 +182,10 @@ TEST_F(BarrierTest, ALateAnswerToARoundGivenUpIsIgnored) {
   const auto second = barrier_.Begin(ReadBarrier::kRetryAfter);
   ASSERT_TRUE(second.has_value());
   EXPECT_NE(*first, *second);
-  barrier_.OnGranted(*first, raft::Index(1));
+  barrier_.OnGranted(*first, raft::Index(1), 0);
   End(barrier_.TakeServable(raft::Index(100)));
   EXPECT_EQ(results_[0], std::nullopt);
-  barrier_.OnGranted(*second, raft::Index(2));
+  barrier_.OnGranted(*second, raft::Index(2), 0);
   End(barrier_.TakeServable(raft::Index(100)));
   EXPECT_EQ(results_[0], GateResult::kOk);
 }
@@ -199,6 +199,25 @@ TEST_F(BarrierTest, AFailedRoundIsAskedForAgainOnceThereIsALeader) {
   EXPECT_TRUE(barrier_.Begin(0).has_value());
 }
 
+TEST_F(BarrierTest, ARoundOfManyIsFollowedByAPauseAsLong) {
+  constexpr MonotonicNs kMicrosecond = 1000;
+  for (size_t i = 0; i < ReadBarrier::kPauseReadersMin; ++i) Add();
+  const auto first = barrier_.Begin(0);
+  barrier_.OnGranted(*first, raft::Index(1), 300 * kMicrosecond);
+  Add();
+  EXPECT_FALSE(barrier_.CanBegin());
+  EXPECT_EQ(barrier_.pause_until(), 600 * kMicrosecond);
+  EXPECT_EQ(barrier_.Begin(599 * kMicrosecond), std::nullopt);
+  const auto second = barrier_.Begin(600 * kMicrosecond);
+  ASSERT_TRUE(second.has_value());
+  barrier_.OnGranted(*second, raft::Index(1), 700 * kMicrosecond);
+  EXPECT_EQ(barrier_.pause_until(), std::nullopt) << "a round of one";
+
+  for (size_t i = 0; i < ReadBarrier::kPauseReadersMin; ++i) Add();
+  barrier_.OnGranted(*barrier_.Begin(0), raft::Index(1), kNsPerSecond);
+  EXPECT_EQ(barrier_.pause_until(), kNsPerSecond + ReadBarrier::kPauseMax);
+}
+
 TEST_F(BarrierTest, EveryReaderEndsAtItsDeadline) {
   Add(10);
   Add(30);
@@ -210,7 +229,7 @@ TEST_F(BarrierTest, EveryReaderEndsAtItsDeadline) {
   End(barrier_.Expire(20, true, &given_up));
   EXPECT_EQ(results_[2], GateResult::kTimedOut);
   EXPECT_EQ(results_[1], std::nullopt);
-  barrier_.OnGranted(*round, raft::Index(9));
+  barrier_.OnGranted(*round, raft::Index(9), 0);
   End(barrier_.Expire(30, true, &given_up));
   EXPECT_EQ(results_[1], GateResult::kTimedOut);
   EXPECT_TRUE(barrier_.empty());
@@ -218,7 +237,7 @@ TEST_F(BarrierTest, EveryReaderEndsAtItsDeadline) {
 
 TEST_F(BarrierTest, StopEndsEveryone) {
   Add();
-  barrier_.OnGranted(*barrier_.Begin(0), raft::Index(9));
+  barrier_.OnGranted(*barrier_.Begin(0), raft::Index(9), 0);
   Add();
   barrier_.Begin(0);
   Add();

@@ -1,26 +1,47 @@
 // The gRPC transport over loopback: order, reconnection, refusal, bounds.
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include "server/peer/grpc_transport.h"
-#include "server/peer/peer_service.h"
-#include "server/rpc/grpc_front.h"
 
 namespace gavel::server {
 namespace {
 
 constexpr raft::NodeId kSelf(1);
 constexpr raft::NodeId kPeer(2);
+
+// Polls a transport on a thread of its own, as the core's thread does.
+class Polled {
+ public:
+  explicit Polled(std::unique_ptr<GrpcPeerTransport> transport)
+      : transport_(std::move(transport)), thread_([this] {
+          while (!stop_) transport_->Poll(std::nullopt);
+        }) {}
+  ~Polled() {
+    stop_ = true;
+    transport_->Wake();
+    thread_.join();
+  }
+  GrpcPeerTransport* operator->() { return transport_.get(); }
+
+ private:
+  const std::unique_ptr<GrpcPeerTransport> transport_;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
 
 // A receiver on a port, which can be closed and opened again.
 class Listener {
@@ -30,27 +51,25 @@ class Listener {
     Open();
   }
   void Open() {
-    auto router = std::make_shared<Router>();
-    AddPeerService(*router, on_frame_);
-    FrontOptions options;
-    options.addresses = {absl::StrCat("127.0.0.1:", port_)};
-    options.message_bytes_max = 64 << 20;
-    options.metrics_prefix = "";
-    auto front = GrpcFront::Start(options, std::move(router), clock_, *logger_, metrics_);
-    ASSERT_TRUE(front.ok()) << front.status();
-    front_ = *std::move(front);
-    port_ = front_->ports()[0];
+    GrpcTransportOptions options;
+    options.listen = {absl::StrCat("127.0.0.1:", port_)};
+    auto transport = GrpcPeerTransport::Listen(options, *logger_, metrics_);
+    ASSERT_TRUE(transport.ok()) << transport.status();
+    port_ = (*transport)->ports()[0];
+    PeerEvents events;
+    events.on_frame = on_frame_;
+    (*transport)->Begin(kPeer, std::move(events));
+    transport_.emplace(*std::move(transport));
   }
-  void Close() { front_.reset(); }
+  void Close() { transport_.reset(); }
   std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
 
  private:
   const std::function<absl::Status(std::string_view)> on_frame_;
-  SystemClock clock_;
   std::unique_ptr<Logger> logger_ = NullLogger();
   Metrics metrics_;
   int port_ = 0;
-  std::unique_ptr<GrpcFront> front_;
+  std::optional<Polled> transport_;
 };
 
 class GrpcTransportTest : public ::testing::Test {
@@ -79,9 +98,12 @@ class GrpcTransportTest : public ::testing::Test {
     events.on_unreachable = Count(unreachable_);
     events.on_connection_lost = Count(lost_);
     events.on_connected = Count(connected_);
-    transport_ =
-        std::make_unique<GrpcPeerTransport>(options, kSelf, std::move(events), *logger_, metrics_);
-    transport_->SetPeers({{kSelf, {"http://127.0.0.1:1"}}, {kPeer, {listener_.url()}}});
+    options.listen = {"127.0.0.1:0"};
+    auto transport = GrpcPeerTransport::Listen(options, *logger_, metrics_);
+    ASSERT_TRUE(transport.ok()) << transport.status();
+    (*transport)->Begin(kSelf, std::move(events));
+    transport_.emplace(*std::move(transport));
+    (*transport_)->SetPeers({{kSelf, {"http://127.0.0.1:1"}}, {kPeer, {listener_.url()}}});
   }
 
   std::mutex mutex_;
@@ -94,7 +116,7 @@ class GrpcTransportTest : public ::testing::Test {
   std::unique_ptr<Logger> logger_ = NullLogger();
   Metrics metrics_;
   Listener listener_{[this](std::string_view frame) { return OnFrame(frame); }};
-  std::unique_ptr<GrpcPeerTransport> transport_;
+  std::optional<Polled> transport_;
 };
 
 TEST_F(GrpcTransportTest, FramesArriveWholeAndInOrder) {
@@ -103,7 +125,7 @@ TEST_F(GrpcTransportTest, FramesArriveWholeAndInOrder) {
   std::vector<std::string> sent;
   for (size_t i = 0; i < kFrames; ++i) {
     sent.push_back(absl::StrCat(i, ":", std::string(i % 700, 'x')));
-    transport_->Send(kPeer, sent.back());
+    (*transport_)->Send(kPeer, sent.back());
   }
   EXPECT_TRUE(Await([&] { return received_.size() == kFrames; }));
   EXPECT_EQ(received_, sent);
@@ -113,7 +135,7 @@ TEST_F(GrpcTransportTest, FramesArriveWholeAndInOrder) {
 TEST_F(GrpcTransportTest, AFrameOfManyMegabytesArrives) {
   Open();
   const std::string large(20 << 20, 'y');
-  transport_->Send(kPeer, large);
+  (*transport_)->Send(kPeer, large);
   EXPECT_TRUE(Await([&] { return received_.size() == 1; }));
   EXPECT_EQ(received_[0], large);
 }
@@ -121,11 +143,11 @@ TEST_F(GrpcTransportTest, AFrameOfManyMegabytesArrives) {
 TEST_F(GrpcTransportTest, FramesSentBeforeThePeerIsThereAreReported) {
   listener_.Close();
   Open();
-  transport_->Send(kPeer, "lost");
+  (*transport_)->Send(kPeer, "lost");
   EXPECT_TRUE(Await([&] { return unreachable_ > 0 && lost_ == 1; }));
   listener_.Open();
   EXPECT_TRUE(Await([&] { return connected_ == 1; }));
-  transport_->Send(kPeer, "found");
+  (*transport_)->Send(kPeer, "found");
   EXPECT_TRUE(Await([&] { return !received_.empty(); }));
   EXPECT_EQ(received_, std::vector<std::string>{"found"});
 }
@@ -153,7 +175,7 @@ TEST_F(GrpcTransportTest, AFullQueueDropsAndReports) {
   options.queue_bytes_max = 1 << 20;
   listener_.Close();  // Frames wait while the connection is being opened.
   Open(options);
-  for (int i = 0; i < 50; ++i) transport_->Send(kPeer, std::string(100 << 10, 'z'));
+  for (int i = 0; i < 50; ++i) (*transport_)->Send(kPeer, std::string(100 << 10, 'z'));
   EXPECT_TRUE(Await([&] { return unreachable_ >= 39; }));
 }
 
@@ -164,19 +186,19 @@ TEST_F(GrpcTransportTest, ARefusingPeerIsTriedAgainWithoutHaste) {
   }
   Open();
   EXPECT_TRUE(Await([&] { return connected_ >= 1; }));
-  transport_->Send(kPeer, "hello");
+  (*transport_)->Send(kPeer, "hello");
   EXPECT_TRUE(Await([&] { return lost_ >= 1; }));
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   const std::lock_guard lock(mutex_);
   EXPECT_LE(connected_, 8);
 }
 
-// A front that stops must begin nothing on a completion queue that has shut down, whatever arrives
+// A port that closes must begin nothing on a completion queue that has shut down, whatever arrives
 // meanwhile: gRPC aborts the process for it.
 TEST_F(GrpcTransportTest, AListenerThatClosesUnderLoadEndsCleanly) {
   Open();
   for (int round = 0; round < 30; ++round) {
-    for (int i = 0; i < 50; ++i) transport_->Send(kPeer, std::string(2000, 'r'));
+    for (int i = 0; i < 50; ++i) (*transport_)->Send(kPeer, std::string(2000, 'r'));
     listener_.Close();
     listener_.Open();
     int before = 0;
@@ -188,10 +210,39 @@ TEST_F(GrpcTransportTest, AListenerThatClosesUnderLoadEndsCleanly) {
   }
 }
 
+// What a member waits for besides its peers ends the wait by Wake.
+TEST_F(GrpcTransportTest, AWakeFromAnyThreadEndsAPoll) {
+  GrpcTransportOptions options;
+  options.listen = {"127.0.0.1:0"};
+  auto transport = GrpcPeerTransport::Listen(options, *logger_, metrics_);
+  ASSERT_TRUE(transport.ok()) << transport.status();
+  std::atomic<int> turn = 0;
+  std::thread waker([&] {
+    for (int i = 1; i <= 2000; ++i) {
+      (*transport)->Wake();
+      while (turn < i) std::this_thread::yield();
+    }
+  });
+  for (int i = 1; i <= 2000; ++i) {
+    (*transport)->Poll(std::nullopt);
+    turn = i;
+  }
+  waker.join();
+}
+
+TEST_F(GrpcTransportTest, ATakenPortIsNamed) {
+  GrpcTransportOptions options;
+  options.listen = {listener_.url().substr(7)};
+  const auto transport = GrpcPeerTransport::Listen(options, *logger_, metrics_);
+  EXPECT_THAT(std::string(transport.status().message()),
+              ::testing::AllOf(::testing::HasSubstr(options.listen[0]),
+                               ::testing::HasSubstr("Address already in use")));
+}
+
 TEST_F(GrpcTransportTest, ClosesWhileAllIsUnderWay) {
   for (int round = 0; round < 10; ++round) {
     Open();
-    for (int i = 0; i < 100; ++i) transport_->Send(kPeer, std::string(10000, 'q'));
+    for (int i = 0; i < 100; ++i) (*transport_)->Send(kPeer, std::string(10000, 'q'));
     if (round % 2 == 0) Await([&] { return connected_ > round / 2; });
     transport_.reset();
   }

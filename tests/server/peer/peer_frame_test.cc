@@ -14,7 +14,7 @@
 #include "raft/random.h"
 #include "server/peer/frame.h"
 #include "server/peer/frame_exchange.h"
-#include "server/peer/peer_service.h"
+#include "server/peer/frame_stream.h"
 #include "storage/disk/crc32c.h"
 #include "storage/disk/little_endian.h"
 #include "tests/support/matchers.h"
@@ -283,6 +283,8 @@ class KeepingTransport final : public PeerTransport {
   void SetPeers(const std::vector<raft::MemberAddress>&) override {}
   void Send(NodeId peer, std::string frame) override { frames[peer].push_back(std::move(frame)); }
   void OnHeardFrom(NodeId) override {}
+  void Poll(std::optional<std::chrono::nanoseconds>) override {}
+  void Wake() override {}
 
   std::map<NodeId, std::vector<std::string>> frames;
 };
@@ -324,7 +326,7 @@ TEST(FrameSenderTest, SplitsWhatIsLarge) {
   EXPECT_EQ(transport.frames[kB].size(), 4u);
 }
 
-TEST(PeerServiceTest, SplitsARunOfFrames) {
+TEST(FrameStreamTest, SplitsARunOfFrames) {
   std::string message;
   for (const std::string frame : {"one", "", "three"}) {
     AppendFrameLength(frame.size(), &message);

@@ -1,14 +1,12 @@
-// Receives peers' frames: the method that GrpcPeerTransport calls.
+// How frames lie in the messages of a gRPC stream, and the stream's name.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
-
-#include "server/rpc/service.h"
 
 namespace gavel::server {
 
@@ -20,8 +18,5 @@ void AppendFrameLength(size_t bytes, std::string* out);
 // Calls `frame` for each; stops at the first error. InvalidArgument: not a run of frames.
 absl::Status SplitFrames(std::string_view message,
                          const std::function<absl::Status(std::string_view)>& frame);
-
-// Adds the method to `router`. An error from `on_frame` ends the stream and is told to the sender.
-void AddPeerService(Router& router, std::function<absl::Status(std::string_view frame)> on_frame);
 
 }  // namespace gavel::server

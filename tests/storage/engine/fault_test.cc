@@ -136,6 +136,18 @@ TEST(FaultTest, AFailedSyncOfACheckpointIsLatched) {
   EXPECT_LT(failed, 8);
 }
 
+// RocksDB would open without the file that repeats its options; but a disk that fails one sync
+// is not to be trusted with the next.
+TEST(FaultTest, AFailedSyncOfTheOptionsFailsTheOpening) {
+  for (const Operation operation : {Operation::kSync, Operation::kAppend}) {
+    auto files = std::make_shared<CrashFileSystem>();
+    files->SetFault({.operations = {operation}, .name_contains = "OPTIONS", .count = 1});
+    EXPECT_THAT(OpenOn(files), StatusIs(absl::StatusCode::kInternal));
+    EXPECT_EQ(files->failures(), 1u);
+    EXPECT_OK(OpenOn(files));
+  }
+}
+
 // RocksDB stops the process at the second line that it cannot write to a file of messages.
 TEST(FaultTest, TheEngineWritesNoMessagesToAFile) {
   auto files = std::make_shared<CrashFileSystem>();

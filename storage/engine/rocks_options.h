@@ -24,8 +24,8 @@ struct RocksOptions {
 
   // Blocks, indexes, filters and write buffers together.
   uint64_t cache_bytes = 64 << 20;
-  // A write buffer is flushed at this size. Two more may wait for the disk before writes are
-  // refused; all are charged to the cache.
+  // What is written is flushed at this size, as several smaller buffers. Twice as much more may
+  // wait for the disk before writes are refused; all is charged to the cache.
   uint64_t write_buffer_bytes = 16 << 20;
   int background_jobs = 2;
   int open_files_max = 1024;

@@ -9,7 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -40,11 +44,13 @@ int FreePort() {
 
 }  // namespace
 
-ProcessCluster::ProcessCluster(std::string server, std::string directory, int size)
-    : server_(std::move(server)), directory_(std::move(directory)), pids_(size, 0) {
-  for (int member = 0; member < size; ++member) {
+ProcessCluster::ProcessCluster(ClusterOptions options)
+    : options_(std::move(options)), pids_(options_.size, 0), disk_log_read_(options_.size, 0) {
+  for (int member = 0; member < size(); ++member) {
     targets_.push_back("127.0.0.1:" + std::to_string(FreePort()));
     peer_ports_.push_back(FreePort());
+    // The simulated disk begins with a directory.
+    if (!options_.powercut.empty()) std::filesystem::create_directory(Path(member, ""));
   }
 }
 
@@ -52,8 +58,25 @@ ProcessCluster::~ProcessCluster() {
   for (int member = 0; member < size(); ++member) Kill(member);
 }
 
-std::string ProcessCluster::LogPath(int member) const {
-  return directory_ + "/m" + std::to_string(member) + ".log";
+std::string ProcessCluster::Path(int member, const char* suffix) const {
+  return options_.directory + "/m" + std::to_string(member) + suffix;
+}
+
+std::string ProcessCluster::LogPath(int member) const { return Path(member, ".log"); }
+
+std::vector<std::string> ProcessCluster::Environment(int member) const {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
+  if (options_.powercut.empty()) return variables;
+  const auto& listers = options_.site_lister;
+  const bool lists = std::find(listers.begin(), listers.end(), member) != listers.end();
+  variables.push_back("LD_PRELOAD=" + options_.powercut);
+  variables.push_back("POWERCUT_DIR=" + Path(member, ""));
+  variables.push_back("POWERCUT_SHADOW=" + Path(member, ".shadow"));
+  variables.push_back("POWERCUT_CONTROL=" + Path(member, ".rules"));
+  variables.push_back("POWERCUT_LOG=" + Path(member, ".disk"));
+  variables.push_back(std::string("POWERCUT_SITES=") + (lists ? "1" : "0"));
+  return variables;
 }
 
 std::vector<std::string> ProcessCluster::Arguments(int member) const {
@@ -66,9 +89,9 @@ std::vector<std::string> ProcessCluster::Arguments(int member) const {
   }
   const std::string name = "m" + std::to_string(member);
   const std::string client_url = "http://" + targets_[member];
-  return {server_,
+  return {options_.server,
           "--name=" + name,
-          "--data-dir=" + directory_ + "/" + name,
+          "--data-dir=" + Path(member, ""),
           "--listen-client-urls=" + client_url,
           "--advertise-client-urls=" + client_url,
           "--listen-peer-urls=" + peer_url(member),
@@ -82,6 +105,12 @@ void ProcessCluster::Start(int member) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  const std::vector<std::string> environment = Environment(member);
+  std::vector<char*> envp;
+  for (const std::string& variable : environment) {
+    envp.push_back(const_cast<char*>(variable.c_str()));
+  }
+  envp.push_back(nullptr);
   const std::string log = LogPath(member);
   const pid_t pid = fork();
   GAVEL_CHECK(pid >= 0) << "fork failed";
@@ -91,17 +120,50 @@ void ProcessCluster::Start(int member) {
     const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     dup2(fd, 1);
     dup2(fd, 2);
-    execv(argv[0], argv.data());
+    execve(argv[0], argv.data(), envp.data());
     _exit(127);
   }
   pids_[member] = pid;
 }
 
-void ProcessCluster::Kill(int member) {
-  if (pids_[member] == 0) return;
-  kill(pids_[member], SIGKILL);
-  waitpid(pids_[member], nullptr, 0);
-  pids_[member] = 0;
+void ProcessCluster::Kill(int member) { Kill(std::vector<int>{member}); }
+
+void ProcessCluster::Kill(const std::vector<int>& members) {
+  for (const int member : members) {
+    if (pids_[member] != 0) kill(pids_[member], SIGKILL);
+  }
+  for (const int member : members) {
+    if (pids_[member] != 0) waitpid(pids_[member], nullptr, 0);
+    pids_[member] = 0;
+  }
+}
+
+std::string ProcessCluster::CutPower(int member, powercut::Cut cut, uint64_t seed) {
+  GAVEL_CHECK(pids_[member] == 0) << "member " << member << " still runs";
+  const powercut::RestoreResult result =
+      powercut::Restore(Path(member, ""), Path(member, ".shadow"), cut, seed);
+  return std::to_string(result.files_changed) + " of " + std::to_string(result.files) +
+         " files changed, " + std::to_string(result.bytes_lost) + " bytes lost";
+}
+
+void ProcessCluster::SetRules(int member, const std::string& rules) {
+  const std::string path = Path(member, ".rules");
+  std::ofstream(path + ".new") << rules;
+  std::filesystem::rename(path + ".new", path);
+}
+
+std::string ProcessCluster::TakeDiskLog(int member) {
+  std::stringstream text;
+  text << std::ifstream(Path(member, ".disk")).rdbuf();
+  std::string all = text.str();
+  // A line may be half written.
+  all.resize(all.rfind('\n') + 1);
+  const size_t from = std::exchange(disk_log_read_[member], all.size());
+  return all.substr(from);
+}
+
+void ProcessCluster::Ask(int member, int signal) {
+  if (pids_[member] != 0) kill(pids_[member], signal);
 }
 
 bool ProcessCluster::Stop(int member) {
@@ -119,11 +181,13 @@ bool ProcessCluster::Stop(int member) {
   return false;
 }
 
-bool ProcessCluster::Died(int member) {
-  if (pids_[member] == 0) return false;
-  if (waitpid(pids_[member], nullptr, WNOHANG) != pids_[member]) return false;
+std::optional<int> ProcessCluster::Died(int member) {
+  int status = 0;
+  if (pids_[member] == 0 || waitpid(pids_[member], &status, WNOHANG) != pids_[member]) {
+    return std::nullopt;
+  }
   pids_[member] = 0;
-  return true;
+  return status;
 }
 
 }  // namespace gavel::chaos

@@ -1,20 +1,34 @@
 // Real members in processes of their own, on loopback, that can be killed.
 //
+// With a library to preload (tests/support/powercut) each member's disk is a simulated one: its
+// power can be cut, and its calls fail by rules.
+//
 // Ends only processes that it started, by pid. Not thread-safe, but pids never change hands:
 // clients only use targets(), which are fixed.
 #pragma once
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "tests/support/powercut/restore.h"
+
 namespace gavel::chaos {
+
+struct ClusterOptions {
+  std::string server;     // The program.
+  std::string directory;  // Members keep data and logs there; must exist.
+  int size = 3;
+  std::string powercut;          // The library to preload; empty for the real disk.
+  std::vector<int> site_lister;  // Members that log the call sites of their syncs.
+};
 
 class ProcessCluster {
  public:
-  // Members keep data and logs in `directory`, which must exist.
-  ProcessCluster(std::string server, std::string directory, int size);
+  explicit ProcessCluster(ClusterOptions options);
   // Ends every member that still runs.
   ~ProcessCluster();
   ProcessCluster(const ProcessCluster&) = delete;
@@ -23,10 +37,23 @@ class ProcessCluster {
   void Start(int member);
   // SIGKILL, and waits until the process is gone.
   void Kill(int member);
+  // SIGKILL to all of them before it waits for the first.
+  void Kill(const std::vector<int>& members);
+  // Takes away from the disk of a member that does not run what a power cut may take, by `cut`
+  // and `seed`. Returns in words what went. Requires: a library to preload.
+  std::string CutPower(int member, powercut::Cut cut, uint64_t seed);
+  // What becomes of the member's calls on its files (tests/support/powercut/rules.h), from now
+  // on and in its next lives.
+  void SetRules(int member, const std::string& rules);
+  // What the preloaded library has logged for the member since the last call.
+  std::string TakeDiskLog(int member);
+  // Sends a signal, and does not wait.
+  void Ask(int member, int signal);
   // SIGTERM; true if the member left with status 0 within a minute.
   bool Stop(int member);
-  // True if the process has ended without being asked to.
-  bool Died(int member);
+  // How the process ended, as waitpid tells it, if it has ended without being asked to.
+  std::optional<int> Died(int member);
+  bool Runs(int member) const { return pids_[member] != 0; }
 
   int size() const { return static_cast<int>(pids_.size()); }
   // host:port of each member's client port.
@@ -34,11 +61,13 @@ class ProcessCluster {
   std::string LogPath(int member) const;
 
  private:
+  std::string Path(int member, const char* suffix) const;
   std::vector<std::string> Arguments(int member) const;
+  std::vector<std::string> Environment(int member) const;
 
-  std::string server_;
-  std::string directory_;
-  std::vector<pid_t> pids_;  // 0: not running.
+  ClusterOptions options_;
+  std::vector<pid_t> pids_;            // 0: not running.
+  std::vector<size_t> disk_log_read_;  // Bytes of each disk log that were taken.
   std::vector<std::string> targets_;
   std::vector<int> peer_ports_;
 };

@@ -1,0 +1,281 @@
+// A sync that fails, at every place in the program that syncs.
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "raft/random.h"
+#include "tests/chaos/checked_cluster.h"
+#include "tests/chaos/kv_client.h"
+#include "tests/chaos/scenario.h"
+#include "tests/chaos/workload.h"
+
+namespace gavel::chaos {
+namespace {
+
+using raft::Random;
+
+// The member whose disk fails.
+constexpr int kVictim = 0;
+
+void Sleep(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+// What the victim does while its syncs are watched. Each site is struck in the phase that first
+// came upon it.
+enum Phase { kFirstStart, kLoad, kRestart, kStop, kPhases };
+
+constexpr const char* kPhaseNames[] = {"first start", "load", "restart", "stop"};
+
+struct Site {
+  Phase phase;
+  std::string name;
+  std::string call;  // And the file it was met at first.
+};
+
+// Puts about `megabytes` in large values, so that the log rolls and the state is flushed.
+void PutLarge(const std::string& target, int megabytes) {
+  KvClient client(target);
+  client.set_timeout(std::chrono::seconds(10));
+  for (int number = 0; number < megabytes; ++number) {
+    etcdserverpb::PutRequest request;
+    request.set_key("large" + std::to_string(number % 4));
+    request.set_value(std::string(1000 * 1000, 'v'));
+    etcdserverpb::PutResponse response;
+    client.Put(request, &response);
+  }
+}
+
+class FailingSyncs {
+ public:
+  explicit FailingSyncs(const ScenarioOptions& options)
+      : options_(options), random_(options.seed) {}
+
+  std::vector<std::string> Run() {
+    std::vector<Site> sites = ListSites();
+    if (!problems_.empty()) return problems_;
+    std::printf("%zu call sites of syncs", sites.size());
+    if (options_.cycles > 0) Choose(sites, static_cast<size_t>(options_.cycles));
+    std::printf(", %zu of them fail\n", sites.size());
+    std::stable_sort(sites.begin(), sites.end(),
+                     [](const Site& a, const Site& b) { return a.phase < b.phase; });
+    const auto later = std::find_if(sites.begin(), sites.end(),
+                                    [](const Site& site) { return site.phase != kFirstStart; });
+    for (auto site = sites.begin(); site != later && problems_.empty(); ++site) {
+      FailAtFirstStart(*site);
+    }
+    if (problems_.empty() && later != sites.end()) FailUnderLoad({later, sites.end()});
+    std::printf("%d failed, %d were not come upon again\n", struck_, missed_);
+    // Background work does not always take the same path.
+    if (problems_.empty() && missed_ > struck_ / 2) {
+      problems_.push_back("too many call sites were not come upon a second time");
+    }
+    return problems_;
+  }
+
+ private:
+  ClusterOptions Fresh(std::vector<int> listers) {
+    ClusterOptions cluster = options_.cluster;
+    cluster.directory += "/" + std::to_string(++clusters_);
+    mkdir(cluster.directory.c_str(), 0700);
+    cluster.site_lister = std::move(listers);
+    return cluster;
+  }
+
+  // Lets the victim do all it does, and returns where it synced.
+  std::vector<Site> ListSites() {
+    CheckedCluster checked(Fresh({kVictim}));
+    std::vector<Site> sites;
+    std::set<std::string> known;
+    const auto take = [&](Phase phase) {
+      std::istringstream lines(checked.cluster().TakeDiskLog(kVictim));
+      for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::string kind, name, call, path;
+        words >> kind >> name >> call >> path;
+        if (kind == "site" && known.insert(name).second) {
+          sites.push_back({phase, name, call + " " + path});
+        }
+      }
+    };
+    bool well = checked.Start();
+    take(kFirstStart);
+    for (const Phase phase : {kLoad, kRestart, kStop, kLoad}) {
+      well = well && Do(checked, phase, /*expect_end=*/false);
+      take(phase);
+    }
+    problems_ = checked.problems();
+    return sites;
+  }
+
+  // Keeps `count` of the sites, of every phase some.
+  void Choose(std::vector<Site>& sites, size_t count) {
+    std::map<Phase, std::vector<Site>> by_phase;
+    while (!sites.empty()) {
+      const auto pick = sites.begin() + static_cast<long>(random_.Below(sites.size()));
+      by_phase[pick->phase].push_back(*pick);
+      sites.erase(pick);
+    }
+    while (sites.size() < count && !by_phase.empty()) {
+      for (auto phase = by_phase.begin(); phase != by_phase.end() && sites.size() < count;) {
+        sites.push_back(phase->second.back());
+        phase->second.pop_back();
+        phase = phase->second.empty() ? by_phase.erase(phase) : std::next(phase);
+      }
+    }
+  }
+
+  // Makes the victim do `phase`. With `expect_end` it may end at any moment of it.
+  bool Do(CheckedCluster& checked, Phase phase, bool expect_end) {
+    ProcessCluster& cluster = checked.cluster();
+    switch (phase) {
+      case kLoad:
+        PutLarge(cluster.targets()[1], large_megabytes());
+        Sleep(100);
+        break;
+      case kRestart:
+        cluster.Kill(kVictim);
+        cluster.Start(kVictim);
+        break;
+      case kStop:
+        if (!cluster.Runs(kVictim)) break;
+        if (!expect_end && !cluster.Stop(kVictim)) checked.Problem(kVictim, "did not stop");
+        if (expect_end) cluster.Ask(kVictim, SIGTERM);
+        if (!expect_end) cluster.Start(kVictim);
+        break;
+      default:
+        break;
+    }
+    return expect_end || checked.AllServe();
+  }
+
+  // Two segments of the log and, in the long run, a flush of the state.
+  int large_megabytes() const { return options_.cycles > 0 ? 20 : 40; }
+
+  // Waits for the failure and the end of the victim. False if there was no failure. Problems if
+  // it does not end, or not as it should.
+  bool AwaitEnd(CheckedCluster& checked, const Site& site, size_t log_before) {
+    ProcessCluster& cluster = checked.cluster();
+    std::optional<int> status;
+    bool struck = false;
+    for (int waited = 0; waited < (struck ? 20000 : 1500) && !status; waited += 10) {
+      status = cluster.Died(kVictim);
+      if (!status) Sleep(10);
+      struck = struck || cluster.TakeDiskLog(kVictim).find("struck") != std::string::npos;
+    }
+    if (!struck && status && (!WIFEXITED(*status) || WEXITSTATUS(*status) != 0)) {
+      checked.Problem(kVictim, "ended by itself");
+    }
+    if (struck && !status) checked.Problem(kVictim, "goes on after a failed " + site.call);
+    if (!struck || !status) return struck;
+    if (!WIFEXITED(*status) || WEXITSTATUS(*status) != 1) {
+      checked.Problem(kVictim, "ended with wait status " + std::to_string(*status) +
+                                   " after a failed " + site.call);
+    }
+    if (LogFrom(cluster, log_before).find("nput/output error") == std::string::npos) {
+      checked.Problem(kVictim, "does not say that " + site.call + " failed");
+    }
+    return true;
+  }
+
+  static std::string LogFrom(ProcessCluster& cluster, size_t from) {
+    std::stringstream text;
+    text << std::ifstream(cluster.LogPath(kVictim)).rdbuf();
+    const std::string all = text.str();
+    return all.substr(std::min(from, all.size()));
+  }
+
+  static size_t LogSize(ProcessCluster& cluster) { return LogFrom(cluster, 0).size(); }
+
+  static std::string Rule(const Site& site) {
+    return "eio " + site.call.substr(0, site.call.find(' ')) + " @" + site.name + " 1";
+  }
+
+  // The others serve writes without the victim.
+  static void OthersServe(CheckedCluster& checked) {
+    for (int member = 0; member < checked.cluster().size(); ++member) {
+      if (member == kVictim) continue;
+      if (!WaitUntilServes(checked.cluster().targets()[member])) {
+        checked.Problem(member, "does not serve while another member is down");
+      }
+    }
+  }
+
+  // After a failure: without power if the seed says so, then up again.
+  void ComeBack(CheckedCluster& checked) {
+    ProcessCluster& cluster = checked.cluster();
+    cluster.Kill(kVictim);
+    if (random_.OneIn(2)) cluster.CutPower(kVictim, powercut::Cut::kAny, random_.Next());
+    cluster.SetRules(kVictim, "");
+    cluster.Start(kVictim);
+    checked.AllServe();
+  }
+
+  void Count(const Site& site, bool struck) {
+    ++(struck ? struck_ : missed_);
+    std::printf("  %-12s %s: %s\n", kPhaseNames[site.phase], site.call.c_str(),
+                struck ? "ended, and came back" : "not come upon");
+    std::fflush(stdout);
+  }
+
+  void FailAtFirstStart(const Site& site) {
+    CheckedCluster checked(Fresh({}));
+    ProcessCluster& cluster = checked.cluster();
+    cluster.SetRules(kVictim, Rule(site));
+    for (int member = 0; member < cluster.size(); ++member) cluster.Start(member);
+    const bool struck = AwaitEnd(checked, site, 0);
+    OthersServe(checked);
+    ComeBack(checked);
+    if (checked.problems().empty()) checked.StopAll();
+    Count(site, struck);
+    problems_ = checked.problems();
+  }
+
+  void FailUnderLoad(const std::vector<Site>& sites) {
+    CheckedCluster checked(Fresh({}));
+    ProcessCluster& cluster = checked.cluster();
+    checked.Start();
+    Workload workload({.targets = cluster.targets(), .seed = options_.seed});
+    for (const Site& site : sites) {
+      if (!checked.problems().empty()) break;
+      const size_t log_before = LogSize(cluster);
+      cluster.TakeDiskLog(kVictim);
+      cluster.SetRules(kVictim, Rule(site));
+      Do(checked, site.phase, /*expect_end=*/true);
+      const bool struck = AwaitEnd(checked, site, log_before);
+      if (struck) OthersServe(checked);
+      ComeBack(checked);
+      Count(site, struck);
+    }
+    workload.Stop();
+    if (checked.problems().empty()) checked.CheckAll(workload, 10);
+    if (checked.problems().empty()) checked.StopAll();
+    problems_ = checked.problems();
+  }
+
+  const ScenarioOptions options_;
+  Random random_;
+  int clusters_ = 0;
+  int struck_ = 0;
+  int missed_ = 0;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+std::vector<std::string> RunFailingSyncs(const ScenarioOptions& options) {
+  return FailingSyncs(options).Run();
+}
+
+}  // namespace gavel::chaos

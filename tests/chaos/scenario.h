@@ -1,0 +1,34 @@
+// What one run of gavel_chaos is asked to do. Each returns what went wrong, in words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/chaos/cluster.h"
+
+namespace gavel::chaos {
+
+struct ScenarioOptions {
+  ClusterOptions cluster;
+  uint64_t seed = 0;
+  int cycles = 0;
+};
+
+// Kills one random member, or all at once, with SIGKILL under load, `cycles` times.
+std::vector<std::string> RunKills(const ScenarioOptions& options);
+
+// Cuts the power of one member, of a quorum or of all under load, `cycles` times: at any moment,
+// at a chosen call on a file, or during the start after the cut before.
+std::vector<std::string> RunPowerCuts(const ScenarioOptions& options);
+
+// Lets every sync of every disk lie, and cuts the power of all. Something is wrong if no
+// acknowledged write is found to be lost within three cuts: then nothing that the power cuts
+// find, or do not find, means anything.
+std::vector<std::string> RunLyingSyncs(const ScenarioOptions& options);
+
+// Lets a sync of one member fail at `cycles` of its call sites, or at all of them if that is 0:
+// the member ends with a message, the others go on, and it comes back without loss.
+std::vector<std::string> RunFailingSyncs(const ScenarioOptions& options);
+
+}  // namespace gavel::chaos

@@ -16,6 +16,9 @@
 namespace gavel::storage {
 namespace {
 
+// Write buffers that one flush takes together.
+constexpr int kBuffersOfAFlush = 4;
+
 class FilterPrefixTransform final : public rocksdb::SliceTransform {
  public:
   const char* Name() const override { return "gavel.filter_prefix"; }
@@ -90,9 +93,11 @@ rocksdb::Options MakeRocksOptions(const RocksOptions& options,
   result.verify_sst_unique_id_in_manifest = true;
   result.fail_if_options_file_error = true;  // A disk that fails one sync is not used.
 
-  result.write_buffer_size = options.write_buffer_bytes;
-  result.max_write_buffer_number = 3;
-  result.arena_block_size = std::min<uint64_t>(options.write_buffer_bytes / 8, 256 << 10);
+  // An insertion into a small buffer stays in the processor's caches. A flush takes a few together.
+  result.write_buffer_size = options.write_buffer_bytes / kBuffersOfAFlush;
+  result.min_write_buffer_number_to_merge = kBuffersOfAFlush;
+  result.max_write_buffer_number = 3 * kBuffersOfAFlush;
+  result.arena_block_size = std::min<uint64_t>(result.write_buffer_size / 8, 256 << 10);
   // Most keys that are looked up are not in the buffer: a filter is cheaper than the search.
   result.memtable_prefix_bloom_size_ratio = 0.04;
   // Only charges the buffers to the cache: its own bound is never reached.

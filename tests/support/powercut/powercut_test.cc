@@ -105,6 +105,7 @@ TEST_F(PowercutTest, SyncedBytesStayAndOthersGo) {
   EXPECT_TRUE(killed());
   const RestoreResult result = CutPower(Cut::kLose);
   EXPECT_THAT(Left(), ElementsAre(Pair("a", "one")));
+  EXPECT_TRUE(result.followed);
   EXPECT_EQ(result.bytes_lost, 6u);
   EXPECT_EQ(result.files_changed, 1);
 }
@@ -183,6 +184,15 @@ TEST_F(PowercutTest, WithoutACutAllIsThere) {
   const RestoreResult result = CutPower(Cut::kKeep);
   EXPECT_EQ(result.bytes_lost, 0u);
   EXPECT_THAT(Left(), ElementsAre(Pair("a", "one"), Pair("d", "/"), Pair("d/b", "two")));
+}
+
+TEST_F(PowercutTest, AProcessThatDidNothingLosesNothing) {
+  Write(data() + "/a", "old");
+  Set("POWERCUT_RULES", "");
+  std::filesystem::create_directory(shadow());
+  EXPECT_FALSE(CutPower(Cut::kLose).followed);
+  EXPECT_THAT(Left(), ElementsAre(Pair("a", "old")));
+  EXPECT_FALSE(std::filesystem::exists(shadow()));
 }
 
 // Over many seeds every sector takes each of its two states, and nothing else ever appears.

@@ -26,7 +26,12 @@ class Restoration {
   }
 
   RestoreResult Run() {
-    if (!image_.exists()) Die("there is no shadow in " + image_.folder());
+    if (!image_.exists()) {
+      // The process was gone before its first call, so nothing has changed.
+      std::filesystem::remove_all(image_.folder());
+      return result_;
+    }
+    result_.followed = true;
     FindLive(directory_);
     const std::string restored = directory_ + ".restored";
     std::filesystem::remove_all(restored);

@@ -20,6 +20,7 @@ enum class Cut {
 std::optional<Cut> ParseCut(const std::string& text);
 
 struct RestoreResult {
+  bool followed = false;    // False: the process ended before it did anything to the directory.
   Cut cut = Cut::kLose;     // The one that was chosen.
   int files = 0;            // In the directory that is left.
   int files_changed = 0;    // Of these, other than the process saw them, or gone.

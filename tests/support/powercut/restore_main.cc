@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   }
   const gavel::powercut::RestoreResult result =
       gavel::powercut::Restore(argv[1], argv[2], *cut, std::strtoull(argv[4], nullptr, 10));
+  if (!result.followed) std::printf("no shadow: nothing had been changed\n");
   std::printf("%d files, %d changed, %llu bytes lost\n", result.files, result.files_changed,
               static_cast<unsigned long long>(result.bytes_lost));
   return 0;

@@ -1,0 +1,201 @@
+#include "tests/conformance/accepted.h"
+
+#include <cstdint>
+#include <string>
+
+#include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
+#include "tests/conformance/tied_rows.h"
+
+namespace gavel::conformance {
+namespace {
+
+using etcdserverpb::RangeRequest;
+using etcdserverpb::RequestOp;
+using etcdserverpb::TxnRequest;
+
+constexpr int kInvalidArgument = 3;
+constexpr int kNotFound = 5;
+constexpr int kResourceExhausted = 8;
+constexpr int kOutOfRange = 11;
+constexpr int kUnimplemented = 12;
+constexpr int kInternal = 13;
+
+constexpr int64_t kDefaultQuota = int64_t{2} << 30;
+
+constexpr std::string_view kInvalidSort = "etcdserver: invalid sort option";
+constexpr std::string_view kUnmarshal = "grpc: error unmarshalling request: ";
+
+// Makes Gavel's answer etcd's.
+bool Settle(Exchange& exchange) {
+  exchange.gavel.code = exchange.etcd.code;
+  exchange.gavel.message = exchange.etcd.message;
+  if (exchange.etcd.body != nullptr) {
+    exchange.gavel.body.reset(exchange.etcd.body->New());
+    exchange.gavel.body->CopyFrom(*exchange.etcd.body);
+  }
+  return true;
+}
+
+bool Is(const Side& side, int code, std::string_view message) {
+  return side.code == code && side.message == message;
+}
+
+// Whether any range of the request fulfils `test`.
+template <class Test>
+bool AnyRange(const TxnRequest& txn, const Test& test) {
+  for (const auto* ops : {&txn.success(), &txn.failure()}) {
+    for (const RequestOp& op : *ops) {
+      if (op.has_request_range() && test(op.request_range())) return true;
+      if (op.has_request_txn() && AnyRange(op.request_txn(), test)) return true;
+    }
+  }
+  return false;
+}
+
+template <class Test>
+bool AnyRange(const Exchange& exchange, const Test& test) {
+  if (const auto* range = dynamic_cast<const RangeRequest*>(exchange.request.get())) {
+    return test(*range);
+  }
+  const auto* txn = dynamic_cast<const TxnRequest*>(exchange.request.get());
+  return txn != nullptr && AnyRange(*txn, test);
+}
+
+bool SortTargetUnknown(Exchange& exchange) {
+  if (!exchange.operation.crashes_etcd) return false;
+  if (!Is(exchange.gavel, kInvalidArgument, kInvalidSort)) return false;
+  return AnyRange(exchange,
+                  [](const RangeRequest& range) {
+                    return !RangeRequest::SortTarget_IsValid(range.sort_target());
+                  }) &&
+         Settle(exchange);
+}
+
+bool SortOrderUnknown(Exchange& exchange) {
+  if (exchange.operation.crashes_etcd || exchange.etcd.code != 0) return false;
+  if (!Is(exchange.gavel, kInvalidArgument, kInvalidSort)) return false;
+  return AnyRange(exchange,
+                  [](const RangeRequest& range) {
+                    return !RangeRequest::SortOrder_IsValid(range.sort_order());
+                  }) &&
+         Settle(exchange);
+}
+
+bool PutsBeforeRanges(Exchange& exchange) {
+  const bool put_refused = Is(exchange.etcd, kInvalidArgument, "etcdserver: key not found") ||
+                           Is(exchange.etcd, kNotFound, "etcdserver: requested lease not found");
+  const bool range_refused =
+      Is(exchange.gavel, kOutOfRange, "etcdserver: mvcc: required revision has been compacted") ||
+      Is(exchange.gavel, kOutOfRange, "etcdserver: mvcc: required revision is a future revision");
+  return put_refused && range_refused && exchange.operation.method == "/etcdserverpb.KV/Txn" &&
+         AnyRange(exchange, [](const RangeRequest& range) { return range.revision() != 0; }) &&
+         Settle(exchange);
+}
+
+bool UnmarshalText(Exchange& exchange) {
+  return exchange.etcd.code == kInternal && exchange.gavel.code == kInternal &&
+         exchange.etcd.message.starts_with(kUnmarshal) &&
+         exchange.gavel.message == std::string(kUnmarshal) + "malformed protobuf message" &&
+         exchange.etcd.message != exchange.gavel.message && Settle(exchange);
+}
+
+bool WrongWireType(Exchange& exchange) {
+  // A known field with another wire type is an unknown field to this parser.
+  return exchange.etcd.code == kInternal && exchange.etcd.message.starts_with(kUnmarshal) &&
+         exchange.etcd.message.find("wrong wireType") != std::string::npos &&
+         exchange.gavel.code != kInternal && exchange.request != nullptr && Settle(exchange);
+}
+
+bool MalformedMethod(Exchange& exchange) {
+  return exchange.etcd.code == kResourceExhausted &&
+         Is(exchange.gavel, kUnimplemented,
+            "malformed method name: \"" + exchange.operation.method + "\"") &&
+         exchange.gavel.message == exchange.etcd.message && Settle(exchange);
+}
+
+bool AlarmHeader(Exchange& exchange) {
+  const auto* etcd = dynamic_cast<const etcdserverpb::AlarmResponse*>(exchange.etcd.body.get());
+  auto* gavel = dynamic_cast<etcdserverpb::AlarmResponse*>(exchange.gavel.body.get());
+  if (etcd == nullptr || gavel == nullptr || etcd->has_header() || !gavel->has_header()) {
+    return false;
+  }
+  const etcdserverpb::ResponseHeader& header = gavel->header();
+  if (header.cluster_id() == 0 || header.member_id() == 0 || header.raft_term() == 0 ||
+      header.revision() != exchange.revision) {
+    return false;
+  }
+  gavel->clear_header();
+  return true;
+}
+
+bool StatusFields(Exchange& exchange) {
+  const auto* etcd = dynamic_cast<const etcdserverpb::StatusResponse*>(exchange.etcd.body.get());
+  auto* gavel = dynamic_cast<etcdserverpb::StatusResponse*>(exchange.gavel.body.get());
+  if (etcd == nullptr || gavel == nullptr || gavel->storageversion() != "3.7.0" ||
+      !gavel->has_downgradeinfo() || gavel->downgradeinfo().enabled() ||
+      !gavel->downgradeinfo().targetversion().empty() || gavel->dbsizequota() != kDefaultQuota) {
+    return false;
+  }
+  gavel->clear_storageversion();
+  gavel->clear_dbsizequota();
+  gavel->clear_downgradeinfo();
+  return true;
+}
+
+bool HashRevision(Exchange& exchange) {
+  const auto* etcd = dynamic_cast<const etcdserverpb::HashKVResponse*>(exchange.etcd.body.get());
+  auto* gavel = dynamic_cast<etcdserverpb::HashKVResponse*>(exchange.gavel.body.get());
+  const auto* request = dynamic_cast<const etcdserverpb::HashKVRequest*>(exchange.request.get());
+  if (etcd == nullptr || gavel == nullptr || request == nullptr || etcd->hash_revision() != 0) {
+    return false;
+  }
+  const int64_t asked = request->revision();
+  if (gavel->hash_revision() != (asked > 0 ? asked : gavel->header().revision())) return false;
+  gavel->clear_hash_revision();
+  return true;
+}
+
+bool NotServed(Exchange& exchange) {
+  const std::string& name = exchange.operation.method;  // "/service/method"
+  const size_t slash = name.rfind('/');
+  return Is(exchange.gavel, kUnimplemented,
+            "method " + name.substr(slash + 1) + " of service " + name.substr(1, slash - 1) +
+                " is not served by this release") &&
+         exchange.etcd.code != kUnimplemented && Settle(exchange);
+}
+
+constexpr AcceptedDifference kAccepted[] = {
+    {"sort target unknown",
+     "etcd 3.4 ends its process; as 3.7 does, Gavel answers \"invalid sort option\"",
+     SortTargetUnknown},
+    {"sort order unknown", "etcd 3.4 takes it for none; as 3.7 does, Gavel refuses it",
+     SortOrderUnknown},
+    {"order of equal rows",
+     "etcd sorts more than 12 rows with a sort that is not stable; Gavel keeps key order",
+     SettleTiedRows},
+    {"which of two faults is told",
+     "etcd 3.4 checks all puts of a transaction before all ranges; as 3.6 does, Gavel checks the "
+     "operations in their order",
+     PutsBeforeRanges},
+    {"text of a malformed request",
+     "it names the parser's own trouble, which differs between Go and C++", UnmarshalText},
+    {"wrong wire type",
+     "the parser of etcd 3.4 refuses it; that of 3.7, as protobuf's rules ask, takes the field "
+     "for an unknown one",
+     WrongWireType},
+    {"code of a malformed method name",
+     "RESOURCE_EXHAUSTED in the gRPC of etcd 3.4, UNIMPLEMENTED in that of 3.7", MalformedMethod},
+    {"header of alarms", "etcd 3.4 sends none, on which its etcdctl crashes; 3.7 sends one",
+     AlarmHeader},
+    {"fields of the status", "storageVersion, dbSizeQuota and downgradeInfo came with 3.6",
+     StatusFields},
+    {"hash_revision", "came with 3.6", HashRevision},
+    {"not served", "leases and users are not served by this release", NotServed},
+};
+
+}  // namespace
+
+std::span<const AcceptedDifference> AcceptedDifferences() { return kAccepted; }
+
+}  // namespace gavel::conformance

@@ -1,0 +1,23 @@
+// Every difference between etcd 3.4 and Gavel that is accepted, with its reason.
+//
+// The one list: what is not in it is a failure, and what is in it and never met is one too.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "tests/conformance/exchange.h"
+
+namespace gavel::conformance {
+
+struct AcceptedDifference {
+  std::string_view name;
+  std::string_view reason;
+  // If the exchange shows this difference, makes Gavel's answer equal to etcd's in this one
+  // respect and returns true.
+  bool (*settle)(Exchange& exchange);
+};
+
+std::span<const AcceptedDifference> AcceptedDifferences();
+
+}  // namespace gavel::conformance

@@ -1,0 +1,231 @@
+#include "tests/conformance/difference.h"
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/unknown_field_set.h>
+
+#include "absl/strings/str_cat.h"
+
+#include "proto/etcdserverpb/cluster.pb.h"
+#include "proto/etcdserverpb/header.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
+
+namespace gavel::conformance {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+// Fields of responses whose value means nothing outside their own cluster.
+constexpr std::string_view kOwnToACluster[] = {
+    "etcdserverpb.ResponseHeader.cluster_id",       "etcdserverpb.ResponseHeader.member_id",
+    "etcdserverpb.ResponseHeader.raft_term",        "etcdserverpb.Member.ID",
+    "etcdserverpb.StatusResponse.version",          "etcdserverpb.StatusResponse.dbSize",
+    "etcdserverpb.StatusResponse.dbSizeInUse",      "etcdserverpb.StatusResponse.leader",
+    "etcdserverpb.StatusResponse.raftIndex",        "etcdserverpb.StatusResponse.raftTerm",
+    "etcdserverpb.StatusResponse.raftAppliedIndex",
+};
+
+// Also when it is zero, as the hash of nothing may be.
+bool IsHash(const FieldDescriptor& field) {
+  return field.full_name() == "etcdserverpb.HashKVResponse.hash" ||
+         field.full_name() == "etcdserverpb.HashResponse.hash";
+}
+
+bool IsOwnToACluster(const FieldDescriptor& field) {
+  return std::find(std::begin(kOwnToACluster), std::end(kOwnToACluster),
+                   std::string_view(field.full_name())) != std::end(kOwnToACluster);
+}
+
+void NormaliseField(Message& message, const FieldDescriptor& field) {
+  const auto* reflection = message.GetReflection();
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return reflection->SetUInt64(&message, &field, 1);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return reflection->SetInt64(&message, &field, 1);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return reflection->SetUInt32(&message, &field, 1);
+    case FieldDescriptor::CPPTYPE_STRING:
+      return reflection->SetString(&message, &field, "*");
+    default:
+      return;
+  }
+}
+
+void NormaliseUrls(google::protobuf::RepeatedPtrField<std::string>* urls) {
+  for (std::string& url : *urls) {
+    const size_t colon = url.rfind(':');
+    if (colon != std::string::npos) url = url.substr(0, colon) + ":*";
+  }
+}
+
+void NormaliseMembers(etcdserverpb::MemberListResponse& response) {
+  for (etcdserverpb::Member& member : *response.mutable_members()) {
+    NormaliseUrls(member.mutable_peerurls());
+    NormaliseUrls(member.mutable_clienturls());
+  }
+  // Members come in the order of their ids.
+  std::sort(response.mutable_members()->begin(), response.mutable_members()->end(),
+            [](const auto& a, const auto& b) { return a.name() < b.name(); });
+}
+
+// Text of one value; `index` is -1 for a field that is not repeated.
+std::string ValueText(const Message& message, const FieldDescriptor& field, int index) {
+  std::string text;
+  google::protobuf::TextFormat::PrintFieldValueToString(message, &field, index, &text);
+  return text;
+}
+
+const Message& SubMessage(const Message& message, const FieldDescriptor& field, int index) {
+  const auto* reflection = message.GetReflection();
+  return field.is_repeated() ? reflection->GetRepeatedMessage(message, &field, index)
+                             : reflection->GetMessage(message, &field);
+}
+
+void AddRepeated(const Message& etcd, const Message& gavel, const FieldDescriptor& field,
+                 const std::string& path, std::vector<Difference>* differences) {
+  const int etcd_size = etcd.GetReflection()->FieldSize(etcd, &field);
+  const int gavel_size = gavel.GetReflection()->FieldSize(gavel, &field);
+  if (etcd_size != gavel_size) {
+    differences->push_back(
+        {path, absl::StrCat(etcd_size, " elements"), absl::StrCat(gavel_size, " elements")});
+  }
+  for (int i = 0; i < std::min(etcd_size, gavel_size); ++i) {
+    const std::string at = absl::StrCat(path, "[", i, "]");
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      AddDifferences(SubMessage(etcd, field, i), SubMessage(gavel, field, i), at, differences);
+      continue;
+    }
+    std::string left = ValueText(etcd, field, i);
+    std::string right = ValueText(gavel, field, i);
+    if (left != right) differences->push_back({at, std::move(left), std::move(right)});
+  }
+}
+
+void AddSingle(const Message& etcd, const Message& gavel, const FieldDescriptor& field,
+               const std::string& path, std::vector<Difference>* differences) {
+  const bool etcd_has = !field.has_presence() || etcd.GetReflection()->HasField(etcd, &field);
+  const bool gavel_has = !field.has_presence() || gavel.GetReflection()->HasField(gavel, &field);
+  if (etcd_has && gavel_has && field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    return AddDifferences(SubMessage(etcd, field, -1), SubMessage(gavel, field, -1), path,
+                          differences);
+  }
+  std::string left = etcd_has ? ValueText(etcd, field, -1) : "absent";
+  std::string right = gavel_has ? ValueText(gavel, field, -1) : "absent";
+  if (left != right) differences->push_back({path, std::move(left), std::move(right)});
+}
+
+std::string UnknownBytes(const Message& message) {
+  std::string bytes;
+  message.GetReflection()->GetUnknownFields(message).SerializeToString(&bytes);
+  return bytes;
+}
+
+// Collects one change for each value in the message that is compared as it is.
+void CollectChanges(Message& message, std::vector<std::function<void()>>* changes) {
+  const auto* type = message.GetDescriptor();
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const FieldDescriptor& field = *type->field(i);
+    if (field.is_repeated()) {
+      const int size = reflection->FieldSize(message, &field);
+      if (size > 0)
+        changes->push_back([=, m = &message, f = &field] { reflection->RemoveLast(m, f); });
+      if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+      for (int j = 0; j < size; ++j) {
+        CollectChanges(*reflection->MutableRepeatedMessage(&message, &field, j), changes);
+      }
+      continue;
+    }
+    if (IsHash(field)) continue;
+    const bool has = reflection->HasField(message, &field);
+    if (has) changes->push_back([=, m = &message, f = &field] { reflection->ClearField(m, f); });
+    if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      if (has) CollectChanges(*reflection->MutableMessage(&message, &field), changes);
+    } else if (!IsOwnToACluster(field) && !field.containing_oneof()) {
+      changes->push_back([=, m = &message, f = &field] {
+        if (f->cpp_type() == FieldDescriptor::CPPTYPE_INT64) {
+          reflection->SetInt64(m, f, reflection->GetInt64(*m, f) + 1);
+        } else if (f->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) {
+          reflection->SetBool(m, f, !reflection->GetBool(*m, f));
+        } else if (f->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+          reflection->SetString(m, f, reflection->GetString(*m, f) + "x");
+        } else {
+          reflection->MutableUnknownFields(m)->AddVarint(1000, 1);
+        }
+      });
+    }
+  }
+}
+
+}  // namespace
+
+std::string Describe(const std::vector<Difference>& differences) {
+  constexpr size_t kShown = 10;
+  std::string text;
+  for (size_t i = 0; i < std::min(differences.size(), kShown); ++i) {
+    absl::StrAppend(&text, "  ", differences[i].path, ": etcd ", differences[i].etcd, ", gavel ",
+                    differences[i].gavel, "\n");
+  }
+  if (differences.size() > kShown) {
+    absl::StrAppend(&text, "  and ", differences.size() - kShown, " more\n");
+  }
+  return text;
+}
+
+void Normalise(Message& response) {
+  const auto* reflection = response.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection->ListFields(response, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      if (IsOwnToACluster(*field)) NormaliseField(response, *field);
+    } else if (field->is_repeated()) {
+      for (int i = 0; i < reflection->FieldSize(response, field); ++i) {
+        Normalise(*reflection->MutableRepeatedMessage(&response, field, i));
+      }
+    } else {
+      Normalise(*reflection->MutableMessage(&response, field));
+    }
+  }
+  if (auto* hash = dynamic_cast<etcdserverpb::HashKVResponse*>(&response)) hash->set_hash(1);
+  if (auto* hash = dynamic_cast<etcdserverpb::HashResponse*>(&response)) hash->set_hash(1);
+  if (auto* members = dynamic_cast<etcdserverpb::MemberListResponse*>(&response)) {
+    NormaliseMembers(*members);
+  }
+}
+
+void AddDifferences(const Message& etcd, const Message& gavel, const std::string& path,
+                    std::vector<Difference>* differences) {
+  const auto* type = etcd.GetDescriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const FieldDescriptor& field = *type->field(i);
+    const std::string at = path.empty() ? field.name() : absl::StrCat(path, ".", field.name());
+    if (field.is_repeated()) {
+      AddRepeated(etcd, gavel, field, at, differences);
+    } else {
+      AddSingle(etcd, gavel, field, at, differences);
+    }
+  }
+  if (UnknownBytes(etcd) != UnknownBytes(gavel)) {
+    differences->push_back(
+        {absl::StrCat(path, " unknown fields"),
+         etcd.GetReflection()->GetUnknownFields(etcd).empty() ? "none" : "some",
+         gavel.GetReflection()->GetUnknownFields(gavel).empty() ? "none" : "some"});
+  }
+}
+
+bool Plant(Message& message, uint64_t choice) {
+  std::vector<std::function<void()>> changes;
+  CollectChanges(message, &changes);
+  if (changes.empty()) return false;
+  changes[choice % changes.size()]();
+  return true;
+}
+
+}  // namespace gavel::conformance

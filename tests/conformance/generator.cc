@@ -1,0 +1,81 @@
+#include "tests/conformance/generator.h"
+
+#include <string>
+
+#include "proto/etcdserverpb/cluster.pb.h"
+#include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/parse.h"
+#include "tests/conformance/bad_input.h"
+#include "tests/conformance/requests.h"
+
+namespace gavel::conformance {
+namespace {
+
+using etcdserverpb::TxnRequest;
+
+Operation NewOperation(const char* method, const google::protobuf::Message& request) {
+  return {method, request.SerializeAsString()};
+}
+
+}  // namespace
+
+Generator::Generator(uint64_t seed, bool local) : random_(seed), words_(random_, local) {}
+
+Operation Generator::Maintenance() {
+  switch (random_.Below(4)) {
+    case 0:
+      return NewOperation("/etcdserverpb.Cluster/MemberList", etcdserverpb::MemberListRequest());
+    case 1:
+      return NewOperation("/etcdserverpb.Maintenance/Status", etcdserverpb::StatusRequest());
+    case 2:
+      return NewOperation("/etcdserverpb.Maintenance/Alarm", etcdserverpb::AlarmRequest());
+    default: {
+      etcdserverpb::HashKVRequest request;
+      if (words_.Chance(70)) request.set_revision(words_.Revision());
+      return NewOperation("/etcdserverpb.Maintenance/HashKV", request);
+    }
+  }
+}
+
+Operation Generator::Next() {
+  const uint64_t kind = random_.Below(100);
+  if (kind < 25) return NewOperation("/etcdserverpb.KV/Put", NewPut(words_));
+  if (kind < 50) {
+    return NewOperation("/etcdserverpb.KV/Range", NewRange(words_));
+  }
+  if (kind < 58) return NewOperation("/etcdserverpb.KV/DeleteRange", NewDelete(words_));
+  if (kind < 83) {
+    const TxnRequest txn =
+        words_.Chance(10) ? NewSiblings(words_) : NewTxn(words_, words_.Chance(5) ? 6 : 2);
+    return NewOperation("/etcdserverpb.KV/Txn", txn);
+  }
+  if (kind < 86) {
+    etcdserverpb::CompactionRequest request;
+    request.set_revision(words_.Revision());
+    request.set_physical(words_.Chance(50));
+    return NewOperation("/etcdserverpb.KV/Compact", request);
+  }
+  if (kind < 90 && words_.local()) return Maintenance();
+  return NewBadInput(words_);
+}
+
+void Generator::Learn(const Operation& operation, const Answer& answer) {
+  const auto response = NewResponse(operation.method);
+  if (answer.code != 0 || response == nullptr ||
+      !ParseMessage(answer.body, kCommandDepthMax, response.get())) {
+    return;
+  }
+  const auto* field = response->GetDescriptor()->FindFieldByName("header");
+  if (field == nullptr) return;
+  const auto& header = dynamic_cast<const etcdserverpb::ResponseHeader&>(
+      response->GetReflection()->GetMessage(*response, field));
+  if (header.revision() > 0) words_.set_revision(header.revision());
+  etcdserverpb::CompactionRequest compaction;
+  if (operation.method == "/etcdserverpb.KV/Compact" &&
+      compaction.ParseFromString(operation.body)) {
+    words_.set_compacted(compaction.revision());
+  }
+}
+
+}  // namespace gavel::conformance

@@ -1,0 +1,44 @@
+// One request as it goes over the wire, and one answer as it comes back.
+//
+// Bodies stay bytes, so that what is no message at all can be sent and compared too.
+#pragma once
+
+#include <compare>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <google/protobuf/message.h>
+
+namespace gavel::conformance {
+
+struct Operation {
+  std::string method;  // "/etcdserverpb.KV/Range".
+  std::string body;
+  // What etcd 3.4 ends its process at. It is not sent this; Gavel's answer alone is judged.
+  bool crashes_etcd = false;
+};
+
+struct Answer {
+  int code = 0;  // gRPC's number.
+  std::string message;
+  std::string body;  // Empty unless code is 0.
+
+  bool operator==(const Answer&) const = default;
+};
+
+// An empty message of the type that `method` takes or gives; null for a method that etcd's
+// contract does not have.
+std::unique_ptr<google::protobuf::Message> NewRequest(std::string_view method);
+std::unique_ptr<google::protobuf::Message> NewResponse(std::string_view method);
+
+// As text, on one line and cut to a readable length.
+std::string Describe(const Operation& operation);
+std::string Describe(const Operation& operation, const Answer& answer);
+
+// A sequence as text of one operation a line, and back. False on a line that is none.
+std::string ToLines(const std::vector<Operation>& operations);
+bool FromLines(std::string_view lines, std::vector<Operation>* operations);
+
+}  // namespace gavel::conformance

@@ -1,0 +1,153 @@
+#include "tests/conformance/servers.h"
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+
+#include "absl/strings/str_cat.h"
+
+#include "proto/etcdserverpb/kv.pb.h"
+#include "raft/check.h"
+#include "tests/conformance/member_processes.h"
+
+namespace gavel::conformance {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(60);
+
+std::shared_ptr<grpc::Channel> NewChannel(const std::string& target) {
+  grpc::ChannelArguments arguments;
+  // Members that are being started should be found at once.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// One call under way. Lives until its completion has been taken off the queue.
+class Call {
+ public:
+  Call(grpc::GenericStub& stub, const Operation& operation, grpc::CompletionQueue& queue,
+       std::chrono::milliseconds timeout, bool wait_for_ready) {
+    // A member that has ended should be noticed at once, one that is starting waited for.
+    context_.set_wait_for_ready(wait_for_ready);
+    context_.set_deadline(std::chrono::system_clock::now() + timeout);
+    const grpc::Slice slice(operation.body);
+    const grpc::ByteBuffer body(&slice, 1);
+    reader_ = stub.PrepareUnaryCall(&context_, operation.method, body, &queue);
+    reader_->StartCall();
+    reader_->Finish(&response_, &status_, this);
+  }
+
+  // Requires: the completion has been taken off the queue.
+  Answer Take() {
+    Answer answer{status_.error_code(), status_.error_message(), ""};
+    std::vector<grpc::Slice> slices;
+    if (!status_.ok() || !response_.Dump(&slices).ok()) return answer;
+    for (const grpc::Slice& slice : slices) {
+      answer.body.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    }
+    return answer;
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader_;
+  grpc::ByteBuffer response_;
+  grpc::Status status_;
+};
+
+void Wait(grpc::CompletionQueue& queue, int completions) {
+  for (int i = 0; i < completions; ++i) {
+    void* tag = nullptr;
+    bool ok = false;
+    GAVEL_CHECK(queue.Next(&tag, &ok)) << "nobody shuts this queue down";
+  }
+}
+
+std::string NewFolder(const std::string& directory, const char* name) {
+  const std::string folder = absl::StrCat(directory, "/", name);
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+}  // namespace
+
+class Servers::Side {
+ public:
+  Side(const std::string& program, const std::string& folder, int members)
+      : members_(program, folder, members) {
+    for (const std::string& target : members_.targets()) {
+      stubs_.push_back(std::make_unique<grpc::GenericStub>(NewChannel(target)));
+    }
+  }
+
+  std::unique_ptr<Call> Start(const Operation& operation, size_t turn,
+                              std::chrono::milliseconds timeout = kPatience,
+                              bool wait_for_ready = false) {
+    return std::make_unique<Call>(*stubs_[turn % stubs_.size()], operation, queue_, timeout,
+                                  wait_for_ready);
+  }
+
+  bool WaitReady() {
+    etcdserverpb::RangeRequest request;
+    request.set_key("ready");
+    const Operation operation{"/etcdserverpb.KV/Range", request.SerializeAsString()};
+    const auto give_up = std::chrono::steady_clock::now() + kPatience;
+    for (size_t member = 0; member < stubs_.size(); ++member) {
+      while (!Answers(operation, member)) {
+        if (std::chrono::steady_clock::now() > give_up || !Ended().empty()) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      }
+    }
+    return true;
+  }
+
+  std::string Ended() { return members_.Ended(); }
+  grpc::CompletionQueue& queue() { return queue_; }
+
+ private:
+  bool Answers(const Operation& operation, size_t member) {
+    const auto call = Start(operation, member, std::chrono::seconds(1), true);
+    Wait(queue_, 1);
+    return call->Take().code == 0;
+  }
+
+  MemberProcesses members_;
+  grpc::CompletionQueue queue_;
+  std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
+};
+
+Servers::Servers(const ServerPrograms& programs, const std::string& directory, int members)
+    : etcd_(std::make_unique<Side>(programs.etcd, NewFolder(directory, "etcd"), members)),
+      gavel_(std::make_unique<Side>(programs.gaveld, NewFolder(directory, "gavel"), members)) {}
+
+Servers::~Servers() = default;
+
+bool Servers::WaitReady() { return etcd_->WaitReady() && gavel_->WaitReady(); }
+
+Answers Servers::Send(const Operation& operation, size_t turn) {
+  const auto to_gavel = gavel_->Start(operation, turn);
+  Answers answers;
+  if (!operation.crashes_etcd) {
+    const auto to_etcd = etcd_->Start(operation, turn);
+    Wait(etcd_->queue(), 1);
+    answers.etcd = to_etcd->Take();
+  }
+  Wait(gavel_->queue(), 1);
+  answers.gavel = to_gavel->Take();
+  return answers;
+}
+
+std::string Servers::Ended() { return etcd_->Ended() + gavel_->Ended(); }
+
+}  // namespace gavel::conformance

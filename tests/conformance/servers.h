@@ -1,0 +1,49 @@
+// A fresh etcd and a fresh Gavel on loopback, which are sent the same requests in step.
+//
+// Ends only processes that it started, by pid.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/conformance/operation.h"
+
+namespace gavel::conformance {
+
+struct Answers {
+  Answer etcd;
+  Answer gavel;
+};
+
+struct ServerPrograms {
+  std::string etcd;
+  std::string gaveld;
+};
+
+class Servers {
+ public:
+  // Starts `members` of each, with data and logs in new folders in `directory`.
+  Servers(const ServerPrograms& programs, const std::string& directory, int members);
+  ~Servers();
+  Servers(const Servers&) = delete;
+  Servers& operator=(const Servers&) = delete;
+
+  // Waits until every member answers a linearizable read. False after a minute, or if one ended.
+  bool WaitReady();
+
+  // Sends the operation to member `turn` (modulo the size) of both at once and waits for both.
+  // What crashes etcd is only sent to Gavel.
+  Answers Send(const Operation& operation, size_t turn);
+
+  // Names the members that have ended by themselves, and their logs; empty if none has.
+  std::string Ended();
+
+ private:
+  class Side;
+
+  std::unique_ptr<Side> etcd_;
+  std::unique_ptr<Side> gavel_;
+};
+
+}  // namespace gavel::conformance

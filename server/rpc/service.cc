@@ -2,22 +2,24 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace gavel::server {
 namespace {
 
-// "/package.Service/Method" in two; the service is empty if there is no such shape.
+// "/package.Service/Method" in two; malformed if there is no slash between them.
 struct MethodName {
   std::string_view service;
   std::string_view method;
+  bool malformed = false;
 };
 
 MethodName Split(std::string_view name) {
   if (!name.empty() && name.front() == '/') name.remove_prefix(1);
   const size_t slash = name.rfind('/');
-  if (slash == std::string_view::npos) return {{}, name};
-  return {name.substr(0, slash), name.substr(slash + 1)};
+  if (slash == std::string_view::npos) return {{}, name, true};
+  return {name.substr(0, slash), name.substr(slash + 1), false};
 }
 
 }  // namespace
@@ -63,11 +65,12 @@ const StreamMethod* Router::FindStream(std::string_view name) const {
 }
 
 RpcStatus Router::Unknown(std::string_view name) const {
-  const auto [service, method] = Split(name);
+  const auto [service, method, malformed] = Split(name);
   const std::string service_text(service);
   const std::string method_text(method);
-  if (service.empty()) {
-    return {StatusCode::kUnimplemented, absl::StrCat("malformed method name: ", method_text)};
+  if (malformed) {
+    return {StatusCode::kUnimplemented,
+            absl::StrCat("malformed method name: \"", absl::CHexEscape(std::string(name)), "\"")};
   }
   if (unserved_.contains(name)) {
     return {StatusCode::kUnimplemented,

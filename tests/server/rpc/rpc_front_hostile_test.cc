@@ -107,7 +107,7 @@ TEST_F(RpcFrontHostileTest, OtherMetadataMayHoldAnyBytes) {
 TEST_F(RpcFrontHostileTest, BytesThatAreNoMessageAreRefused) {
   EXPECT_TRUE(AnswerHas(CallHeaders("/etcdserverpb.KV/Put"), "\xff\xff\xff",
                         "grpc: error unmarshalling request"));
-  EXPECT_TRUE(AnswerHas(CallHeaders("/nope"), "", "malformed method name: nope"));
+  EXPECT_TRUE(AnswerHas(CallHeaders("/nope"), "", R"(malformed method name: "/nope")"));
 }
 
 TEST_F(RpcFrontHostileTest, ACallWithoutAMessageIsRefused) {

@@ -228,8 +228,9 @@ TEST(RpcServicesTest, UnknownMethodsAreAnsweredAsEtcdDoes) {
   EXPECT_EQ(text("/etcdserverpb.Watch/Nope"), "unknown method Nope for service etcdserverpb.Watch");
   EXPECT_EQ(text("/etcdserverpb.Nope/Range"), "unknown service etcdserverpb.Nope");
   EXPECT_EQ(text("/a/b/c"), "unknown service a/b");
-  EXPECT_EQ(text("/nope"), "malformed method name: nope");
-  EXPECT_EQ(text(""), "malformed method name: ");
+  EXPECT_EQ(text("//Range"), "unknown service ");
+  EXPECT_EQ(text("/nope"), "malformed method name: \"/nope\"");
+  EXPECT_EQ(text(""), "malformed method name: \"\"");
   EXPECT_EQ(text("/v3lockpb.Lock/Lock"),
             "method Lock of service v3lockpb.Lock is not served by this release");
   EXPECT_EQ(text("/etcdserverpb.Cluster/MemberAdd"),

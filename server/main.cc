@@ -22,6 +22,7 @@
 #include "server/clock.h"
 #include "server/http/health.h"
 #include "server/http/http_server.h"
+#include "server/http2/http2_front.h"
 #include "server/logging.h"
 #include "server/metrics.h"
 #include "server/node/member.h"
@@ -54,7 +55,7 @@ struct Process {
   std::unique_ptr<GrpcPeerTransport> peer_port;  // Until the member takes it.
   std::unique_ptr<Member> member;
   std::unique_ptr<ClientServices> services;
-  std::unique_ptr<GrpcFront> client_front;
+  std::unique_ptr<Http2Front> client_front;
   std::unique_ptr<HttpServer> http;
 };
 
@@ -131,7 +132,7 @@ absl::Status StartClientFront(Process& process) {
   limits.read_bytes_max = static_cast<int64_t>(options.read_bytes_max);
   process.services =
       std::make_unique<ClientServices>(process.member->gate(), process.metrics, limits);
-  FrontOptions front;
+  Http2FrontOptions front;
   front.addresses = GrpcAddresses(options.listen_client_urls);
   front.io_threads = options.io_threads;
   front.message_bytes_max = options.max_request_bytes + 512 * 1024;
@@ -142,8 +143,8 @@ absl::Status StartClientFront(Process& process) {
   front.warning_unary_duration = options.warning_unary_request_duration;
   front.extensive_metrics = options.extensive_metrics;
   GAVEL_ASSIGN_OR_RETURN(process.client_front,
-                         GrpcFront::Start(front, process.services->router(), process.clock,
-                                          *process.logger, process.metrics));
+                         Http2Front::Start(front, process.services->router(), process.clock,
+                                           *process.logger, process.metrics));
   process.services->SetServing(true);
   return absl::OkStatus();
 }

@@ -42,6 +42,7 @@ HOMES = {
     r"rocksdb/.*": ("storage/engine/",),
     r"grpc(pp)?/.*": ("server/rpc/", "server/peer/", "server/main.cc", "client/"),
     r"boost/.*": ("server/http/",),
+    r"nghttp2/.*": ("server/http2/",),
     r"spdlog/.*": ("server/logging.cc",),
     r"yaml-cpp/.*": ("server/options.cc",),
     r"prometheus/.*": ("server/metrics.cc",),

@@ -1,4 +1,4 @@
-// A gRPC front on loopback with methods for tests, and a client that sends raw messages to it.
+// A front on loopback with methods for tests, and a client that sends raw messages to it.
 #pragma once
 
 #include <grpcpp/generic/generic_stub.h>
@@ -11,7 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "gtest/gtest.h"
+
 #include "server/clock.h"
+#include "server/http2/http2_front.h"
 #include "server/logging.h"
 #include "server/metrics.h"
 #include "server/rpc/grpc_front.h"
@@ -71,12 +74,38 @@ class ClientStream {
 // A channel of its own connection.
 std::shared_ptr<grpc::Channel> Connect(int port);
 
+// Which of the two fronts a test is about.
+enum class FrontKind { kGrpc, kHttp2 };
+std::string FrontName(const ::testing::TestParamInfo<FrontKind>& info);
+
+// Either front, as far as they are the same.
+class AnyFront {
+ public:
+  static absl::StatusOr<std::unique_ptr<AnyFront>> Start(
+      FrontKind kind, const server::FrontOptions& options,
+      std::shared_ptr<const server::Router> router, server::Clock& clock, server::Logger& logger,
+      server::Metrics& metrics);
+  static absl::StatusOr<std::unique_ptr<AnyFront>> Start(
+      const server::Http2FrontOptions& options, std::shared_ptr<const server::Router> router,
+      server::Clock& clock, server::Logger& logger, server::Metrics& metrics);
+
+  void Shutdown(server::MonotonicNs grace);
+  const std::vector<int>& ports() const;
+
+ private:
+  std::unique_ptr<server::GrpcFront> grpc_;
+  std::unique_ptr<server::Http2Front> http2_;
+};
+
 // What a front needs, and the front.
 class FrontFixture {
  public:
   // Fails the test if the front does not start.
+  FrontFixture(FrontKind kind, std::shared_ptr<const server::Router> router,
+               server::FrontOptions options = {});
+  // The HTTP/2 front.
   explicit FrontFixture(std::shared_ptr<const server::Router> router,
-                        server::FrontOptions options = {});
+                        server::Http2FrontOptions options = {});
 
   int port() const { return front->ports()[0]; }
   std::shared_ptr<grpc::Channel> NewChannel() const { return Connect(port()); }
@@ -84,7 +113,7 @@ class FrontFixture {
   server::SystemClock clock;
   KeptLog log;
   server::Metrics metrics;
-  std::unique_ptr<server::GrpcFront> front;
+  std::unique_ptr<AnyFront> front;
 };
 
 // Waits for things that happen on other threads.

@@ -7,6 +7,7 @@
 #include "raft/random.h"
 #include "server/rpc/client_services.h"
 #include "tests/server/http/raw_connection.h"
+#include "tests/server/http2/raw_http2.h"
 #include "tests/server/rpc/front_client.h"
 #include "tests/server/rpc/test_gate.h"
 
@@ -15,44 +16,10 @@ namespace {
 
 using server::RawConnection;
 
-constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-constexpr char kData = 0;
-constexpr char kHeaders = 1;
-constexpr char kSettings = 4;
-constexpr char kEndStream = 1;
-constexpr char kEndHeaders = 4;
-
-std::string Frame(char type, char flags, uint32_t stream, const std::string& payload) {
-  std::string frame;
-  for (const int shift : {16, 8, 0}) frame += static_cast<char>(payload.size() >> shift);
-  frame += type;
-  frame += flags;
-  for (const int shift : {24, 16, 8, 0}) frame += static_cast<char>(stream >> shift);
-  return frame + payload;
-}
-
-// A header as a literal that is not indexed, without Huffman coding. Requires: short texts.
-std::string Header(const std::string& name, const std::string& value) {
-  return std::string(1, '\0') + static_cast<char>(name.size()) + name +
-         static_cast<char>(value.size()) + value;
-}
-
-std::string CallHeaders(const std::string& path) {
-  return Header(":method", "POST") + Header(":scheme", "http") + Header(":path", path) +
-         Header(":authority", "localhost") + Header("content-type", "application/grpc") +
-         Header("te", "trailers");
-}
-
-// A message as gRPC frames it.
-std::string Message(const std::string& bytes) {
-  std::string message(1, '\0');
-  for (const int shift : {24, 16, 8, 0}) message += static_cast<char>(bytes.size() >> shift);
-  return message + bytes;
-}
-
-class RpcFrontHostileTest : public ::testing::Test {
+class RpcFrontHostileTest : public ::testing::TestWithParam<FrontKind> {
  protected:
-  RpcFrontHostileTest() : services_(gate_, metrics_, {}), fixture_(services_.router()) {}
+  RpcFrontHostileTest()
+      : services_(gate_, metrics_, {}), fixture_(GetParam(), services_.router()) {}
   ~RpcFrontHostileTest() override { fixture_.front->Shutdown(0); }
 
   uint16_t port() const { return static_cast<uint16_t>(fixture_.port()); }
@@ -61,20 +28,14 @@ class RpcFrontHostileTest : public ::testing::Test {
     EXPECT_TRUE(CallUnary(fixture_.NewChannel(), "/grpc.health.v1.Health/Check", "").status.ok());
   }
 
-  // Sends one call and reads until `text` arrives.
+  // Whether the answer to one call has `text` in its data or its message.
   bool AnswerHas(const std::string& headers, const std::string& message, const std::string& text) {
-    RawConnection connection(port());
-    connection.Send(kPreface + Frame(kSettings, 0, 0, "") +
-                    Frame(kHeaders, kEndHeaders, 1, headers) +
-                    Frame(kData, kEndStream, 1, Message(message)));
-    std::string received;
-    while (received.size() < 20000) {
-      const std::string more = connection.Read(1);
-      if (more.empty()) return false;
-      received += more;
-      if (received.find(text) != std::string::npos) return true;
-    }
-    return false;
+    RawHttp2 connection(port());
+    connection.Greet();
+    connection.Send(FrameType::kHeaders, kEndHeaders, 1, headers);
+    connection.Send(FrameType::kData, kEndStream, 1, MessageBytes(message));
+    const RawAnswer answer = connection.ReadAnswer(1);
+    return (answer.data + answer.message()).find(text) != std::string::npos;
   }
 
   TestGate gate_;
@@ -83,50 +44,56 @@ class RpcFrontHostileTest : public ::testing::Test {
   FrontFixture fixture_;
 };
 
-TEST_F(RpcFrontHostileTest, ACallWrittenByHandIsAnswered) {
+INSTANTIATE_TEST_SUITE_P(Fronts, RpcFrontHostileTest,
+                         ::testing::Values(FrontKind::kGrpc, FrontKind::kHttp2), FrontName);
+
+TEST_P(RpcFrontHostileTest, ACallWrittenByHandIsAnswered) {
   EXPECT_TRUE(AnswerHas(CallHeaders("/etcdserverpb.Maintenance/Status"), "", "3.7.1"));
 }
 
-TEST_F(RpcFrontHostileTest, AClientVersionThatIsNoUtf8IsRefused) {
-  const std::string headers =
-      CallHeaders("/etcdserverpb.Maintenance/Status") + Header("client-api-version", "3.7\xff\xfe");
+TEST_P(RpcFrontHostileTest, AClientVersionThatIsNoUtf8IsRefused) {
+  const std::string headers = CallHeaders("/etcdserverpb.Maintenance/Status") +
+                              HeaderBytes("client-api-version", "3.7\xff\xfe");
   EXPECT_TRUE(AnswerHas(headers, "", "etcdserver: invalid client api version"));
   ExpectServing();
 }
 
-TEST_F(RpcFrontHostileTest, OtherMetadataMayHoldAnyBytes) {
+TEST_P(RpcFrontHostileTest, OtherMetadataMayHoldAnyBytes) {
   const std::string headers = CallHeaders("/etcdserverpb.Maintenance/Status") +
-                              Header("token", "\x01\xff\x80 odd") + Header("x-\xc3\x28", "y");
-  RawConnection connection(port());
-  connection.Send(kPreface + Frame(kSettings, 0, 0, "") + Frame(kHeaders, kEndHeaders, 1, headers) +
-                  Frame(kData, kEndStream, 1, Message("")));
-  EXPECT_FALSE(connection.Read(1).empty());
+                              HeaderBytes("token", "\x01\xff\x80 odd") +
+                              HeaderBytes("x-\xc3\x28", "y");
+  RawHttp2 connection(port());
+  connection.Greet();
+  connection.Send(FrameType::kHeaders, kEndHeaders, 1, headers);
+  connection.Send(FrameType::kData, kEndStream, 1, MessageBytes(""));
+  EXPECT_TRUE(connection.Read().has_value());
   ExpectServing();
 }
 
-TEST_F(RpcFrontHostileTest, BytesThatAreNoMessageAreRefused) {
+TEST_P(RpcFrontHostileTest, BytesThatAreNoMessageAreRefused) {
   EXPECT_TRUE(AnswerHas(CallHeaders("/etcdserverpb.KV/Put"), "\xff\xff\xff",
                         "grpc: error unmarshalling request"));
   EXPECT_TRUE(AnswerHas(CallHeaders("/nope"), "", R"(malformed method name: "/nope")"));
 }
 
-TEST_F(RpcFrontHostileTest, ACallWithoutAMessageIsRefused) {
-  RawConnection connection(port());
-  connection.Send(
-      kPreface + Frame(kSettings, 0, 0, "") +
-      Frame(kHeaders, kEndHeaders | kEndStream, 1, CallHeaders("/etcdserverpb.KV/Put")));
-  EXPECT_FALSE(connection.Read(60).empty());
+TEST_P(RpcFrontHostileTest, ACallWithoutAMessageIsRefused) {
+  RawHttp2 connection(port());
+  connection.Greet();
+  connection.Send(FrameType::kHeaders, kEndHeaders | kEndStream, 1,
+                  CallHeaders("/etcdserverpb.KV/Put"));
+  EXPECT_EQ(connection.ReadAnswer(1).status(), "13");
   ExpectServing();
 }
 
-TEST_F(RpcFrontHostileTest, GarbageDoesNoHarm) {
+TEST_P(RpcFrontHostileTest, GarbageDoesNoHarm) {
+  const std::string kGreeting = std::string(kPreface) + FrameBytes(FrameType::kSettings, 0, 0, "");
   raft::Random random(20260714);
   for (int round = 0; round < 60; ++round) {
     std::string bytes;
     // Some of it looks right at first.
-    if (round % 3 > 0) bytes += kPreface + Frame(kSettings, 0, 0, "");
+    if (round % 3 > 0) bytes += kGreeting;
     if (round % 3 > 1) {
-      bytes += Frame(kHeaders, kEndHeaders, 1, CallHeaders("/etcdserverpb.KV/Put"));
+      bytes += FrameBytes(FrameType::kHeaders, kEndHeaders, 1, CallHeaders("/etcdserverpb.KV/Put"));
     }
     const uint64_t length = 1 + random.Next() % 3000;
     for (uint64_t i = 0; i < length; ++i) bytes += static_cast<char>(random.Next());
@@ -137,7 +104,7 @@ TEST_F(RpcFrontHostileTest, GarbageDoesNoHarm) {
   EXPECT_TRUE(gate_.proposals().empty());
 }
 
-TEST_F(RpcFrontHostileTest, HttpAndTlsOnThePortAreClosed) {
+TEST_P(RpcFrontHostileTest, HttpAndTlsOnThePortAreClosed) {
   for (const std::string& bytes :
        {std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
         std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + std::string(500, 'x')}) {
@@ -148,21 +115,21 @@ TEST_F(RpcFrontHostileTest, HttpAndTlsOnThePortAreClosed) {
   ExpectServing();
 }
 
-TEST_F(RpcFrontHostileTest, MessagesThatStopHalfwayAreGivenUpWithTheirConnection) {
+TEST_P(RpcFrontHostileTest, MessagesThatStopHalfwayAreGivenUpWithTheirConnection) {
   for (int i = 0; i < 20; ++i) {
-    RawConnection connection(port());
-    std::string part = Message(std::string(1000, 'x'));
+    RawHttp2 connection(port());
+    std::string part = MessageBytes(std::string(1000, 'x'));
     part.resize(500);
-    connection.Send(kPreface + Frame(kSettings, 0, 0, "") +
-                    Frame(kHeaders, kEndHeaders, 1, CallHeaders("/etcdserverpb.KV/Put")) +
-                    Frame(kData, 0, 1, part));
+    connection.Greet();
+    connection.Send(FrameType::kHeaders, kEndHeaders, 1, CallHeaders("/etcdserverpb.KV/Put"));
+    connection.Send(FrameType::kData, 0, 1, part);
   }
   ExpectServing();
   EXPECT_TRUE(gate_.proposals().empty());
 }
 
 // Random changes to a valid transaction: refused or carried out, and the server goes on.
-TEST_F(RpcFrontHostileTest, DamagedRequestsAreAnswered) {
+TEST_P(RpcFrontHostileTest, DamagedRequestsAreAnswered) {
   etcdserverpb::TxnRequest txn;
   txn.add_compare()->set_key("k");
   txn.add_success()->mutable_request_put()->set_key("k");

@@ -1,4 +1,4 @@
-// The gRPC adapter over loopback: streams of every shape, their queues and their ends.
+// Both fronts over loopback: streams of every shape, their queues and their ends.
 
 #include <atomic>
 #include <thread>
@@ -68,9 +68,14 @@ std::shared_ptr<Router> RouterOf(Seen& seen) {
   return router;
 }
 
-TEST(RpcFrontStreamTest, MessagesGoBothWaysInOrder) {
+class RpcFrontStreamTest : public ::testing::TestWithParam<FrontKind> {};
+
+INSTANTIATE_TEST_SUITE_P(Fronts, RpcFrontStreamTest,
+                         ::testing::Values(FrontKind::kGrpc, FrontKind::kHttp2), FrontName);
+
+TEST_P(RpcFrontStreamTest, MessagesGoBothWaysInOrder) {
   Seen seen;
-  FrontFixture fixture(RouterOf<EchoStream>(seen));
+  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen));
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   std::string message;
   for (int i = 0; i < 100; ++i) {
@@ -84,7 +89,7 @@ TEST(RpcFrontStreamTest, MessagesGoBothWaysInOrder) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
+TEST_P(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
   auto router = std::make_shared<Router>();
   std::vector<std::thread> threads;
   router->AddStream("/test.Test/Count", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
@@ -94,7 +99,7 @@ TEST(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
     });
     return std::shared_ptr<StreamHandler>();
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Count");
   std::string message;
   int read = 0;
@@ -112,7 +117,7 @@ TEST(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
 }
 
 // A first message that is only buffered would never be reported as sent, and nothing would follow.
-TEST(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
+TEST_P(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
   auto router = std::make_shared<Router>();
   router->AddStream("/test.Test/Burst", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
     // The I/O thread is busy here until everything is queued.
@@ -121,7 +126,7 @@ TEST(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
     }).join();
     return std::shared_ptr<StreamHandler>();
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Burst");
   std::string message;
   for (int i = 0; i < 10; ++i) {
@@ -130,9 +135,9 @@ TEST(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
   }
 }
 
-TEST(RpcFrontStreamTest, AHalfCloseDoesNotEndAStreamThatGoesOn) {
+TEST_P(RpcFrontStreamTest, AHalfCloseDoesNotEndAStreamThatGoesOn) {
   Seen seen;
-  FrontFixture fixture(RouterOf<EndlessStream>(seen));
+  FrontFixture fixture(GetParam(), RouterOf<EndlessStream>(seen));
   {
     ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
     ASSERT_TRUE(stream.Write("first"));
@@ -148,9 +153,9 @@ TEST(RpcFrontStreamTest, AHalfCloseDoesNotEndAStreamThatGoesOn) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST(RpcFrontStreamTest, ACancelReachesTheHandler) {
+TEST_P(RpcFrontStreamTest, ACancelReachesTheHandler) {
   Seen seen;
-  FrontFixture fixture(RouterOf<EchoStream>(seen));
+  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen));
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   std::string message;
   ASSERT_TRUE(stream.Write("x"));
@@ -160,7 +165,7 @@ TEST(RpcFrontStreamTest, ACancelReachesTheHandler) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST(RpcFrontStreamTest, WritesAfterTheEndAreDropped) {
+TEST_P(RpcFrontStreamTest, WritesAfterTheEndAreDropped) {
   auto router = std::make_shared<Router>();
   std::shared_ptr<StreamWriter> kept;
   Signal begun;
@@ -170,7 +175,7 @@ TEST(RpcFrontStreamTest, WritesAfterTheEndAreDropped) {
     begun.Set();
     return std::make_shared<EndlessStream>(std::move(writer), seen);
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   {
     ClientStream stream(fixture.NewChannel(), "/test.Test/Keep");
     ASSERT_TRUE(begun.Wait());
@@ -208,7 +213,7 @@ class Flood final : public StreamHandler {
   int left_ = 3000;
 };
 
-TEST(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
+TEST_P(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
   std::atomic<size_t> queued_max = 0;
   auto router = std::make_shared<Router>();
   router->AddStream("/test.Test/Flood", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
@@ -216,7 +221,7 @@ TEST(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
   });
   FrontOptions options;
   options.stream_high_mark = 100000;
-  FrontFixture fixture(router, options);
+  FrontFixture fixture(GetParam(), router, options);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Flood");
   ASSERT_TRUE(stream.Write("go"));
   std::string message;
@@ -227,11 +232,11 @@ TEST(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
   EXPECT_LE(queued_max, 100000u + 10000u);
 }
 
-TEST(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
+TEST_P(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
   Seen seen;
   FrontOptions options;
   options.stream_high_mark = 100000;
-  FrontFixture fixture(RouterOf<EchoStream>(seen), options);
+  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen), options);
   const auto channel = fixture.NewChannel();
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;
@@ -261,11 +266,11 @@ TEST(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST(RpcFrontStreamTest, AMessageOverTheLimitEndsTheStream) {
+TEST_P(RpcFrontStreamTest, AMessageOverTheLimitEndsTheStream) {
   Seen seen;
   FrontOptions options;
   options.message_bytes_max = 1000;
-  FrontFixture fixture(RouterOf<EchoStream>(seen), options);
+  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen), options);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   ASSERT_TRUE(stream.Write(std::string(1001, 'x')));
   std::string message;
@@ -276,9 +281,9 @@ TEST(RpcFrontStreamTest, AMessageOverTheLimitEndsTheStream) {
   EXPECT_TRUE(seen.canceled.Wait());
 }
 
-TEST(RpcFrontStreamTest, AShutdownEndsOpenStreamsAtOnce) {
+TEST_P(RpcFrontStreamTest, AShutdownEndsOpenStreamsAtOnce) {
   Seen seen;
-  FrontFixture fixture(RouterOf<EndlessStream>(seen));
+  FrontFixture fixture(GetParam(), RouterOf<EndlessStream>(seen));
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   std::string message;
   ASSERT_TRUE(stream.Write("x"));
@@ -314,12 +319,12 @@ class SlowStream final : public StreamHandler {
   std::thread thread_;
 };
 
-TEST(RpcFrontStreamTest, AShutdownWaitsForStreamsThatEndByThemselves) {
+TEST_P(RpcFrontStreamTest, AShutdownWaitsForStreamsThatEndByThemselves) {
   auto router = std::make_shared<Router>();
   router->AddStream("/test.Test/Slow", [](CallContext, std::shared_ptr<StreamWriter> writer) {
     return std::make_shared<SlowStream>(std::move(writer));
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Slow");
   ASSERT_TRUE(stream.Write("x"));
   std::string message;

@@ -1,4 +1,4 @@
-// The gRPC adapter over loopback: unary calls and how they end.
+// Both fronts over loopback: unary calls and how they end.
 
 #include <atomic>
 #include <thread>
@@ -40,8 +40,13 @@ std::shared_ptr<Router> EchoRouter() {
   return router;
 }
 
-TEST(RpcFrontTest, SmallAndLargeMessagesComeBackWhole) {
-  FrontFixture fixture(EchoRouter());
+class RpcFrontTest : public ::testing::TestWithParam<FrontKind> {};
+
+INSTANTIATE_TEST_SUITE_P(Fronts, RpcFrontTest,
+                         ::testing::Values(FrontKind::kGrpc, FrontKind::kHttp2), FrontName);
+
+TEST_P(RpcFrontTest, SmallAndLargeMessagesComeBackWhole) {
+  FrontFixture fixture(GetParam(), EchoRouter());
   const auto channel = fixture.NewChannel();
   for (const size_t bytes : {0, 1, 1000, 1024, 1025, 2048, 2049, 70000, 2000000}) {
     std::string request(bytes, 'x');
@@ -52,7 +57,7 @@ TEST(RpcFrontTest, SmallAndLargeMessagesComeBackWhole) {
   }
 }
 
-TEST(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
+TEST_P(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
   auto router = std::make_shared<Router>();
   std::mutex mutex;
   std::vector<std::thread> threads;
@@ -64,7 +69,7 @@ TEST(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
   });
   FrontOptions options;
   options.io_threads = 2;
-  FrontFixture fixture(router, options);
+  FrontFixture fixture(GetParam(), router, options);
   std::vector<std::thread> clients;
   std::atomic<int> right = 0;
   for (int c = 0; c < 8; ++c) {
@@ -83,8 +88,8 @@ TEST(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(RpcFrontTest, ManyCallsAtOnceEachGetTheirAnswer) {
-  FrontFixture fixture(EchoRouter());
+TEST_P(RpcFrontTest, ManyCallsAtOnceEachGetTheirAnswer) {
+  FrontFixture fixture(GetParam(), EchoRouter());
   grpc::GenericStub stub(fixture.NewChannel());
   grpc::CompletionQueue queue;
   struct Call {
@@ -113,20 +118,20 @@ TEST(RpcFrontTest, ManyCallsAtOnceEachGetTheirAnswer) {
   }
 }
 
-TEST(RpcFrontTest, ErrorsKeepTheirCodeAndText) {
+TEST_P(RpcFrontTest, ErrorsKeepTheirCodeAndText) {
   auto router = std::make_shared<Router>();
   const std::string text = "etcdserver: 100% odd \xE2\x82\xAC text\nwith lines";
   router->AddUnary("/test.Test/Fail", [&](std::string, CallContext, Completion done) {
     std::move(done)({StatusCode::kFailedPrecondition, text}, Encoded());
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   const ClientAnswer answer = CallUnary(fixture.NewChannel(), "/test.Test/Fail", "");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(answer.status.error_message(), text);
 }
 
-TEST(RpcFrontTest, UnknownMethodsAreUnimplemented) {
-  FrontFixture fixture(EchoRouter());
+TEST_P(RpcFrontTest, UnknownMethodsAreUnimplemented) {
+  FrontFixture fixture(GetParam(), EchoRouter());
   const auto channel = fixture.NewChannel();
   ClientAnswer answer = CallUnary(channel, "/test.Test/Nope", "x");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
@@ -137,8 +142,8 @@ TEST(RpcFrontTest, UnknownMethodsAreUnimplemented) {
   EXPECT_EQ(stream.Finish().error_code(), grpc::StatusCode::UNIMPLEMENTED);
 }
 
-TEST(RpcFrontTest, TheLimitIsOnTheMessage) {
-  FrontFixture fixture(EchoRouter());
+TEST_P(RpcFrontTest, TheLimitIsOnTheMessage) {
+  FrontFixture fixture(GetParam(), EchoRouter());
   const auto channel = fixture.NewChannel();
   const size_t limit = FrontOptions().message_bytes_max;
   EXPECT_TRUE(CallUnary(channel, "/test.Test/Echo", std::string(limit, 'x')).status.ok());
@@ -151,7 +156,7 @@ TEST(RpcFrontTest, TheLimitIsOnTheMessage) {
   EXPECT_TRUE(CallUnary(channel, "/test.Test/Echo", "still there").status.ok());
 }
 
-TEST(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
+TEST_P(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
   auto router = std::make_shared<Router>();
   server::SystemClock clock;
   router->AddUnary("/test.Test/Look", [&](std::string, CallContext context, Completion done) {
@@ -165,7 +170,7 @@ TEST(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
     }
     std::move(done)(RpcStatus(), Encoded(std::move(left)));
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   const auto channel = fixture.NewChannel();
   EXPECT_EQ(CallUnary(channel, "/test.Test/Look", "", 0, {{"token", "abc"}}).response, "none");
   const int left =
@@ -174,7 +179,7 @@ TEST(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
   EXPECT_LE(left, 16000);  // On the wire it may be rounded up.
 }
 
-TEST(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
+TEST_P(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
   auto router = EchoRouter();
   std::mutex mutex;
   std::vector<Completion> late;
@@ -182,7 +187,7 @@ TEST(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
     std::lock_guard lock(mutex);
     late.push_back(std::move(done));
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 3; ++i) {
     const ClientAnswer answer = CallUnary(channel, "/test.Test/Late", "x", 50);
@@ -200,16 +205,16 @@ TEST(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
   }
 }
 
-TEST(RpcFrontTest, ADroppedCompletionEndsTheCall) {
+TEST_P(RpcFrontTest, ADroppedCompletionEndsTheCall) {
   auto router = std::make_shared<Router>();
   router->AddUnary("/test.Test/Drop", [](std::string, CallContext, Completion) {});
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   const ClientAnswer answer = CallUnary(fixture.NewChannel(), "/test.Test/Drop", "x");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(answer.status.error_message(), "etcdserver: server stopped");
 }
 
-TEST(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
+TEST_P(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
   auto router = std::make_shared<Router>();
   std::vector<std::thread> threads;
   router->AddUnary("/test.Test/Where", [&](std::string, CallContext context, Completion done) {
@@ -221,7 +226,7 @@ TEST(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
       });
     });
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(CallUnary(channel, "/test.Test/Where", "").response, "same");
@@ -229,30 +234,30 @@ TEST(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST(RpcFrontTest, ATakenPortIsNamed) {
-  FrontFixture fixture(EchoRouter());
+TEST_P(RpcFrontTest, ATakenPortIsNamed) {
+  FrontFixture fixture(GetParam(), EchoRouter());
   FrontOptions options;
   const std::string address = "127.0.0.1:" + std::to_string(fixture.port());
   options.addresses = {"127.0.0.1:0", address};
-  const auto second =
-      server::GrpcFront::Start(options, EchoRouter(), fixture.clock, fixture.log, fixture.metrics);
+  const auto second = AnyFront::Start(GetParam(), options, EchoRouter(), fixture.clock, fixture.log,
+                                      fixture.metrics);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(std::string(second.status().message()),
             "cannot listen on " + address + ": Address already in use");
   EXPECT_TRUE(CallUnary(fixture.NewChannel(), "/test.Test/Echo", "x").status.ok());
 }
 
-TEST(RpcFrontTest, SeveralAddressesAreServed) {
+TEST_P(RpcFrontTest, SeveralAddressesAreServed) {
   FrontOptions options;
   options.addresses = {"127.0.0.1:0", "127.0.0.1:0"};
-  FrontFixture fixture(EchoRouter(), options);
+  FrontFixture fixture(GetParam(), EchoRouter(), options);
   ASSERT_EQ(fixture.front->ports().size(), 2u);
   for (const int port : fixture.front->ports()) {
     EXPECT_EQ(CallUnary(Connect(port), "/test.Test/Echo", "x").response, "x");
   }
 }
 
-TEST(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
+TEST_P(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
   auto router = std::make_shared<Router>();
   Signal arrived;
   std::optional<Completion> held;
@@ -260,7 +265,7 @@ TEST(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
     held = std::move(done);
     arrived.Set();
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   const auto channel = fixture.NewChannel();
   ClientAnswer answer;
   std::thread client([&] { answer = CallUnary(channel, "/test.Test/Hold", "x"); });
@@ -282,7 +287,7 @@ TEST(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
   EXPECT_EQ(answer.response, "done");
 }
 
-TEST(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
+TEST_P(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
   std::vector<Completion> held;
   {
     auto router = std::make_shared<Router>();
@@ -291,7 +296,7 @@ TEST(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
       held.push_back(std::move(done));
       arrived.Set();
     });
-    FrontFixture fixture(router);
+    FrontFixture fixture(GetParam(), router);
     const auto channel = fixture.NewChannel();
     ClientAnswer answer;
     std::thread client([&] { answer = CallUnary(channel, "/test.Test/Hold", "x"); });
@@ -304,12 +309,12 @@ TEST(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
   for (Completion& done : held) std::move(done)(RpcStatus(), Encoded(std::string("too late")));
 }
 
-TEST(RpcFrontTest, CallsAreCountedUnderEtcdsNames) {
+TEST_P(RpcFrontTest, CallsAreCountedUnderEtcdsNames) {
   auto router = EchoRouter();
   router->AddUnary("/test.Test/Fail", [](std::string, CallContext, Completion done) {
     std::move(done)({StatusCode::kOutOfRange, "no"}, Encoded());
   });
-  FrontFixture fixture(router);
+  FrontFixture fixture(GetParam(), router);
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 3; ++i) CallUnary(channel, "/test.Test/Echo", std::string(100, 'x'));
   CallUnary(channel, "/test.Test/Fail", "");
@@ -323,7 +328,7 @@ TEST(RpcFrontTest, CallsAreCountedUnderEtcdsNames) {
   EXPECT_THAT(text, HasSubstr("etcd_network_client_grpc_sent_bytes_total 300"));
 }
 
-TEST(RpcFrontTest, SlowRequestsAreLogged) {
+TEST_P(RpcFrontTest, SlowRequestsAreLogged) {
   auto router = EchoRouter();
   router->AddUnary("/test.Test/Slow", [](std::string request, CallContext, Completion done) {
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
@@ -331,7 +336,7 @@ TEST(RpcFrontTest, SlowRequestsAreLogged) {
   });
   FrontOptions options;
   options.warning_unary_duration = 50 * server::kNsPerMs;
-  FrontFixture fixture(router, options);
+  FrontFixture fixture(GetParam(), router, options);
   const auto channel = fixture.NewChannel();
   CallUnary(channel, "/test.Test/Slow", "12345");
   EXPECT_THAT(fixture.log.lines(), Contains(HasSubstr("slow request method=/test.Test/Slow")));
@@ -339,11 +344,11 @@ TEST(RpcFrontTest, SlowRequestsAreLogged) {
 }
 
 // The whole way: client, front, services and a member's threads.
-TEST(RpcFrontTest, PutsAndRangesOverTheWire) {
+TEST_P(RpcFrontTest, PutsAndRangesOverTheWire) {
   TestGate gate(TestGate::Mode::kThread);
   server::Metrics metrics;
   server::ClientServices services(gate, metrics, {});
-  FrontFixture fixture(services.router());
+  FrontFixture fixture(GetParam(), services.router());
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 100; ++i) {
     etcdserverpb::PutRequest put;

@@ -1,0 +1,276 @@
+#include "server/http2/connection.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "server/rpc/error_map.h"
+
+namespace gavel::server {
+namespace {
+
+constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+constexpr std::string_view kNotHttp2 =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    "Content-Length: 34\r\nConnection: close\r\n\r\nthis port speaks gRPC over HTTP/2\n";
+
+constexpr int kPartsMax = 64;
+// Frames are made up to this much ahead of the socket.
+constexpr size_t kFillBytes = 256 << 10;
+// One connection writes so much in a turn; then the others have theirs.
+constexpr size_t kWriteBytesPerTurn = 1 << 20;
+constexpr MonotonicNs kLingerTime = kNsPerSecond;
+constexpr size_t kLingerBytesMax = 4 << 20;
+
+}  // namespace
+
+Connection::Connection(IoLoop& loop, std::unique_ptr<ByteStream> stream)
+    : loop_(loop), stream_(std::move(stream)), opened_(loop.now()), last_received_(opened_) {}
+
+Connection::~Connection() {
+  if (counted_) --loop_.shared().connections;
+}
+
+bool Connection::Start() {
+  counted_ = true;
+  if (++loop_.shared().connections > loop_.shared().limits.connections_max) return false;
+  if (!loop_.Watch(stream_->fd(), EPOLLIN, *this)) return false;
+  peer_ = PeerName(stream_->fd());
+  loop_.timers().Set(*this, opened_ + loop_.shared().limits.handshake_timeout);
+  return true;
+}
+
+void Connection::OnReady(uint32_t events) {
+  if (closed()) return;
+  if ((events & EPOLLOUT) != 0) {
+    SetBlocked(false);
+    SetDirty();
+  }
+  if (blocked_) {
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) Close();
+    return;
+  }
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  if (state_ == State::kLingering) {
+    DropInput();
+  } else {
+    ReadOnce();
+  }
+}
+
+void Connection::ReadOnce() {
+  auto& buffer = loop_.read_buffer();
+  const IoResult read = stream_->Read(buffer.data(), buffer.size());
+  switch (read.state) {
+    case IoResult::State::kMoved:
+      last_received_ = loop_.now();
+      ping_sent_ = 0;
+      OnBytes(std::string_view(buffer.data(), read.bytes));
+      return;
+    case IoResult::State::kBlocked:
+      return;
+    case IoResult::State::kClosed:
+      Close();
+      return;
+  }
+}
+
+void Connection::OnBytes(std::string_view bytes) {
+  if (session_ == nullptr) {
+    Greet(bytes);
+    return;
+  }
+  session_->Receive(bytes);
+  SetDirty();
+}
+
+void Connection::Greet(std::string_view bytes) {
+  std::string whole = std::exchange(greeting_, std::string());
+  whole.append(bytes);
+  const size_t part = std::min(whole.size(), kPreface.size());
+  if (whole.compare(0, part, kPreface, 0, part) != 0) {
+    OnOtherProtocol(std::move(whole));
+    return;
+  }
+  if (part < kPreface.size()) {
+    greeting_ = std::move(whole);
+    return;
+  }
+  session_ = std::make_unique<Session>(*this);
+  state_ = State::kOpen;
+  session_->Receive(whole);
+  SetDirty();
+}
+
+void Connection::OnOtherProtocol(std::string first_bytes) {
+  // Methods are letters; anything else is no HTTP.
+  if (std::isalpha(static_cast<unsigned char>(first_bytes[0])) == 0) {
+    Close();
+    return;
+  }
+  if (const OnHttp1Connection& hook = loop_.shared().on_http1; hook != nullptr) {
+    loop_.Unwatch(stream_->fd());
+    hook(stream_->Release(), std::move(first_bytes));
+    stream_ = nullptr;
+    Close();
+    return;
+  }
+  OutBuffer answer;
+  answer.Append(kNotHttp2);
+  size_t budget = kWriteBytesPerTurn;
+  if (Write(answer, &budget)) {
+    Linger();
+  } else {
+    Close();
+  }
+}
+
+void Connection::SetDirty() {
+  if (dirty_ || state_ != State::kOpen) return;
+  dirty_ = true;
+  loop_.SetDirty(*this);
+}
+
+void Connection::OnTurnEnd() {
+  dirty_ = false;
+  if (state_ == State::kOpen && !blocked_) WriteOut();
+}
+
+void Connection::WriteOut() {
+  OutBuffer& out = loop_.write_buffer();
+  if (!pending_.empty()) std::swap(out, pending_);
+  size_t budget = kWriteBytesPerTurn;
+  bool broken = false;
+  while (!blocked_ && !broken && budget > 0) {
+    session_->Fill(out, kFillBytes);
+    if (out.empty()) break;
+    broken = !Write(out, &budget);
+  }
+  const bool sent = out.empty();
+  if (!sent) std::swap(out, pending_);
+  if (broken) {
+    out.Drop(out.bytes());
+    Close();
+    return;
+  }
+  session_->AfterSending();
+  if (budget == 0) SetDirty();
+  if (!session_->over()) return;
+  if (sent) {
+    Linger();
+  } else if (session_->doomed()) {
+    Close();
+  }
+}
+
+bool Connection::Write(OutBuffer& out, size_t* budget) {
+  iovec parts[kPartsMax];
+  while (!out.empty() && *budget > 0) {
+    const IoResult written = stream_->Write(parts, out.Parts(parts, kPartsMax));
+    if (written.state == IoResult::State::kClosed) return false;
+    if (written.state == IoResult::State::kBlocked) {
+      SetBlocked(true);
+      return true;
+    }
+    last_written_ = loop_.now();
+    out.Drop(written.bytes);
+    *budget -= std::min(*budget, written.bytes);
+  }
+  return true;
+}
+
+void Connection::SetBlocked(bool blocked) {
+  if (blocked_ == blocked) return;
+  blocked_ = blocked;
+  loop_.Rewatch(stream_->fd(), blocked ? EPOLLOUT : EPOLLIN, *this);
+  if (!blocked) return;
+  last_written_ = loop_.now();
+  CheckKeepalive(loop_.now());
+}
+
+void Connection::Linger() {
+  if (session_ != nullptr) session_->OnConnectionLost();
+  stream_->ShutdownWrites();
+  if (loop_.draining()) {
+    DropInput();
+    if (!closed()) Close();
+    return;
+  }
+  if (blocked_) SetBlocked(false);
+  state_ = State::kLingering;
+  loop_.timers().Set(*this, loop_.now() + kLingerTime);
+}
+
+void Connection::DropInput() {
+  auto& buffer = loop_.read_buffer();
+  const IoResult read = stream_->Read(buffer.data(), buffer.size());
+  if (read.state == IoResult::State::kBlocked) return;
+  dropped_bytes_ += read.bytes;
+  if (read.state == IoResult::State::kClosed || dropped_bytes_ > kLingerBytesMax) Close();
+}
+
+void Connection::Close() {
+  if (closed()) return;
+  if (session_ != nullptr) session_->OnConnectionLost();
+  state_ = State::kClosed;
+  loop_.timers().Cancel(*this);
+  if (stream_ != nullptr) loop_.Unwatch(stream_->fd());
+  loop_.Bury(*this);
+}
+
+void Connection::OnTimer(MonotonicNs now) {
+  if (state_ == State::kLingering) {
+    Close();
+    return;
+  }
+  CheckKeepalive(now);
+}
+
+void Connection::CheckKeepalive(MonotonicNs now) {
+  const FrontOptions& options = loop_.shared().options;
+  const Http2Limits& limits = loop_.shared().limits;
+  MonotonicNs next = 0;
+  if (session_ == nullptr || !session_->settled()) {
+    next = opened_ + limits.handshake_timeout;
+  } else if (blocked_) {
+    next = last_written_ + limits.write_stall_timeout;
+  } else if (ping_sent_ != 0) {
+    next = ping_sent_ + options.keepalive_timeout;
+  } else {
+    next = last_received_ + options.keepalive_interval;
+    if (next <= now) {
+      session_->SendPing();
+      SetDirty();
+      ping_sent_ = now;
+      next = now + options.keepalive_timeout;
+    }
+  }
+  if (next <= now) {
+    Close();
+  } else {
+    loop_.timers().Set(*this, next);
+  }
+}
+
+void Connection::Drain() {
+  if (state_ == State::kOpen) {
+    session_->Drain();
+    SetDirty();
+  } else {
+    Close();
+  }
+}
+
+void Connection::End() {
+  if (state_ == State::kOpen) {
+    session_->AbortCalls(ToStatus(Error::kStopped));
+    session_->Drain();
+    if (!blocked_) WriteOut();
+  }
+  if (closed()) return;
+  stream_->ShutdownWrites();
+  DropInput();
+  Close();
+}
+
+}  // namespace gavel::server

@@ -1,0 +1,74 @@
+// What the HTTP/2 front is told at its start, and what all its threads share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "server/rpc/front_methods.h"
+#include "server/rpc/front_options.h"
+
+namespace gavel::server {
+
+// What one client, or all of them, may make the front do or hold. Beyond etcd's own limits these
+// are far above what an honest client needs.
+struct Http2Limits {
+  uint32_t connections_max = 20000;  // Of the front; more are closed as they come.
+  // For the preface and the client's settings to arrive.
+  MonotonicNs handshake_timeout = 10 * kNsPerSecond;
+  // A connection whose client takes nothing of what waits for it is closed.
+  MonotonicNs write_stall_timeout = 300 * kNsPerSecond;
+  uint32_t header_list_bytes_max = 64 << 10;  // As HTTP/2 counts: 32 for each header besides.
+  uint32_t continuations_max = 8;             // Frames that continue one block of headers.
+  // Of calls, their headers and unfinished messages, over all connections.
+  int64_t held_bytes_max = 512 << 20;
+  // Streams that the client resets within a second of opening them, or makes us reset by breaking
+  // the protocol: so many at once, then so many a second.
+  uint32_t resets_burst = 1000;
+  uint32_t resets_per_second = 200;
+  // Frames that ask for no call: pings, settings, priorities, empty data, unknown types.
+  uint32_t idle_frames_burst = 10000;
+  uint32_t idle_frames_per_second = 1000;
+  uint32_t stream_window_bytes = 256 << 10;
+  uint32_t connection_window_bytes = 4 << 20;
+};
+
+// Takes over a connection that speaks HTTP/1: its socket, which does not block, and what it has
+// sent so far. Runs on an I/O thread.
+using OnHttp1Connection = std::function<void(int fd, std::string first_bytes)>;
+
+struct Http2FrontOptions : FrontOptions {
+  Http2Limits limits;
+  OnHttp1Connection on_http1;  // Null: answered with a line that says so, and closed.
+};
+
+// Constant once the front serves, but for the counts.
+class Http2Shared final : public FrontShared {
+ public:
+  Http2Shared(const Http2FrontOptions& front_options, std::shared_ptr<const Router> methods,
+              Clock& front_clock, Logger& front_logger, Metrics& metrics)
+      : FrontShared(front_options, std::move(methods), front_clock, front_logger, metrics),
+        limits(front_options.limits),
+        on_http1(front_options.on_http1) {}
+
+  // Adds to what is held for clients; false, and unchanged, if that would be too much.
+  bool Hold(int64_t bytes) {
+    if (held_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limits.held_bytes_max) {
+      return true;
+    }
+    Release(bytes);
+    return false;
+  }
+  void Release(int64_t bytes) { held_.fetch_sub(bytes, std::memory_order_relaxed); }
+  int64_t held() const { return held_.load(std::memory_order_relaxed); }
+
+  const Http2Limits limits;
+  const OnHttp1Connection on_http1;
+  std::atomic<uint32_t> connections = 0;
+
+ private:
+  std::atomic<int64_t> held_ = 0;
+};
+
+}  // namespace gavel::server

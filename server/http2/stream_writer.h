@@ -1,0 +1,60 @@
+// The front's end of a streaming call: a queue between a handler on any thread and the I/O thread.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "server/rpc/service.h"
+
+namespace gavel::server {
+
+class Call;
+class IoLoop;
+
+// Outlives its call: what is written after the end is dropped.
+class Http2StreamWriter final : public StreamWriter,
+                                public std::enable_shared_from_this<Http2StreamWriter> {
+ public:
+  Http2StreamWriter(std::shared_ptr<IoLoop> loop, Call* call, size_t high_mark);
+
+  // StreamWriter. Any thread.
+  size_t Write(Encoded message) override;
+  size_t high_mark() const override { return high_mark_; }
+  void Finish(RpcStatus status) override;
+
+  // The rest is for the loop's thread.
+
+  struct Taken {
+    std::vector<Encoded> messages;
+    std::optional<RpcStatus> finish;  // Follows the messages.
+  };
+  // All that is queued. It still counts as queued until it has been sent.
+  Taken Take();
+  // `bytes` of messages taken have gone. Returns whether the handler wants to know.
+  bool OnSent(size_t bytes);
+  bool above_high_mark();
+  // The call is over.
+  void Close();
+  Call* call() const { return call_; }  // Null once closed.
+
+ private:
+  void Wake();
+
+  const std::shared_ptr<IoLoop> loop_;
+  const size_t high_mark_;
+  Call* call_;
+
+  std::mutex mutex_;
+  std::vector<Encoded> queue_;  // Guarded by mutex_, as is the rest.
+  size_t bytes_ = 0;            // Of the queue, and of what is taken and not sent.
+  std::optional<RpcStatus> finish_;
+  bool finished_ = false;
+  bool was_above_ = false;  // Above the high mark, and the handler was not told of the end of it.
+  bool woken_ = false;      // The loop knows that there is something to take.
+  bool closed_ = false;
+};
+
+}  // namespace gavel::server

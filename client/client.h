@@ -29,7 +29,7 @@ class Core;
 
 // What is known about an endpoint, without asking it.
 struct EndpointState {
-  std::string address;  // host:port.
+  std::string address = {};  // host:port.
   bool connected = false;
   bool avoided = false;    // It failed lately, so others come first.
   bool preferred = false;  // It answered last, so it comes first.

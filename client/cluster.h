@@ -19,15 +19,15 @@ class Core;
 
 struct Member {
   uint64_t id = 0;
-  std::string name;  // Empty until the member has started for the first time.
-  std::vector<std::string> peer_urls;
-  std::vector<std::string> client_urls;
+  std::string name = {};  // Empty until the member has started for the first time.
+  std::vector<std::string> peer_urls = {};
+  std::vector<std::string> client_urls = {};
   bool learner = false;
 };
 
 struct MemberListResponse {
-  ResponseHeader header;
-  std::vector<Member> members;
+  ResponseHeader header = {};
+  std::vector<Member> members = {};
 };
 
 // Thread-safe; a copy costs a pointer.

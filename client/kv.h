@@ -28,13 +28,13 @@ class Core;
 
 // Get: the key, or nothing.
 struct GetResponse {
-  ResponseHeader header;
-  std::optional<KeyValue> kv;
+  ResponseHeader header = {};
+  std::optional<KeyValue> kv = {};
 };
 
 struct GetManyResponse {
-  ResponseHeader header;
-  std::vector<std::optional<KeyValue>> kvs;  // One for each key asked for, in that order.
+  ResponseHeader header = {};
+  std::vector<std::optional<KeyValue>> kvs = {};  // One for each key asked for, in that order.
 };
 
 // What the helpers that write put besides the value.
@@ -44,25 +44,26 @@ struct WriteOptions {
 };
 
 struct PutIfAbsentResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
   bool created = false;
-  std::optional<KeyValue> existing;  // What was there, if !created.
+  std::optional<KeyValue> existing = {};  // What was there, if !created.
 };
 
 struct CompareAndSwapResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
   bool swapped = false;
-  std::optional<KeyValue> current;  // If !swapped: what is there, or nothing if no such key is.
+  std::optional<KeyValue> current =
+      {};  // If !swapped: what is there, or nothing if no such key is.
 };
 
 struct IncrementResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
   int64_t value = 0;  // After the increment.
 };
 
 struct AppendResponse {
-  ResponseHeader header;
-  std::string value;  // After the append.
+  ResponseHeader header = {};
+  std::string value = {};  // After the append.
 };
 
 // Thread-safe; a copy costs a pointer. Usable while its Client lives: later calls end with

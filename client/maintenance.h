@@ -30,49 +30,49 @@ struct Alarm {
 };
 
 struct AlarmResponse {
-  ResponseHeader header;
-  std::vector<Alarm> alarms;
+  ResponseHeader header = {};
+  std::vector<Alarm> alarms = {};
 };
 
 struct StatusResponse {
-  ResponseHeader header;
-  std::string version;
+  ResponseHeader header = {};
+  std::string version = {};
   int64_t db_size = 0;
   uint64_t leader = 0;  // 0: none known.
   uint64_t raft_index = 0;
   uint64_t raft_term = 0;
   uint64_t raft_applied_index = 0;
-  std::vector<std::string> errors;
+  std::vector<std::string> errors = {};
   int64_t db_size_in_use = 0;
   bool is_learner = false;
-  std::string storage_version;
+  std::string storage_version = {};
   int64_t db_size_quota = 0;
   bool downgrade_enabled = false;
-  std::string downgrade_target_version;
+  std::string downgrade_target_version = {};
 };
 
 struct HashResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
   uint32_t hash = 0;
 };
 
 struct HashKvResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
   uint32_t hash = 0;
   int64_t compact_revision = 0;
   int64_t hash_revision = 0;  // The revision that was hashed; 0 from servers before 3.6.
 };
 
 struct DefragmentResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
 };
 
 // A member is healthy if a linearizable read through it succeeds and no alarm is raised.
 struct HealthResponse {
   bool healthy = false;
   std::chrono::microseconds took{0};
-  std::string error;          // Why not.
-  std::vector<Alarm> alarms;  // Of the whole cluster.
+  std::string error = {};          // Why not.
+  std::vector<Alarm> alarms = {};  // Of the whole cluster.
 };
 
 // Thread-safe; a copy costs a pointer.

@@ -36,13 +36,13 @@ struct CallOptions {
 
   // Asks this endpoint only, instead of any that answers; it need not be one of the client's. Such
   // a call ends at once if the endpoint refuses the connection.
-  std::string endpoint;
+  std::string endpoint = {};
 
   // The member refuses with Reason::kNoLeader if it knows of no leader, instead of waiting.
   bool require_leader = false;
 
   // Ends the call early when stop is requested, like Pending::Cancel.
-  std::stop_token stop;
+  std::stop_token stop = {};
 };
 
 }  // namespace gavel::client

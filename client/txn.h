@@ -41,9 +41,9 @@ struct Compare {
 
   CompareTarget target = CompareTarget::kVersion;
   CompareResult result = CompareResult::kEqual;
-  KeyRange range;
-  int64_t number = 0;  // For every target but kValue.
-  std::string value;   // For kValue.
+  KeyRange range = {};
+  int64_t number = 0;      // For every target but kValue.
+  std::string value = {};  // For kValue.
 };
 
 class Compare::NumberSubject {
@@ -87,9 +87,9 @@ struct Txn {
   // True if no branch, nested ones included, writes.
   bool read_only() const;
 
-  std::vector<Compare> compares;  // All must hold; none: always true.
-  std::vector<Op> success;
-  std::vector<Op> failure;
+  std::vector<Compare> compares = {};  // All must hold; none: always true.
+  std::vector<Op> success = {};
+  std::vector<Op> failure = {};
 };
 
 // One operation of a branch.
@@ -105,9 +105,9 @@ struct Op {
 struct OpResponse;
 
 struct TxnResponse {
-  ResponseHeader header;
-  bool succeeded = false;             // Whether all compares held.
-  std::vector<OpResponse> responses;  // Of the branch that ran, in its order.
+  ResponseHeader header = {};
+  bool succeeded = false;                  // Whether all compares held.
+  std::vector<OpResponse> responses = {};  // Of the branch that ran, in its order.
 };
 
 // The response to one operation. Each accessor returns null if the operation was another one.

@@ -23,8 +23,8 @@ struct ResponseHeader {
 };
 
 struct KeyValue {
-  std::string key;
-  std::string value;
+  std::string key = {};
+  std::string value = {};
   int64_t create_revision = 0;
   int64_t mod_revision = 0;
   int64_t version = 0;  // Changes since the key was created; 1 for a new one.
@@ -36,8 +36,8 @@ struct KeyValue {
 // The keys a request is about: [key, end), where an empty end means the one key and an end of one
 // zero byte means all keys from `key` on.
 struct KeyRange {
-  std::string key;
-  std::string end;
+  std::string key = {};
+  std::string end = {};
 
   KeyRange() = default;
   // The one key. Implicit, so that a key can be given where a range is asked for.
@@ -63,7 +63,7 @@ enum class SortOrder : int { kNone = 0, kAscend = 1, kDescend = 2 };
 enum class SortTarget : int { kKey = 0, kVersion = 1, kCreate = 2, kMod = 3, kValue = 4 };
 
 struct RangeRequest {
-  KeyRange range;
+  KeyRange range = {};
   int64_t limit = 0;     // 0: none.
   int64_t revision = 0;  // 0: the newest.
   SortOrder sort_order = SortOrder::kNone;
@@ -79,15 +79,15 @@ struct RangeRequest {
 };
 
 struct RangeResponse {
-  ResponseHeader header;
-  std::vector<KeyValue> kvs;
+  ResponseHeader header = {};
+  std::vector<KeyValue> kvs = {};
   bool more = false;  // Rows beyond the limit exist.
   int64_t count = 0;  // Keys in the range, whatever the limit and the filters.
 };
 
 struct PutRequest {
-  std::string key;
-  std::string value;
+  std::string key = {};
+  std::string value = {};
   int64_t lease = 0;          // 0 detaches the key from the lease it has.
   bool prev_kv = false;       // Answer with what was there before.
   bool ignore_value = false;  // Keep the value; only for a key that exists.
@@ -95,19 +95,19 @@ struct PutRequest {
 };
 
 struct PutResponse {
-  ResponseHeader header;
-  std::optional<KeyValue> prev_kv;  // Only if asked for and there was one.
+  ResponseHeader header = {};
+  std::optional<KeyValue> prev_kv = {};  // Only if asked for and there was one.
 };
 
 struct DeleteRequest {
-  KeyRange range;
+  KeyRange range = {};
   bool prev_kv = false;  // Answer with what was deleted.
 };
 
 struct DeleteResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
   int64_t deleted = 0;
-  std::vector<KeyValue> prev_kvs;
+  std::vector<KeyValue> prev_kvs = {};
 };
 
 struct CompactRequest {
@@ -116,7 +116,7 @@ struct CompactRequest {
 };
 
 struct CompactResponse {
-  ResponseHeader header;
+  ResponseHeader header = {};
 };
 
 }  // namespace gavel::client

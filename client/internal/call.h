@@ -75,7 +75,8 @@ struct Call {
   std::unique_ptr<Attempt> attempt;  // kCalling.
   Event* timer = nullptr;            // The one that counts; older ones are stale.
 
-  bool dialling_all = false;      // kWaiting: whichever endpoint connects first is used.
+  bool dialling_all = false;      // kWaiting: for more than one endpoint.
+  bool accept_any = false;        // kWaiting: also one that failed lately.
   MonotonicUs dial_deadline = 0;  // kWaiting.
 
   std::vector<std::unique_ptr<Attempt>> probes;  // kExplaining.

@@ -10,10 +10,13 @@
 namespace gavel::client::internal {
 namespace {
 
-// The first endpoint gets this much of a head start before the others are dialled.
+// The first endpoint gets this much of a head start before the others are dialled, and those that
+// did not fail lately before the others are used.
 constexpr MonotonicUs kHeadStart = 100'000;
 // How long one wait for a change of a connection lasts, which is how long Close can take.
 constexpr MonotonicUs kWatchSlice = 100'000;
+// An endpoint that was asked for by name and has refused before gets this long to come back.
+constexpr MonotonicUs kNamedAgain = 1'000'000;
 // A member that answered that it cannot serve right now.
 constexpr MonotonicUs kAvoidBusy = 500'000;
 constexpr MonotonicUs kAvoidLearner = 30'000'000;
@@ -184,21 +187,25 @@ void Core::Wait(const CallPtr& call, EndedCalls* ended) {
   const MonotonicUs now = Now();
   call->state = Call::State::kWaiting;
   call->dialling_all = false;
+  call->accept_any = false;
   call->dial_deadline = std::min(call->deadline, now + ToUs(options_.dial_timeout));
   waiting_.insert(call);
   if (call->only) {
     Watch(call->only);
+    // gRPC tries again by itself, and shows nothing of it until it succeeds.
+    if (call->only->state() == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+      call->dial_deadline = std::min(call->dial_deadline, now + kNamedAgain);
+    }
   } else if (call->last_failed != nullptr) {
-    // A connection was lost: whoever is there is welcome.
+    // No time is to be lost: all others at once.
     DialAll(call.get());
   } else {
     Watch(endpoints_.FirstToDial(now, call->last_failed));
   }
   if (TryLeaveWaiting(call)) return;
   if (now >= call->dial_deadline) return Explain(call, ended);
-  SetTimer(call, call->only || call->dialling_all
-                     ? call->dial_deadline
-                     : std::min(now + kHeadStart, call->dial_deadline));
+  SetTimer(call,
+           call->only ? call->dial_deadline : std::min(now + kHeadStart, call->dial_deadline));
 }
 
 void Core::DialAll(Call* call) {
@@ -211,7 +218,7 @@ bool Core::TryLeaveWaiting(const CallPtr& call) {
   if (call->only) {
     if (call->only->ready()) chosen = call->only;
   } else {
-    chosen = endpoints_.Choose(Now(), call->last_failed, call->dialling_all);
+    chosen = endpoints_.Choose(Now(), call->last_failed, call->accept_any);
   }
   if (!chosen) return false;
   StartAttempt(call, chosen);
@@ -245,8 +252,6 @@ void Core::OnEndpointChanged(const EndpointPtr& endpoint, bool changed) {
       }
       if (refused && !call->dialling_all) {
         DialAll(call.get());
-        if (TryLeaveWaiting(call)) continue;
-        SetTimer(call, call->dial_deadline);
       }
       wanted = true;
     }
@@ -267,6 +272,7 @@ void Core::OnTimer(const CallPtr& call, const Event* timer) {
       Advance(call, &ended);
     } else if (call->state == Call::State::kWaiting) {
       if (!call->only) DialAll(call.get());
+      call->accept_any = true;
       if (!TryLeaveWaiting(call)) {
         if (Now() >= call->dial_deadline) {
           Explain(call, &ended);
@@ -320,7 +326,7 @@ void Core::EndExplained(const CallPtr& call, EndedCalls* ended) {
     if (!details.empty()) details += ", ";
     details += probe->endpoint->address() + " (";
     if (!probe->reader) {
-      details += "no answer to the attempt to connect";
+      details += kNoAnswer;
     } else if (probe->status.error_code() == grpc::StatusCode::UNAVAILABLE) {
       details += ConnectError(probe->status.error_message());
     } else {

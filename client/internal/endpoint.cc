@@ -1,6 +1,10 @@
 #include "client/internal/endpoint.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -27,6 +31,15 @@ bool ConsumePrefix(std::string_view* text, std::string_view prefix) {
   return true;
 }
 
+// What gRPC is to connect to. An address needs no resolver, whose results would be throttled.
+std::string Target(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  std::array<unsigned char, sizeof(in6_addr)> parsed;
+  if (inet_pton(AF_INET, host.c_str(), parsed.data()) == 1) return "ipv4:" + address;
+  if (host.front() == '[') return "ipv6:" + address;
+  return "dns:///" + address;
+}
+
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const ClientOptions& options) {
   grpc::ChannelArguments arguments;
@@ -44,8 +57,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   // Nobody but this library decides about retries.
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // A name is looked up anew about as often as its connection is tried; gRPC would wait for 30 s.
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kReconnectMaxMs);
   arguments.SetMaxReceiveMessageSize(-1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(Target(address), grpc::InsecureChannelCredentials(), arguments);
 }
 
 }  // namespace

@@ -149,12 +149,13 @@ Status BadResponse() {
 }
 
 std::string ConnectError(std::string_view message) {
-  for (const std::string_view lead :
-       {std::string_view("Failed to connect to remote host: "), std::string_view("last error: ")}) {
-    const size_t at = message.rfind(lead);
-    if (at != std::string_view::npos) return std::string(message.substr(at + lead.size()));
+  // It accepts connections, and does not speak HTTP/2 in time.
+  if (message.find("before receiving SETTINGS frame") != std::string_view::npos) {
+    return std::string(kNoAnswer);
   }
-  return std::string(message);
+  // The causes are in one line, the first of them last.
+  const size_t at = message.rfind(": ");
+  return std::string(at == std::string_view::npos ? message : message.substr(at + 2));
 }
 
 }  // namespace gavel::client::internal

@@ -24,6 +24,7 @@ Status Cancelled(bool sent);
 Status ClientClosed();
 Status BadResponse();
 
+inline constexpr std::string_view kNoAnswer = "no answer to the attempt to connect";
 // What is worth telling of gRPC's reason why a connection could not be made.
 std::string ConnectError(std::string_view message);
 

@@ -1,0 +1,252 @@
+// Errors: what each means, and what is sent again because of it.
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/client/client_test_support.h"
+
+namespace gavel::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+using testing::Answer;
+using testing::AnswerOk;
+using testing::FailFirst;
+using testing::MakeClient;
+using testing::milliseconds;
+using testing::Options;
+using testing::Request;
+using testing::ScriptedServer;
+
+struct Case {
+  grpc::StatusCode code;
+  const char* text;
+  ErrorClass error_class;
+  Reason reason;
+};
+
+// What a server says that nothing was done about, or refused, or may have done.
+constexpr Case kCases[] = {
+    {grpc::INVALID_ARGUMENT, "etcdserver: key is not provided", ErrorClass::kRejected,
+     Reason::kEmptyKey},
+    {grpc::INVALID_ARGUMENT, "etcdserver: key not found", ErrorClass::kRejected,
+     Reason::kKeyNotFound},
+    {grpc::INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request",
+     ErrorClass::kRejected, Reason::kDuplicateKey},
+    {grpc::INVALID_ARGUMENT, "etcdserver: too many operations in txn request",
+     ErrorClass::kRejected, Reason::kTooManyOperations},
+    {grpc::INVALID_ARGUMENT, "etcdserver: request is too large", ErrorClass::kRejected,
+     Reason::kRequestTooLarge},
+    {grpc::OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted",
+     ErrorClass::kRejected, Reason::kCompacted},
+    {grpc::OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision",
+     ErrorClass::kRejected, Reason::kFutureRevision},
+    {grpc::NOT_FOUND, "etcdserver: requested lease not found", ErrorClass::kRejected,
+     Reason::kLeaseNotFound},
+    {grpc::RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded", ErrorClass::kRejected,
+     Reason::kNoSpace},
+    {grpc::RESOURCE_EXHAUSTED, "grpc: received message larger than max (3000000 vs. 2097152)",
+     ErrorClass::kRejected, Reason::kRequestTooLarge},
+    {grpc::PERMISSION_DENIED, "etcdserver: permission denied", ErrorClass::kRejected,
+     Reason::kPermissionDenied},
+    {grpc::UNAUTHENTICATED, "etcdserver: invalid auth token", ErrorClass::kRejected,
+     Reason::kAuthentication},
+    {grpc::UNIMPLEMENTED, "unknown method X for service etcdserverpb.KV", ErrorClass::kRejected,
+     Reason::kNotServed},
+    {grpc::DATA_LOSS, "etcdserver: corrupt cluster", ErrorClass::kRejected, Reason::kCorrupt},
+    {grpc::FAILED_PRECONDITION, "etcdserver: something new", ErrorClass::kRejected, Reason::kOther},
+    {grpc::UNAVAILABLE, "etcdserver: leader changed", ErrorClass::kUnknown, Reason::kLeaderChanged},
+    {grpc::UNAVAILABLE, "etcdserver: request timed out", ErrorClass::kUnknown, Reason::kTimedOut},
+    {grpc::UNAVAILABLE, "etcdserver: request timed out, possibly due to connection lost",
+     ErrorClass::kUnknown, Reason::kTimedOut},
+    {grpc::UNAVAILABLE, "etcdserver: server stopped", ErrorClass::kUnknown, Reason::kStopped},
+    {grpc::UNAVAILABLE, "Socket closed", ErrorClass::kUnknown, Reason::kConnection},
+    {grpc::INTERNAL, "RST_STREAM", ErrorClass::kUnknown, Reason::kConnection},
+    // The client ran out of something, after the server was done.
+    {grpc::RESOURCE_EXHAUSTED, "Received message larger than max (9 vs. 4)", ErrorClass::kUnknown,
+     Reason::kOther},
+    {grpc::ABORTED, "x", ErrorClass::kUnknown, Reason::kOther},
+    {grpc::CANCELLED, "x", ErrorClass::kUnknown, Reason::kOther},
+    {grpc::UNKNOWN, "x", ErrorClass::kUnknown, Reason::kOther},
+    {grpc::DATA_LOSS, "x", ErrorClass::kUnknown, Reason::kOther},
+};
+
+// A write is sent once, and reported as what it is, whatever is not certain to be without effect.
+TEST(ClientErrorsTest, AWriteIsNotRepeatedAfterARefusalOrAnUnknownOutcome) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text);
+    ScriptedServer server(FailFirst(1, Answer::Error(c.code, c.text)));
+    const Client client = MakeClient({server.target()});
+    const Result<PutResponse> put = client.kv().Put("k", "v");
+    ASSERT_FALSE(put.ok());
+    EXPECT_EQ(put.status().error_class(), c.error_class);
+    EXPECT_EQ(put.status().reason(), c.reason);
+    EXPECT_EQ(static_cast<int>(put.status().code()), static_cast<int>(c.code));
+    EXPECT_EQ(put.status().message(), c.text);
+    EXPECT_EQ(put.status().endpoint(), server.target());
+    EXPECT_EQ(put.status().not_carried_out(), c.error_class == ErrorClass::kRejected);
+    EXPECT_EQ(server.count(), 1u);
+  }
+}
+
+// A read is repeated after an unknown outcome, and only then.
+TEST(ClientErrorsTest, AReadIsRepeatedAfterAnUnknownOutcome) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.text);
+    ScriptedServer server(FailFirst(1, Answer::Error(c.code, c.text)));
+    const Client client = MakeClient({server.target()});
+    const Result<GetResponse> got = client.kv().Get("k");
+    if (c.error_class == ErrorClass::kUnknown) {
+      EXPECT_TRUE(got.ok()) << got.status().ToString();
+      EXPECT_EQ(server.count(), 2u);
+    } else {
+      EXPECT_EQ(got.status().reason(), c.reason);
+      EXPECT_EQ(server.count(), 1u);
+    }
+  }
+}
+
+// What the server dropped for certain is sent again, writes too.
+TEST(ClientErrorsTest, ADroppedWriteIsRepeated) {
+  for (const Answer& dropped :
+       {Answer::Error(grpc::UNAVAILABLE, "etcdserver: no leader"),
+        Answer::Error(grpc::UNKNOWN, "raft proposal dropped"),
+        Answer::Error(grpc::RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
+        // What etcd really sends for it.
+        Answer::Error(grpc::UNKNOWN, "etcdserver: too many requests")}) {
+    SCOPED_TRACE(dropped.text);
+    ScriptedServer server(FailFirst(2, dropped));
+    const Client client = MakeClient({server.target()});
+    const Result<PutResponse> put = client.kv().Put("k", "v");
+    EXPECT_TRUE(put.ok()) << put.status().ToString();
+    EXPECT_EQ(server.count(), 3u);
+  }
+}
+
+// A dropped write that meets an unknown outcome on its next attempt ends as unknown.
+TEST(ClientErrorsTest, AnUnknownOutcomeAfterADroppedOneIsUnknown) {
+  std::atomic<int> calls = 0;
+  ScriptedServer server([&](const Request&) {
+    return calls++ == 0 ? Answer::Error(grpc::UNAVAILABLE, "etcdserver: no leader")
+                        : Answer::Error(grpc::UNAVAILABLE, "etcdserver: leader changed");
+  });
+  const Client client = MakeClient({server.target()});
+  const Result<PutResponse> put = client.kv().Put("k", "v");
+  EXPECT_EQ(put.status().error_class(), ErrorClass::kUnknown);
+  EXPECT_EQ(server.count(), 2u);
+}
+
+// When time is up, the cluster's last word is the error.
+TEST(ClientErrorsTest, RetriesEndWithTheDeadlineAndTheLastAnswer) {
+  ScriptedServer server(
+      [](const Request&) { return Answer::Error(grpc::UNAVAILABLE, "etcdserver: no leader"); });
+  ClientOptions options = Options({server.target()});
+  options.timeout = milliseconds(300);
+  const Client client = MakeClient(options);
+  const Result<PutResponse> put = client.kv().Put("k", "v");
+  EXPECT_EQ(put.status().error_class(), ErrorClass::kDropped);
+  EXPECT_EQ(put.status().reason(), Reason::kNoLeader);
+  EXPECT_EQ(put.status().message(), "etcdserver: no leader");
+  EXPECT_GT(server.count(), 1u);
+}
+
+// An error that nobody has a name for is asked of others, but not without end.
+TEST(ClientErrorsTest, AReadThatAlwaysFailsStrangelyEnds) {
+  ScriptedServer server([](const Request&) { return Answer::Error(grpc::UNKNOWN, "strange"); });
+  const Client client = MakeClient({server.target()});
+  const Result<GetResponse> got = client.kv().Get("k");
+  EXPECT_EQ(got.status().message(), "strange");
+  EXPECT_EQ(server.count(), 2u);
+}
+
+// A transaction counts as a read if no branch of it, however deep, writes.
+TEST(ClientErrorsTest, OnlyATransactionThatWritesNothingIsRepeated) {
+  const Txn reads = Txn().Then(RangeRequest{.range = "a"}).Else(Txn().Then(RangeRequest{}));
+  const Txn writes =
+      Txn().Then(RangeRequest{.range = "a"}).Else(Txn().Else(DeleteRequest{.range = "a"}));
+  EXPECT_TRUE(reads.read_only());
+  EXPECT_FALSE(writes.read_only());
+  const Answer lost = Answer::Error(grpc::UNAVAILABLE, "etcdserver: leader changed");
+  for (const bool read : {true, false}) {
+    ScriptedServer server(FailFirst(1, lost));
+    const Client client = MakeClient({server.target()});
+    EXPECT_EQ(client.kv().Commit(read ? reads : writes).ok(), read);
+    EXPECT_EQ(server.count(), read ? 2u : 1u);
+  }
+}
+
+TEST(ClientErrorsTest, ALearnerIsLeftForAnotherMember) {
+  ScriptedServer learner([](const Request&) {
+    return Answer::Error(grpc::FAILED_PRECONDITION, "etcdserver: rpc not supported for learner");
+  });
+  ScriptedServer voter(AnswerOk);
+  const Client client = MakeClient({learner.target(), voter.target()});
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(client.kv().Put("k", "v").ok());
+  EXPECT_LE(learner.count(), 1u);
+  EXPECT_EQ(voter.count(), 3u);
+  // Asked by name, it is asked alone.
+  const Result<PutResponse> put =
+      client.kv().Put("k", "v", CallOptions{.endpoint = learner.target()});
+  EXPECT_EQ(put.status().reason(), Reason::kLearner);
+  EXPECT_EQ(voter.count(), 3u);
+}
+
+// Something that speaks gRPC but not etcd's messages.
+TEST(ClientErrorsTest, AResponseThatCannotBeDecodedIsSaidToBe) {
+  ScriptedServer server([](const Request&) {
+    Answer answer;
+    answer.body = "\xff\xff\xff";
+    return answer;
+  });
+  const Client client = MakeClient({server.target()});
+  const Result<PutResponse> put = client.kv().Put("k", "v");
+  EXPECT_EQ(put.status().reason(), Reason::kBadResponse);
+  EXPECT_EQ(put.status().error_class(), ErrorClass::kUnknown);
+  EXPECT_EQ(put.status().endpoint(), server.target());
+}
+
+TEST(ClientErrorsTest, AStatusReadsAsOneLine) {
+  EXPECT_EQ(Status().ToString(), "OK");
+  Status status(Code::kUnavailable, ErrorClass::kUnknown, Reason::kLeaderChanged,
+                "etcdserver: leader changed");
+  status.set_endpoint("10.0.0.1:2379");
+  EXPECT_EQ(status.ToString(),
+            "Unavailable: etcdserver: leader changed [10.0.0.1:2379] (outcome unknown)");
+}
+
+TEST(ClientErrorsTest, AnEndpointThatCannotBeUsedIsRefusedWithAReason) {
+  const std::pair<const char*, const char*> kBad[] = {
+      {"https://a:1", "https"}, {"a", "a host and a port"},  {"a:", "the port"},
+      {"a:x", "the port"},      {"a:0", "the port"},         {"a:70000", "the port"},
+      {":2379", "a host"},      {"unix:///x:1", "scheme"},   {"a:1/path", "the port"},
+      {"u@a:1", "nothing but"}, {"", "a host and a port"},   {"::1:2379", "a host and a port"},
+      {"[::1:23", "a host"},    {"http://", "a host and a"},
+  };
+  for (const auto& [endpoint, why] : kBad) {
+    SCOPED_TRACE(endpoint);
+    const Result<Client> client = Client::Create({.endpoints = {"good:1", endpoint}});
+    ASSERT_FALSE(client.ok());
+    EXPECT_EQ(client.status().reason(), Reason::kInvalidOptions);
+    EXPECT_THAT(client.status().message(), HasSubstr(why));
+  }
+  EXPECT_FALSE(Client::Create({.endpoints = {}}).ok());
+  EXPECT_FALSE(Client::Create({.timeout = milliseconds(0)}).ok());
+  const Client client = MakeClient({"http://a:1/", "b:2", "a:1", "[::1]:3"});
+  std::string addresses;
+  for (const EndpointState& state : client.endpoints()) addresses += state.address + " ";
+  EXPECT_EQ(addresses, "a:1 b:2 [::1]:3 ");
+  EXPECT_EQ(client.kv().Get("k", CallOptions{.endpoint = "nonsense"}).status().reason(),
+            Reason::kInvalidOptions);
+}
+
+TEST(ClientErrorsDeathTest, AMissingValueEndsTheProcess) {
+  const Result<int> none = Status(Code::kUnknown, ErrorClass::kUnknown, Reason::kOther, "why");
+  EXPECT_DEATH(static_cast<void>(none.value()), "there is no value, but an error: Unknown: why");
+}
+
+}  // namespace
+}  // namespace gavel::client

@@ -15,9 +15,11 @@ constexpr int kOpsMax = 200;  // In one input, however nested.
 
 std::string Key(Choices& choices) {
   static const std::string kKeys[] = {
-      "a",    "b", "c", "ab", "aa", "b", "a", std::string("\0", 1), std::string("a\0", 2),
-      "\xff", "d", ""};
-  return kKeys[choices.Below(std::size(kKeys))];
+      "a",    "b",  "c", "ab", "aa", "d", "e", std::string("\0", 1), std::string("a\0", 2),
+      "\xff", "dd", "f"};
+  const uint8_t byte = choices.Byte();
+  // Rare, since one such key ends the matter.
+  return byte == 255 ? "" : kKeys[byte % std::size(kKeys)];
 }
 
 std::string End(Choices& choices) { return choices.Below(2) == 0 ? "" : Key(choices); }
@@ -54,7 +56,9 @@ void AddCompare(Choices& choices, TxnRequest& txn) {
 void FillTxn(Choices& choices, int depth, int& ops_left, TxnRequest& txn);
 
 void FillOp(Choices& choices, int depth, int& ops_left, RequestOp& op) {
-  switch (choices.Below(depth < kNestedMax ? 9 : 6)) {
+  const uint8_t byte = choices.Byte();
+  if (byte == 255) return;  // No operation at all.
+  switch (byte % (depth < kNestedMax ? 8 : 6)) {
     case 0:
     case 1:
     case 2:
@@ -67,12 +71,8 @@ void FillOp(Choices& choices, int depth, int& ops_left, RequestOp& op) {
     case 5:
       *op.mutable_request_delete_range() = MakeDelete(choices);
       break;
-    case 6:
-    case 7:
-      FillTxn(choices, depth + 1, ops_left, *op.mutable_request_txn());
-      break;
     default:
-      break;  // No operation at all.
+      FillTxn(choices, depth + 1, ops_left, *op.mutable_request_txn());
   }
 }
 
@@ -94,8 +94,8 @@ etcdserverpb::PutRequest MakePut(Choices& choices) {
   const uint8_t flags = choices.Byte();
   if (flags & 1) put.set_value("value");
   put.set_prev_kv((flags & 2) != 0);
-  put.set_ignore_value((flags & 0x14) == 0x14);
-  put.set_ignore_lease((flags & 0x28) == 0x28);
+  put.set_ignore_value((flags & 0x3c) == 0x14);
+  put.set_ignore_lease((flags & 0x3c) == 0x28);
   if ((flags & 0xc0) == 0xc0) put.set_lease(7);
   return put;
 }
@@ -108,8 +108,11 @@ etcdserverpb::RangeRequest MakeRange(Choices& choices) {
   if (flags & 1) range.set_limit(Small(choices));
   if (flags & 2) range.set_revision(Small(choices));
   if (flags & 4) {
-    range.set_sort_order(static_cast<etcdserverpb::RangeRequest::SortOrder>(choices.Below(5)));
-    range.set_sort_target(static_cast<etcdserverpb::RangeRequest::SortTarget>(choices.Below(7)));
+    const uint8_t sort = choices.Byte();
+    const int beyond = sort >= 240 ? 3 : 0;
+    range.set_sort_order(static_cast<etcdserverpb::RangeRequest::SortOrder>(sort % 3 + beyond));
+    range.set_sort_target(
+        static_cast<etcdserverpb::RangeRequest::SortTarget>(sort / 3 % 5 + beyond));
   }
   range.set_keys_only((flags & 8) != 0);
   range.set_count_only((flags & 16) != 0);

@@ -12,8 +12,8 @@ namespace {
 
 // What a call costs by itself, roughly: this object, HTTP/2's stream, its place in lists.
 constexpr int64_t kCallBytes = 1024;
-// An answer larger than this takes turns with others of its connection.
-constexpr size_t kLargeAnswer = 64 << 10;
+// An answer larger than this takes turns with others of its connection, and has a time limit.
+constexpr size_t kLargeAnswer = 16 << 10;
 
 }  // namespace
 
@@ -56,7 +56,7 @@ bool Call::Open(Session& session, int32_t stream) {
   reader_ = MessageReader();
   finish_.reset();
   serving_ = half_closed_ = head_sent_ = waiting_ = ended_ = asked_ = false;
-  writable_due_ = told_when_sent_ = false;
+  aborted_ = writable_due_ = told_when_sent_ = false;
   return true;
 }
 
@@ -79,8 +79,7 @@ void Call::OnHeaders() {
 
 void Call::StartStream() {
   session_->TakeTurns(stream_);
-  writer_ = std::make_shared<Http2StreamWriter>(loop_.shared_from_this(), this,
-                                                loop_.shared().options.stream_high_mark);
+  writer_ = std::make_shared<Http2StreamWriter>(loop_.shared_from_this(), this);
   handler_ = (*method_->stream)(Context(), writer_);
 }
 
@@ -205,11 +204,20 @@ void Call::FinishWith(const RpcStatus& status, Encoded* message) {
   if (message != nullptr) {
     loop_.shared().CountSent(*method_, bytes);
     queue_.Push(std::move(*message));
-    if (bytes > kLargeAnswer) session_->TakeTurns(stream_);
+    if (bytes > kLargeAnswer) LimitAnswer(bytes);
   }
   finish_ = status;
   RecordEnd(status.code, bytes);
   SendMore();
+}
+
+void Call::LimitAnswer(size_t bytes) {
+  session_->TakeTurns(stream_);
+  const Http2Limits& limits = loop_.shared().limits;
+  const MonotonicNs end =
+      loop_.now() + limits.answer_timeout +
+      static_cast<MonotonicNs>(bytes) * kNsPerSecond / limits.answer_bytes_per_second;
+  if (!deadline_ || end < *deadline_) loop_.timers().Set(*this, end);
 }
 
 void Call::Pump() {
@@ -239,6 +247,7 @@ void Call::SendMore() {
 }
 
 std::optional<Call::Part> Call::NextPart(size_t bytes_max) {
+  if (aborted_) return std::nullopt;
   Part part;
   part.bytes = std::min(bytes_max, queue_.bytes());
   part.last = part.bytes == queue_.bytes() && finish_.has_value();
@@ -249,7 +258,8 @@ std::optional<Call::Part> Call::NextPart(size_t bytes_max) {
 
 void Call::MovePart(OutBuffer& out, size_t bytes) {
   queue_.MoveTo(out, bytes);
-  if (writer_ == nullptr) return;
+  // Closed: the call is aborted.
+  if (writer_ == nullptr || writer_->call() == nullptr) return;
   if (writer_->OnSent(bytes)) writable_due_ = true;
   if (!writable_due_ && held_.empty()) return;
   if (!std::exchange(told_when_sent_, true)) session_->CallWhenSent(stream_);
@@ -280,13 +290,18 @@ void Call::OnDrain() {
 }
 
 void Call::Abort(const RpcStatus& status) {
-  if (ended_ || queue_.within_message()) {
-    // An answer that is under way does not get through; nothing else can be said any more.
-    if (!std::exchange(ended_, true)) RecordEnd(status.code, 0);
-    session_->Reset(stream_, ResetCode::kCancel);
-  } else {
-    queue_.Clear();
-    FinishWith(status, nullptr);
+  if (!std::exchange(aborted_, true)) {
+    const bool ended = std::exchange(ended_, true);
+    if (!ended) RecordEnd(status.code, 0);
+    if (ended || queue_.within_message()) {
+      // An answer that is under way does not get through; nothing else can be said any more.
+      session_->Reset(stream_, ResetCode::kCancel);
+    } else if (head_sent_) {
+      // Not behind what the client gives no window for.
+      session_->SubmitTrailers(stream_, status);
+    } else {
+      session_->SubmitTrailersOnly(stream_, 200, status);
+    }
   }
   if (writer_ != nullptr) writer_->Close();
   TellHandlerTheEnd();

@@ -103,6 +103,8 @@ class Call final : public Timer {
   void Refuse(RpcStatus status);
   // Ends a call that is not a stream, or not yet.
   void FinishWith(const RpcStatus& status, Encoded* message);
+  // Has a large answer give way to others, and end some time.
+  void LimitAnswer(size_t bytes);
   // Ends a stream that its handler has not ended.
   void EndStream(RpcStatus status);
   void SendMore();
@@ -144,6 +146,7 @@ class Call final : public Timer {
   bool half_closed_ = false;     // The client sends no more.
   bool head_sent_ = false;       // The answer's headers are submitted.
   bool waiting_ = false;         // NextPart had nothing.
+  bool aborted_ = false;         // Ended without what was queued.
   bool ended_ = false;           // How it ends is decided.
   bool writable_due_ = false;    // The handler wants to know that the queue is low.
   bool told_when_sent_ = false;  // OnSent will be called.

@@ -20,6 +20,7 @@ constexpr size_t kFillBytes = 256 << 10;
 // One connection writes so much in a turn; then the others have theirs.
 constexpr size_t kWriteBytesPerTurn = 1 << 20;
 constexpr MonotonicNs kLingerTime = kNsPerSecond;
+constexpr MonotonicNs kLastLingerTime = 100 * kNsPerMs;  // When the front shuts down.
 constexpr size_t kLingerBytesMax = 4 << 20;
 
 }  // namespace
@@ -191,14 +192,9 @@ void Connection::SetBlocked(bool blocked) {
 void Connection::Linger() {
   if (session_ != nullptr) session_->OnConnectionLost();
   stream_->ShutdownWrites();
-  if (loop_.draining()) {
-    DropInput();
-    if (!closed()) Close();
-    return;
-  }
   if (blocked_) SetBlocked(false);
   state_ = State::kLingering;
-  loop_.timers().Set(*this, loop_.now() + kLingerTime);
+  loop_.timers().Set(*this, loop_.now() + (loop_.draining() ? kLastLingerTime : kLingerTime));
 }
 
 void Connection::DropInput() {
@@ -256,7 +252,7 @@ void Connection::Drain() {
   if (state_ == State::kOpen) {
     session_->Drain();
     SetDirty();
-  } else {
+  } else if (state_ == State::kGreeting) {
     Close();
   }
 }

@@ -19,10 +19,15 @@ struct Http2Limits {
   MonotonicNs handshake_timeout = 10 * kNsPerSecond;
   // A connection whose client takes nothing of what waits for it is closed.
   MonotonicNs write_stall_timeout = 300 * kNsPerSecond;
+  // For the answer to a unary call to be taken, and so much longer as its size is worth.
+  MonotonicNs answer_timeout = 60 * kNsPerSecond;
+  uint32_t answer_bytes_per_second = 16 << 10;
   uint32_t header_list_bytes_max = 64 << 10;  // As HTTP/2 counts: 32 for each header besides.
   uint32_t continuations_max = 8;             // Frames that continue one block of headers.
   // Of calls, their headers and unfinished messages, over all connections.
   int64_t held_bytes_max = 512 << 20;
+  // Queued on streams over all connections, from which on the high mark of each is a sixteenth.
+  int64_t stream_bytes_max = 256 << 20;
   // Streams that the client resets within a second of opening them, or makes us reset by breaking
   // the protocol: so many at once, then so many a second.
   uint32_t resets_burst = 1000;
@@ -63,12 +68,21 @@ class Http2Shared final : public FrontShared {
   void Release(int64_t bytes) { held_.fetch_sub(bytes, std::memory_order_relaxed); }
   int64_t held() const { return held_.load(std::memory_order_relaxed); }
 
+  void AddStreamBytes(int64_t bytes) { stream_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+  // Of one stream, as things are.
+  size_t HighMark() const {
+    const bool full = stream_bytes_.load(std::memory_order_relaxed) > limits.stream_bytes_max;
+    return full ? options.stream_high_mark / 16 : options.stream_high_mark;
+  }
+  int64_t stream_bytes() const { return stream_bytes_.load(std::memory_order_relaxed); }
+
   const Http2Limits limits;
   const OnHttp1Connection on_http1;
   std::atomic<uint32_t> connections = 0;
 
  private:
   std::atomic<int64_t> held_ = 0;
+  std::atomic<int64_t> stream_bytes_ = 0;
 };
 
 }  // namespace gavel::server

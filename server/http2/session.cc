@@ -247,7 +247,8 @@ void Session::Receive(std::string_view bytes) {
   const ssize_t taken = nghttp2_session_mem_recv(
       session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   if (taken >= 0 || doomed_) return;
-  GoAway(taken == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR, "");
+  const bool flood = taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+  GoAway(flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR, "");
 }
 
 bool Session::Flooded(TokenBucket& bucket) { return !bucket.Take(connection_.loop().now()); }
@@ -338,6 +339,7 @@ void Session::SubmitTrailersOnly(int32_t stream, int http_status, const RpcStatu
 }
 
 void Session::SubmitTrailers(int32_t stream, const RpcStatus& status) {
+  connection_.SetDirty();
   nghttp2_nv trailers[2] = {Header("grpc-status", CodeText(status.code))};
   if (status.message.empty()) {
     nghttp2_submit_trailer(session_, stream, trailers, 1);

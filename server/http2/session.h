@@ -57,6 +57,8 @@ class Session {
   void SubmitHead(int32_t stream, Call& call);
   // An answer that is only headers.
   void SubmitTrailersOnly(int32_t stream, int http_status, const RpcStatus& status);
+  // The end of an answer that has a head.
+  void SubmitTrailers(int32_t stream, const RpcStatus& status);
   // There is something to send again.
   void Resume(int32_t stream);
   void Reset(int32_t stream, ResetCode code);
@@ -74,7 +76,6 @@ class Session {
   bool Flooded(TokenBucket& bucket);
   // Ends the connection once this has been told.
   void GoAway(uint32_t error, std::string_view why);
-  void SubmitTrailers(int32_t stream, const RpcStatus& status);
   void AddCall(Call& call);
   void RemoveCall(Call& call);
   Http2Shared& shared() const;

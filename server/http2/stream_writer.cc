@@ -1,25 +1,29 @@
 #include "server/http2/stream_writer.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "raft/check.h"
 #include "server/http2/io_loop.h"
 #include "server/http2/messages.h"
 
 namespace gavel::server {
 
-Http2StreamWriter::Http2StreamWriter(std::shared_ptr<IoLoop> loop, Call* call, size_t high_mark)
-    : loop_(std::move(loop)), high_mark_(high_mark), call_(call) {}
+Http2StreamWriter::Http2StreamWriter(std::shared_ptr<IoLoop> loop, Call* call)
+    : loop_(std::move(loop)), call_(call) {}
+
+size_t Http2StreamWriter::high_mark() const { return loop_->shared().HighMark(); }
 
 size_t Http2StreamWriter::Write(Encoded message) {
+  const size_t size = kMessagePrefixBytes + message.bytes();
   size_t queued = 0;
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
     if (closed_ || finished_) return 0;
-    bytes_ += kMessagePrefixBytes + message.bytes();
+    loop_->shared().AddStreamBytes(static_cast<int64_t>(size));
+    bytes_ += size;
     queued = bytes_;
-    was_above_ = was_above_ || bytes_ > high_mark_;
+    was_above_ = was_above_ || bytes_ > high_mark();
     queue_.push_back(std::move(message));
     wake = !std::exchange(woken_, true);
   }
@@ -52,22 +56,26 @@ Http2StreamWriter::Taken Http2StreamWriter::Take() {
 
 bool Http2StreamWriter::OnSent(size_t bytes) {
   std::lock_guard lock(mutex_);
-  bytes_ -= std::min(bytes, bytes_);
-  if (!was_above_ || bytes_ >= high_mark_ / 4) return false;
+  GAVEL_CHECK(bytes <= bytes_);
+  bytes_ -= bytes;
+  loop_->shared().AddStreamBytes(-static_cast<int64_t>(bytes));
+  if (!was_above_ || bytes_ >= high_mark() / 4) return false;
   was_above_ = false;
   return true;
 }
 
 bool Http2StreamWriter::above_high_mark() {
   std::lock_guard lock(mutex_);
-  return bytes_ > high_mark_;
+  return bytes_ > high_mark();
 }
 
 void Http2StreamWriter::Close() {
   std::vector<Encoded> dropped;
   std::lock_guard lock(mutex_);
   call_ = nullptr;
-  closed_ = true;
+  if (std::exchange(closed_, true)) return;
+  loop_->shared().AddStreamBytes(-static_cast<int64_t>(bytes_));
+  bytes_ = 0;
   dropped.swap(queue_);
 }
 

@@ -18,11 +18,11 @@ class IoLoop;
 class Http2StreamWriter final : public StreamWriter,
                                 public std::enable_shared_from_this<Http2StreamWriter> {
  public:
-  Http2StreamWriter(std::shared_ptr<IoLoop> loop, Call* call, size_t high_mark);
+  Http2StreamWriter(std::shared_ptr<IoLoop> loop, Call* call);
 
   // StreamWriter. Any thread.
   size_t Write(Encoded message) override;
-  size_t high_mark() const override { return high_mark_; }
+  size_t high_mark() const override;
   void Finish(RpcStatus status) override;
 
   // The rest is for the loop's thread.
@@ -44,7 +44,6 @@ class Http2StreamWriter final : public StreamWriter,
   void Wake();
 
   const std::shared_ptr<IoLoop> loop_;
-  const size_t high_mark_;
   Call* call_;
 
   std::mutex mutex_;

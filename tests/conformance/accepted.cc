@@ -24,7 +24,11 @@ constexpr int kInternal = 13;
 constexpr int64_t kDefaultQuota = int64_t{2} << 30;
 
 constexpr std::string_view kInvalidSort = "etcdserver: invalid sort option";
+constexpr std::string_view kCompacted = "etcdserver: mvcc: required revision has been compacted";
+constexpr std::string_view kFuture = "etcdserver: mvcc: required revision is a future revision";
 constexpr std::string_view kUnmarshal = "grpc: error unmarshalling request: ";
+constexpr std::string_view kMalformed =
+    "grpc: error unmarshalling request: malformed protobuf message";
 
 // Makes Gavel's answer etcd's.
 bool Settle(Exchange& exchange) {
@@ -39,6 +43,12 @@ bool Settle(Exchange& exchange) {
 
 bool Is(const Side& side, int code, std::string_view message) {
   return side.code == code && side.message == message;
+}
+
+// Whether a header that etcd does not send is what it would be.
+bool IsWhole(const etcdserverpb::ResponseHeader& header, int64_t revision) {
+  return header.cluster_id() != 0 && header.member_id() != 0 && header.raft_term() != 0 &&
+         header.revision() == revision;
 }
 
 // Whether any range of the request fulfils `test`.
@@ -73,7 +83,8 @@ bool SortTargetUnknown(Exchange& exchange) {
 }
 
 bool SortOrderUnknown(Exchange& exchange) {
-  if (exchange.operation.crashes_etcd || exchange.etcd.code != 0) return false;
+  if (exchange.operation.crashes_etcd) return false;
+  if (exchange.etcd.code != 0 && exchange.etcd.code != kOutOfRange) return false;
   if (!Is(exchange.gavel, kInvalidArgument, kInvalidSort)) return false;
   return AnyRange(exchange,
                   [](const RangeRequest& range) {
@@ -86,25 +97,32 @@ bool PutsBeforeRanges(Exchange& exchange) {
   const bool put_refused = Is(exchange.etcd, kInvalidArgument, "etcdserver: key not found") ||
                            Is(exchange.etcd, kNotFound, "etcdserver: requested lease not found");
   const bool range_refused =
-      Is(exchange.gavel, kOutOfRange, "etcdserver: mvcc: required revision has been compacted") ||
-      Is(exchange.gavel, kOutOfRange, "etcdserver: mvcc: required revision is a future revision");
+      Is(exchange.gavel, kOutOfRange, kCompacted) || Is(exchange.gavel, kOutOfRange, kFuture);
   return put_refused && range_refused && exchange.operation.method == "/etcdserverpb.KV/Txn" &&
          AnyRange(exchange, [](const RangeRequest& range) { return range.revision() != 0; }) &&
          Settle(exchange);
 }
 
+bool UnmatchedGroup(Exchange& exchange) {
+  return exchange.request == nullptr && exchange.etcd.code != kInternal &&
+         exchange.operation.method == "/etcdserverpb.KV/Range" &&
+         Is(exchange.gavel, kInternal, kMalformed) && Settle(exchange);
+}
+
 bool UnmarshalText(Exchange& exchange) {
   return exchange.etcd.code == kInternal && exchange.gavel.code == kInternal &&
-         exchange.etcd.message.starts_with(kUnmarshal) &&
-         exchange.gavel.message == std::string(kUnmarshal) + "malformed protobuf message" &&
+         exchange.etcd.message.starts_with(kUnmarshal) && exchange.gavel.message == kMalformed &&
          exchange.etcd.message != exchange.gavel.message && Settle(exchange);
 }
 
+// Asked of a range of which nothing else than emptiness is to be expected.
 bool WrongWireType(Exchange& exchange) {
-  // A known field with another wire type is an unknown field to this parser.
-  return exchange.etcd.code == kInternal && exchange.etcd.message.starts_with(kUnmarshal) &&
+  const auto* gavel = dynamic_cast<const etcdserverpb::RangeResponse*>(exchange.gavel.body.get());
+  return gavel != nullptr && exchange.etcd.code == kInternal &&
+         exchange.etcd.message.starts_with(kUnmarshal) &&
          exchange.etcd.message.find("wrong wireType") != std::string::npos &&
-         exchange.gavel.code != kInternal && exchange.request != nullptr && Settle(exchange);
+         exchange.gavel.message.empty() && IsWhole(gavel->header(), exchange.revision) &&
+         gavel->kvs().empty() && gavel->count() == 0 && !gavel->more() && Settle(exchange);
 }
 
 bool MalformedMethod(Exchange& exchange) {
@@ -120,11 +138,7 @@ bool AlarmHeader(Exchange& exchange) {
   if (etcd == nullptr || gavel == nullptr || etcd->has_header() || !gavel->has_header()) {
     return false;
   }
-  const etcdserverpb::ResponseHeader& header = gavel->header();
-  if (header.cluster_id() == 0 || header.member_id() == 0 || header.raft_term() == 0 ||
-      header.revision() != exchange.revision) {
-    return false;
-  }
+  if (!IsWhole(gavel->header(), exchange.revision)) return false;
   gavel->clear_header();
   return true;
 }
@@ -156,6 +170,16 @@ bool HashRevision(Exchange& exchange) {
   return true;
 }
 
+bool HashAtCompacted(Exchange& exchange) {
+  const auto* gavel = dynamic_cast<const etcdserverpb::HashKVResponse*>(exchange.gavel.body.get());
+  const auto* request = dynamic_cast<const etcdserverpb::HashKVRequest*>(exchange.request.get());
+  return gavel != nullptr && request != nullptr && Is(exchange.etcd, kOutOfRange, kCompacted) &&
+         request->revision() > 0 && gavel->compact_revision() == request->revision() &&
+         gavel->hash_revision() == request->revision() &&
+         IsWhole(gavel->header(), exchange.revision) && exchange.gavel.message.empty() &&
+         Settle(exchange);
+}
+
 bool NotServed(Exchange& exchange) {
   const std::string& name = exchange.operation.method;  // "/service/method"
   const size_t slash = name.rfind('/');
@@ -184,6 +208,10 @@ constexpr AcceptedDifference kAccepted[] = {
      "the parser of etcd 3.4 refuses it; that of 3.7, as protobuf's rules ask, takes the field "
      "for an unknown one",
      WrongWireType},
+    {"unmatched group",
+     "the parser of etcd 3.4 skips an unknown group up to any end of a group; protobuf's rules, "
+     "and the parser of 3.7, ask for the end of that group",
+     UnmatchedGroup},
     {"code of a malformed method name",
      "RESOURCE_EXHAUSTED in the gRPC of etcd 3.4, UNIMPLEMENTED in that of 3.7", MalformedMethod},
     {"header of alarms", "etcd 3.4 sends none, on which its etcdctl crashes; 3.7 sends one",
@@ -191,6 +219,9 @@ constexpr AcceptedDifference kAccepted[] = {
     {"fields of the status", "storageVersion, dbSizeQuota and downgradeInfo came with 3.6",
      StatusFields},
     {"hash_revision", "came with 3.6", HashRevision},
+    {"hash at the compacted revision",
+     "etcd 3.4 takes it for compacted; since 3.6 it can be hashed, as it can be read",
+     HashAtCompacted},
     {"not served", "leases and users are not served by this release", NotServed},
 };
 

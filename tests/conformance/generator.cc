@@ -39,6 +39,16 @@ Operation Generator::Maintenance() {
 }
 
 Operation Generator::Next() {
+  Operation operation = Draw();
+  TxnRequest txn;
+  if (operation.method == "/etcdserverpb.KV/Txn" &&
+      ParseMessage(operation.body, kCommandDepthMax, &txn) && KeepEtcdAlive(&txn)) {
+    operation.body = txn.SerializeAsString();
+  }
+  return operation;
+}
+
+Operation Generator::Draw() {
   const uint64_t kind = random_.Below(100);
   if (kind < 25) return NewOperation("/etcdserverpb.KV/Put", NewPut(words_));
   if (kind < 50) {

@@ -26,6 +26,7 @@ class Generator {
   int64_t revision() const { return words_.revision(); }
 
  private:
+  Operation Draw();
   Operation Maintenance();
 
   raft::Random random_;

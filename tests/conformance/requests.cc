@@ -51,6 +51,17 @@ void FillOps(Vocabulary& words, int depth, google::protobuf::RepeatedPtrField<Re
   }
 }
 
+// Calls `visit` for each operation, nested ones too.
+template <class Visit>
+void VisitOps(TxnRequest* txn, const Visit& visit) {
+  for (auto* ops : {txn->mutable_success(), txn->mutable_failure()}) {
+    for (RequestOp& op : *ops) {
+      visit(&op);
+      if (op.has_request_txn()) VisitOps(op.mutable_request_txn(), visit);
+    }
+  }
+}
+
 // Which of several equal rows a limit lets through is chance in etcd once there are more than 12.
 // None of these has as many.
 void KeepFewRows(Vocabulary& words, RangeRequest* range) {
@@ -149,6 +160,25 @@ TxnRequest NewSiblings(Vocabulary& words) {
   }
   txn.add_success()->mutable_request_range()->set_key(key);
   return txn;
+}
+
+bool KeepEtcdAlive(TxnRequest* txn) {
+  bool endless = false;
+  VisitOps(txn, [&](RequestOp* op) {
+    endless |= op->has_request_delete_range() &&
+               op->request_delete_range().range_end() == std::string(1, '\0');
+  });
+  if (!endless) return false;
+  bool changed = false;
+  VisitOps(txn, [&](RequestOp* op) {
+    if (!op->has_request_put()) return;
+    PutRequest* put = op->mutable_request_put();
+    if (!put->ignore_value() && !put->ignore_lease()) return;
+    put->clear_ignore_value();
+    put->clear_ignore_lease();
+    changed = true;
+  });
+  return changed;
 }
 
 }  // namespace gavel::conformance

@@ -34,6 +34,7 @@ bool Change(const Operation& operation, uint64_t choice, Answer* answer) {
 Failure NewFailure(int64_t index, const Operation& operation, const Answers& answers,
                    const std::string& what) {
   return {index,
+          absl::StrCat(operation.method, " ", answers.etcd.code, " ", answers.gavel.code),
           absl::StrCat("operation ", index, ": ", Describe(operation), "\n", "etcd answered:  ",
                        operation.crashes_etcd ? "(not asked)" : Describe(operation, answers.etcd),
                        "\n", "gavel answered: ", Describe(operation, answers.gavel), "\n", what),
@@ -66,7 +67,7 @@ RunResult Run(const RunOptions& options) {
   result.hits.resize(AcceptedDifferences().size());
   Servers servers(options.programs, options.directory, options.members);
   if (!servers.WaitReady()) {
-    result.failure = {0, absl::StrCat("the servers are not ready\n", servers.Ended()), {}};
+    result.failure = {0, "start", absl::StrCat("the servers are not ready\n", servers.Ended()), {}};
     return result;
   }
   Generator generator(options.seed, options.members == 1);
@@ -108,7 +109,7 @@ Failure Shrink(const RunOptions& options, const Failure& failure, int seconds) {
       attempt.replay.erase(attempt.replay.begin() + static_cast<ptrdiff_t>(begin),
                            attempt.replay.begin() + static_cast<ptrdiff_t>(end));
       std::optional<Failure> found = Run(attempt).failure;
-      if (found && !found->sequence.empty()) {
+      if (found && found->kind == best.kind && !found->sequence.empty()) {
         best = std::move(*found);
         shorter = true;
       } else {

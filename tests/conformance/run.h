@@ -25,6 +25,7 @@ struct RunOptions {
 
 struct Failure {
   int64_t operation = 0;
+  std::string kind;                 // Alike for failures that are likely to have one cause.
   std::string text;                 // What was asked, both answers, and what differs.
   std::vector<Operation> sequence;  // That led there, the last included.
 };

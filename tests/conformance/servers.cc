@@ -1,8 +1,8 @@
 #include "tests/conformance/servers.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "raft/check.h"
 #include "tests/conformance/member_processes.h"
@@ -99,12 +100,9 @@ class Servers::Side {
   }
 
   bool WaitReady() {
-    etcdserverpb::RangeRequest request;
-    request.set_key("ready");
-    const Operation operation{"/etcdserverpb.KV/Range", request.SerializeAsString()};
     const auto give_up = std::chrono::steady_clock::now() + kPatience;
     for (size_t member = 0; member < stubs_.size(); ++member) {
-      while (!Answers(operation, member)) {
+      while (!IsReady(member)) {
         if (std::chrono::steady_clock::now() > give_up || !Ended().empty()) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
       }
@@ -116,10 +114,25 @@ class Servers::Side {
   grpc::CompletionQueue& queue() { return queue_; }
 
  private:
-  bool Answers(const Operation& operation, size_t member) {
+  Answer Ask(size_t member, const char* method, const google::protobuf::Message& request) {
+    const Operation operation{method, request.SerializeAsString()};
     const auto call = Start(operation, member, std::chrono::seconds(1), true);
     Wait(queue_, 1);
-    return call->Take().code == 0;
+    return call->Take();
+  }
+
+  // Whether a member answers a linearizable read and knows where every member is reached, which
+  // Gavel's tell one another just after they have begun to serve.
+  bool IsReady(size_t member) {
+    etcdserverpb::RangeRequest range;
+    range.set_key("ready");
+    if (Ask(member, "/etcdserverpb.KV/Range", range).code != 0) return false;
+    etcdserverpb::MemberListResponse list;
+    const Answer answer =
+        Ask(member, "/etcdserverpb.Cluster/MemberList", etcdserverpb::MemberListRequest());
+    if (answer.code != 0 || !list.ParseFromString(answer.body)) return false;
+    return std::all_of(list.members().begin(), list.members().end(),
+                       [](const auto& each) { return each.clienturls_size() > 0; });
   }
 
   MemberProcesses members_;

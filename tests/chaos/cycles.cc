@@ -33,6 +33,8 @@ class Cycles {
       : options_(options), power_(power), random_(options.seed), checked_(options.cluster) {}
 
   std::vector<std::string> Run() {
+    // A first start is cut short as well: a directory may be half made.
+    if (power_) CutDuringStart(RandomVictims(kAll));
     if (!checked_.Start()) return checked_.problems();
     Workload workload({.targets = cluster().targets(), .seed = options_.seed});
     for (int cycle = 0; cycle < options_.cycles && checked_.problems().empty(); ++cycle) Cycle();

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -68,8 +69,9 @@ class FailingSyncs {
     std::printf("%zu call sites of syncs", sites.size());
     if (options_.cycles > 0) Choose(sites, static_cast<size_t>(options_.cycles));
     std::printf(", %zu of them fail\n", sites.size());
-    std::stable_sort(sites.begin(), sites.end(),
-                     [](const Site& a, const Site& b) { return a.phase < b.phase; });
+    std::sort(sites.begin(), sites.end(), [](const Site& a, const Site& b) {
+      return std::tie(a.phase, a.call, a.name) < std::tie(b.phase, b.call, b.name);
+    });
     const auto later = std::find_if(sites.begin(), sites.end(),
                                     [](const Site& site) { return site.phase != kFirstStart; });
     for (auto site = sites.begin(); site != later && problems_.empty(); ++site) {

@@ -42,7 +42,10 @@ class Cycles {
     if (!checked_.problems().empty()) return checked_.problems();
     std::printf("%s: %d of one member, %d of a quorum, %d of all %d; ", power_ ? "cuts" : "kills",
                 counts_[kOne], counts_[kQuorum], counts_[kAll], cluster().size());
-    if (power_) std::printf("%d at a chosen call, %d during a start; ", at_a_call_, at_a_start_);
+    if (power_) {
+      std::printf("%d members lost power, %d at a chosen call, %d during a start; ", power_cuts_,
+                  at_a_call_, at_a_start_);
+    }
     std::printf("slowest recovery %.2f s\n", slowest_recovery_s_);
     checked_.CheckAll(workload, options_.cycles);
     checked_.StopAll();
@@ -97,7 +100,9 @@ class Cycles {
     ++counts_[extent];
     if (power_ && random_.OneIn(2)) EndAtACall(victims);
     cluster().Kill(victims);
-    if (power_) CutPower(victims);
+    // Now and then only the processes die: what they left unsynced meets a later cut.
+    if (power_ && !random_.OneIn(5)) CutPower(victims);
+    if (power_) ClearRules(victims);
     Sleep(random_.OneIn(3) ? 0 : random_.Between(0, power_ ? 400 : 1500));
     if (power_ && random_.OneIn(3)) CutDuringStart(victims);
     const auto began = steady_clock::now();
@@ -134,8 +139,12 @@ class Cycles {
   void CutPower(const std::vector<int>& members) {
     for (const int member : members) {
       cluster().CutPower(member, powercut::Cut::kAny, random_.Next());
-      cluster().SetRules(member, "");
+      ++power_cuts_;
     }
+  }
+
+  void ClearRules(const std::vector<int>& members) {
+    for (const int member : members) cluster().SetRules(member, "");
   }
 
   // A member that is recovering from one cut meets the next.
@@ -147,6 +156,7 @@ class Cycles {
     AwaitDeaths(members, 400, &at_a_start_);
     cluster().Kill(members);
     CutPower(members);
+    ClearRules(members);
   }
 
   const ScenarioOptions options_;
@@ -154,6 +164,7 @@ class Cycles {
   Random random_;
   CheckedCluster checked_;
   int counts_[kExtents] = {};
+  int power_cuts_ = 0;
   int at_a_call_ = 0;
   int at_a_start_ = 0;
   double slowest_recovery_s_ = 0;

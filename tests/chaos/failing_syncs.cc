@@ -171,7 +171,7 @@ class FailingSyncs {
     ProcessCluster& cluster = checked.cluster();
     std::optional<int> status;
     bool struck = false;
-    for (int waited = 0; waited < (struck ? 20000 : 1500) && !status; waited += 10) {
+    for (int waited = 0; waited < (struck ? 20000 : 4000) && !status; waited += 10) {
       status = cluster.Died(kVictim);
       if (!status) Sleep(10);
       struck = struck || cluster.TakeDiskLog(kVictim).find("struck") != std::string::npos;

@@ -1,0 +1,141 @@
+// member list, and endpoint health, status and hashkv.
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "client/ctl/commands.h"
+#include "client/ctl/session.h"
+
+namespace gavel::client::ctl {
+namespace {
+
+MaybeFailure RefuseArguments(const Session& session) {
+  if (session.arguments().empty()) return std::nullopt;
+  return BadArguments("this command takes no argument",
+                      "Members are named by --endpoints, or all by --cluster.");
+}
+
+// The library takes host:port; members advertise URLs.
+std::string AddressOf(const std::string& endpoint) {
+  constexpr std::string_view kScheme = "http://";
+  return endpoint.substr(0, kScheme.size()) == kScheme ? endpoint.substr(kScheme.size()) : endpoint;
+}
+
+// The endpoints that were named or, with --cluster, those that the members advertise.
+Expected<std::vector<std::string>> EndpointsToAsk(Session& session) {
+  if (!session.flags().Switch("cluster")) return session.settings().endpoints;
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  const Expected<MemberListResponse> members = session.Take((*client)->cluster().MemberList());
+  if (!members.ok()) {
+    Failure failure = members.failure();
+    failure.message =
+        "failed to fetch endpoints from the cluster's member list: " + failure.message;
+    return failure;
+  }
+  std::vector<std::string> endpoints;
+  for (const Member& member : members->members) {
+    endpoints.insert(endpoints.end(), member.client_urls.begin(), member.client_urls.end());
+  }
+  if (endpoints.empty()) {
+    return Failure{ExitCode::kError, "no member advertises a client URL",
+                   "Name the endpoints with --endpoints."};
+  }
+  return endpoints;
+}
+
+// Asks each endpoint in turn; those that do not answer are named on standard error.
+template <class Response>
+MaybeFailure AskEach(Session& session, const std::string& what, auto ask,
+                     std::vector<AtEndpoint<Response>>* answers) {
+  const Expected<std::vector<std::string>> endpoints = EndpointsToAsk(session);
+  if (!endpoints.ok()) return endpoints.failure();
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  MaybeFailure last;
+  for (const std::string& endpoint : *endpoints) {
+    Expected<Response> response = session.Take(ask((*client)->maintenance(), AddressOf(endpoint)));
+    if (response.ok()) {
+      answers->push_back({endpoint, *std::move(response)});
+    } else {
+      last = response.failure();
+      session.output().Complain("Failed to get the " + what + " of endpoint " + endpoint + " (" +
+                                last->message + ")");
+    }
+  }
+  return last;
+}
+
+}  // namespace
+
+MaybeFailure RunMemberList(Session& session) {
+  if (MaybeFailure failure = RefuseArguments(session)) return failure;
+  const std::string& consistency = session.flags().Text("consistency");
+  if (consistency != "l" && consistency != "s") {
+    return Failure{ExitCode::kBadFeature, "unknown consistency flag \"" + consistency + "\"",
+                   "It is l (linearizable) or s (serializable)."};
+  }
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  const Expected<MemberListResponse> response =
+      session.Take((*client)->cluster().MemberList(consistency == "l"));
+  if (!response.ok()) return response.failure();
+  session.printer().MemberList(*response);
+  return std::nullopt;
+}
+
+MaybeFailure RunEndpointHealth(Session& session) {
+  if (MaybeFailure failure = RefuseArguments(session)) return failure;
+  const Expected<std::vector<std::string>> endpoints = EndpointsToAsk(session);
+  if (!endpoints.ok()) return endpoints.failure();
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  std::vector<AtEndpoint<HealthResponse>> list(endpoints->size());
+  std::vector<std::jthread> askers;
+  for (size_t i = 0; i < endpoints->size(); ++i) {
+    list[i].endpoint = (*endpoints)[i];
+    // All at once: one silent member must not make the others wait.
+    askers.emplace_back([&, i] {
+      list[i].response = (*client)->maintenance().Health(AddressOf(list[i].endpoint));
+    });
+  }
+  askers.clear();
+  session.printer().EndpointHealth(list);
+  for (const auto& [endpoint, health] : list) {
+    if (!health.healthy) return Failure{ExitCode::kError, "unhealthy cluster", {}};
+  }
+  return std::nullopt;
+}
+
+MaybeFailure RunEndpointStatus(Session& session) {
+  if (MaybeFailure failure = RefuseArguments(session)) return failure;
+  std::vector<AtEndpoint<StatusResponse>> answers;
+  MaybeFailure failure = AskEach<StatusResponse>(
+      session, "status",
+      [](const Maintenance& maintenance, std::string endpoint) {
+        return maintenance.Status(std::move(endpoint));
+      },
+      &answers);
+  session.printer().EndpointStatus(answers);
+  // Each endpoint's own message has been written.
+  if (failure && failure->code != ExitCode::kBadArguments) return Failure{ExitCode::kError, {}, {}};
+  return failure;
+}
+
+MaybeFailure RunEndpointHashKv(Session& session) {
+  if (MaybeFailure failure = RefuseArguments(session)) return failure;
+  const int64_t revision = session.flags().Integer("rev");
+  std::vector<AtEndpoint<HashKvResponse>> answers;
+  MaybeFailure failure = AskEach<HashKvResponse>(
+      session, "hash",
+      [&](const Maintenance& maintenance, std::string endpoint) {
+        return maintenance.HashKv(std::move(endpoint), revision);
+      },
+      &answers);
+  session.printer().EndpointHashKv(answers);
+  if (failure) failure->code = ExitCode::kError;
+  return failure;
+}
+
+}  // namespace gavel::client::ctl

@@ -1,0 +1,37 @@
+// The functions behind the commands. Each reads its arguments, asks the cluster and writes the
+// answer.
+#pragma once
+
+#include "client/ctl/command.h"
+
+namespace gavel::client::ctl {
+
+MaybeFailure RunPut(Session& session);
+MaybeFailure RunGet(Session& session);
+MaybeFailure RunDelete(Session& session);
+MaybeFailure RunTxn(Session& session);
+MaybeFailure RunCompaction(Session& session);
+
+MaybeFailure RunExists(Session& session);
+MaybeFailure RunIncrement(Session& session);
+MaybeFailure RunGetMany(Session& session);
+MaybeFailure RunPutMany(Session& session);
+MaybeFailure RunPutIfAbsent(Session& session);
+
+MaybeFailure RunMemberList(Session& session);
+MaybeFailure RunEndpointHealth(Session& session);
+MaybeFailure RunEndpointStatus(Session& session);
+MaybeFailure RunEndpointHashKv(Session& session);
+MaybeFailure RunCheckPerf(Session& session);
+
+MaybeFailure RunConfigExport(Session& session);
+MaybeFailure RunConfigDiff(Session& session);
+MaybeFailure RunConfigApply(Session& session);
+MaybeFailure RunConfigHistory(Session& session);
+MaybeFailure RunConfigRevert(Session& session);
+
+MaybeFailure RunCompletion(Session& session);
+MaybeFailure RunManual(Session& session);
+MaybeFailure RunVersion(Session& session);
+
+}  // namespace gavel::client::ctl

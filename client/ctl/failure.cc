@@ -1,0 +1,85 @@
+#include "client/ctl/failure.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace gavel::client::ctl {
+namespace {
+
+constexpr std::string_view kMayHaveHappened =
+    "It is not known whether this was carried out: look before you do it again.";
+
+std::string HintFor(Reason reason) {
+  switch (reason) {
+    case Reason::kNoEndpoint:
+      return "Name the endpoints with --endpoints host:port,... or ETCDCTL_ENDPOINTS, and give "
+             "slow networks more time with --dial-timeout.";
+    case Reason::kDeadline:
+    case Reason::kTimedOut:
+      return "Give it more time with --command-timeout, and see how the members are with "
+             "'gavelctl endpoint health --cluster'.";
+    case Reason::kNoLeader:
+    case Reason::kLeaderChanged:
+      return "The cluster has no leader at the moment; see how many members are up with "
+             "'gavelctl endpoint status --cluster'.";
+    case Reason::kEmptyKey:
+      return "Give a key. All keys are '' with --prefix.";
+    case Reason::kKeyNotFound:
+      return "--ignore-value and --ignore-lease are for keys that exist.";
+    case Reason::kCompacted:
+      return "The history below the compacted revision is gone; ask for a newer revision, or "
+             "without one for the newest.";
+    case Reason::kFutureRevision:
+      return "The newest revision is in the header of any answer: 'gavelctl get \"\" --prefix "
+             "--count-only -w fields'.";
+    case Reason::kTooManyOperations:
+      return "Split it, or start the servers with a larger --max-txn-ops.";
+    case Reason::kDuplicateKey:
+      return "A branch of a transaction may write a key only once.";
+    case Reason::kRequestTooLarge:
+      return "Split it, or start the servers with a larger --max-request-bytes.";
+    case Reason::kLeaseNotFound:
+      return "The lease has expired or was never granted; its id is written in hexadecimal.";
+    case Reason::kNoSpace:
+      return "Delete keys and compact the history: the members are over their quota.";
+    case Reason::kTooManyRequests:
+      return "The server is overloaded; try again in a moment.";
+    case Reason::kPermissionDenied:
+    case Reason::kAuthentication:
+      return "This cluster asks for a user, which this release cannot log in as.";
+    case Reason::kNotServed:
+      return "The server is of a release that does not serve this.";
+    case Reason::kLearner:
+      return "This member is a learner; name the endpoint of a voter.";
+    case Reason::kNotANumber:
+      return "Only keys that hold a decimal number can be counted up.";
+    case Reason::kContention:
+      return "Others kept changing the key; try again.";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+Failure FromStatus(const Status& status) {
+  Failure failure{ExitCode::kError, status.message(), HintFor(status.reason())};
+  if (status.reason() == Reason::kNoEndpoint) failure.code = ExitCode::kBadConnection;
+  if (status.reason() == Reason::kInvalidOptions) failure.code = ExitCode::kBadArguments;
+  return failure;
+}
+
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace gavel::client::ctl

@@ -1,0 +1,145 @@
+// put, get, del, txn and compaction.
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "client/ctl/commands.h"
+#include "client/ctl/kv_requests.h"
+#include "client/ctl/session.h"
+#include "client/ctl/text.h"
+#include "client/ctl/txn_text.h"
+
+namespace gavel::client::ctl {
+namespace {
+
+constexpr std::chrono::seconds kTimeToThink{2};
+
+// A transaction as a person types it: asks for each list. A line with an error can be typed again
+// on a terminal, and ends a script.
+Expected<Txn> ReadInteractively(Output* output) {
+  const bool person = isatty(STDIN_FILENO) == 1;
+  TxnReader reader;
+  std::optional<TxnReader::Section> asked;
+  while (reader.section() != TxnReader::Section::kDone) {
+    if (asked != reader.section()) {
+      asked = reader.section();
+      output->Line(std::string(Describe(*asked)) + ":");
+      output->Flush();
+    }
+    std::string line;
+    if (!std::getline(std::cin, line) || std::cin.eof()) {
+      Failure failure = AtLine("input", reader.line_number() + 1,
+                               {CountCharacters(line) + 1,
+                                "the input ends within the " + std::string(Describe(*asked))});
+      failure.hint = "Each of the three lists is ended by an empty line, also the last.";
+      return failure;
+    }
+    const std::optional<LineError> error = reader.Take(line);
+    if (!error) continue;
+    Failure failure = AtLine("input", reader.line_number(), *error);
+    if (!person) return failure;
+    failure.hint = "Type this line again; Ctrl-C gives up, and nothing has been done.";
+    output->Report(failure);
+  }
+  return reader.txn();
+}
+
+Expected<Txn> ReadTxn(Session& session) {
+  if (session.flags().Switch("interactive")) return ReadInteractively(&session.output());
+  const std::string& path = session.flags().Text("file");
+  const Expected<std::string> text = path.empty() ? ReadStandardInput() : ReadFile(path);
+  if (!text.ok()) return text.failure();
+  return ParseTxn(*text, path.empty() ? "standard input" : path);
+}
+
+}  // namespace
+
+MaybeFailure RunPut(Session& session) {
+  const Expected<PutRequest> request =
+      ReadPut(session.flags(), session.arguments(), &ReadStandardInput);
+  if (!request.ok()) return request.failure();
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  const Expected<PutResponse> response = session.Take((*client)->kv().Put(*request));
+  if (!response.ok()) return response.failure();
+  session.printer().Put(*response);
+  return std::nullopt;
+}
+
+MaybeFailure RunGet(Session& session) {
+  const Expected<RangeRequest> request = ReadGet(session.flags(), session.arguments());
+  if (!request.ok()) return request.failure();
+  const bool value_only = session.flags().Switch("print-value-only");
+  const bool simple = session.settings().format == Format::kSimple;
+  if (value_only && !simple) {
+    return BadArguments("print-value-only is only for `--write-out=simple`");
+  }
+  if (request->count_only && simple) {
+    return BadArguments("--count-only is only for `--write-out=fields`",
+                        "It also goes with --write-out=json.");
+  }
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  const Expected<RangeResponse> response = session.Take((*client)->kv().Range(*request));
+  if (!response.ok()) return response.failure();
+  session.printer().Get(*response, value_only);
+  return std::nullopt;
+}
+
+MaybeFailure RunDelete(Session& session) {
+  const std::vector<std::string>& words = session.arguments();
+  const Expected<DeleteRequest> request = ReadDelete(session.flags(), words);
+  if (!request.ok()) return request.failure();
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  if (words.size() == 2 && !session.flags().Switch("range")) {
+    session.output().Complain("Warning: Keys between " + Quote(words[0]) + " and " +
+                              Quote(words[1]) +
+                              " will be deleted. Please interrupt the command within next 2 "
+                              "seconds to cancel. You can provide `--range` flag to avoid the "
+                              "delay.");
+    std::this_thread::sleep_for(kTimeToThink);
+  }
+  const Expected<DeleteResponse> response = session.Take((*client)->kv().Delete(*request));
+  if (!response.ok()) return response.failure();
+  session.printer().Delete(*response);
+  return std::nullopt;
+}
+
+MaybeFailure RunTxn(Session& session) {
+  if (!session.arguments().empty()) {
+    return BadArguments("txn command does not accept argument",
+                        "A file is named by --file, or comes on standard input.");
+  }
+  const Expected<Txn> txn = ReadTxn(session);
+  if (!txn.ok()) return txn.failure();
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  const Expected<TxnResponse> response = session.Take((*client)->kv().Commit(*txn));
+  if (!response.ok()) return response.failure();
+  session.printer().Txn(*response);
+  return std::nullopt;
+}
+
+MaybeFailure RunCompaction(Session& session) {
+  if (session.arguments().size() != 1) return BadArguments("compaction command needs 1 argument");
+  const std::optional<int64_t> revision = ParseInteger(session.arguments()[0]);
+  if (!revision) {
+    return Failure{ExitCode::kError,
+                   "bad revision " + Quote(session.arguments()[0]) + ", expecting a whole number",
+                   {}};
+  }
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  const Expected<CompactResponse> response = session.Take((*client)->kv().Compact(
+      CompactRequest{.revision = *revision, .physical = session.flags().Switch("physical")}));
+  if (!response.ok()) return response.failure();
+  session.output().Line("compacted revision " + std::to_string(*revision));
+  return std::nullopt;
+}
+
+}  // namespace gavel::client::ctl

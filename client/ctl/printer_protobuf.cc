@@ -1,0 +1,127 @@
+// --write-out=protobuf: the bytes of etcd's messages, for programs.
+#include <cstdlib>
+#include <memory>
+
+#include "client/ctl/printer.h"
+#include "proto/etcdserverpb/cluster.pb.h"
+#include "proto/etcdserverpb/kv.pb.h"
+
+namespace gavel::client::ctl {
+namespace {
+
+void Fill(const ResponseHeader& header, etcdserverpb::ResponseHeader* message) {
+  message->set_cluster_id(header.cluster_id);
+  message->set_member_id(header.member_id);
+  message->set_revision(header.revision);
+  message->set_raft_term(header.raft_term);
+}
+
+void Fill(const KeyValue& kv, mvccpb::KeyValue* message) {
+  message->set_key(kv.key);
+  message->set_create_revision(kv.create_revision);
+  message->set_mod_revision(kv.mod_revision);
+  message->set_version(kv.version);
+  message->set_value(kv.value);
+  message->set_lease(kv.lease);
+}
+
+void Fill(const PutResponse& response, etcdserverpb::PutResponse* message) {
+  Fill(response.header, message->mutable_header());
+  if (response.prev_kv) Fill(*response.prev_kv, message->mutable_prev_kv());
+}
+
+void Fill(const RangeResponse& response, etcdserverpb::RangeResponse* message) {
+  Fill(response.header, message->mutable_header());
+  for (const KeyValue& kv : response.kvs) Fill(kv, message->add_kvs());
+  message->set_more(response.more);
+  message->set_count(response.count);
+}
+
+void Fill(const DeleteResponse& response, etcdserverpb::DeleteRangeResponse* message) {
+  Fill(response.header, message->mutable_header());
+  message->set_deleted(response.deleted);
+  for (const KeyValue& kv : response.prev_kvs) Fill(kv, message->add_prev_kvs());
+}
+
+void Fill(const TxnResponse& response, etcdserverpb::TxnResponse* message) {
+  Fill(response.header, message->mutable_header());
+  message->set_succeeded(response.succeeded);
+  for (const OpResponse& op : response.responses) {
+    etcdserverpb::ResponseOp* const one = message->add_responses();
+    if (op.range() != nullptr) Fill(*op.range(), one->mutable_response_range());
+    if (op.put() != nullptr) Fill(*op.put(), one->mutable_response_put());
+    if (op.del() != nullptr) Fill(*op.del(), one->mutable_response_delete_range());
+    if (op.txn() != nullptr) Fill(*op.txn(), one->mutable_response_txn());
+  }
+}
+
+class ProtobufPrinter : public Printer {
+ public:
+  explicit ProtobufPrinter(Output* output) : output_(*output) {}
+
+  void Put(const PutResponse& response) override { Write<etcdserverpb::PutResponse>(response); }
+  void Get(const RangeResponse& response, bool) override {
+    Write<etcdserverpb::RangeResponse>(response);
+  }
+  void Delete(const DeleteResponse& response) override {
+    Write<etcdserverpb::DeleteRangeResponse>(response);
+  }
+  void Txn(const TxnResponse& response) override { Write<etcdserverpb::TxnResponse>(response); }
+  void MemberList(const MemberListResponse& response) override {
+    etcdserverpb::MemberListResponse message;
+    Fill(response.header, message.mutable_header());
+    for (const Member& member : response.members) {
+      etcdserverpb::Member* const one = message.add_members();
+      one->set_id(member.id);
+      one->set_name(member.name);
+      for (const std::string& url : member.peer_urls) one->add_peerurls(url);
+      for (const std::string& url : member.client_urls) one->add_clienturls(url);
+      one->set_islearner(member.learner);
+    }
+    output_.Write(message.SerializeAsString());
+  }
+
+  void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>&) override { std::abort(); }
+  void EndpointStatus(const std::vector<AtEndpoint<StatusResponse>>&) override { std::abort(); }
+  void EndpointHashKv(const std::vector<AtEndpoint<HashKvResponse>>&) override { std::abort(); }
+  void Exists(std::string_view, bool) override { std::abort(); }
+  void Increment(const IncrementResponse&) override { std::abort(); }
+  void GetMany(const ResponseHeader&, const std::vector<FoundKey>&) override { std::abort(); }
+  void PutMany(const TxnResponse&) override { std::abort(); }
+  void PutIfAbsent(const PutIfAbsentResponse&) override { std::abort(); }
+  void History(const KeyHistory&) override { std::abort(); }
+
+ private:
+  template <class Message>
+  void Write(const auto& response) {
+    Message message;
+    Fill(response, &message);
+    output_.Write(message.SerializeAsString());
+  }
+
+  Output& output_;
+};
+
+}  // namespace
+
+std::unique_ptr<Printer> MakeProtobufPrinter(Output* output) {
+  return std::make_unique<ProtobufPrinter>(output);
+}
+
+std::unique_ptr<Printer> MakePrinter(Format format, bool hex, Output* output) {
+  switch (format) {
+    case Format::kSimple:
+      return MakeSimplePrinter(hex, output);
+    case Format::kFields:
+      return MakeFieldsPrinter(hex, output);
+    case Format::kJson:
+      return MakeJsonPrinter(hex, output);
+    case Format::kTable:
+      return MakeTablePrinter(output);
+    case Format::kProtobuf:
+      break;
+  }
+  return MakeProtobufPrinter(output);
+}
+
+}  // namespace gavel::client::ctl

@@ -1,0 +1,85 @@
+#include "client/ctl/session.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+namespace gavel::client::ctl {
+namespace {
+
+Failure IoFailure(const std::string& what, int error) {
+  return {ExitCode::kIo, what + ": " + strerror(error), {}};
+}
+
+// Reads `fd` to its end.
+Expected<std::string> ReadAll(int fd, const std::string& name) {
+  std::string content;
+  char chunk[64 << 10];
+  while (true) {
+    const ssize_t count = read(fd, chunk, sizeof chunk);
+    if (count == 0) return content;
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return IoFailure("cannot read " + name, errno);
+    }
+    content.append(chunk, static_cast<size_t>(count));
+  }
+}
+
+}  // namespace
+
+Session::Session(Settings settings, const CommandLine& line, Output* output)
+    : settings_(std::move(settings)),
+      line_(line),
+      output_(*output),
+      printer_(MakePrinter(settings_.format.value_or(Format::kSimple), settings_.hex, output)) {}
+
+Expected<const Client*> Session::client() {
+  if (!client_) {
+    Result<Client> created = Client::Create(settings_.client);
+    if (!created.ok()) return FromStatus(created.status());
+    client_.emplace(std::move(created).value());
+  }
+  return &*client_;
+}
+
+void Session::Note(const Status& status) {
+  if (settings_.debug) output_.Complain("debug: " + status.ToString());
+}
+
+Expected<std::string> ReadStandardInput() { return ReadAll(STDIN_FILENO, "standard input"); }
+
+Expected<std::string> ReadFile(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return IoFailure("cannot open " + path, errno);
+  Expected<std::string> content = ReadAll(fd, path);
+  close(fd);
+  return content;
+}
+
+MaybeFailure WriteFile(const std::string& path, std::string_view content) {
+  const std::string temporary = path + ".new";
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) return IoFailure("cannot create " + temporary, errno);
+  int error = 0;
+  while (!content.empty() && error == 0) {
+    const ssize_t written = write(fd, content.data(), content.size());
+    if (written >= 0) {
+      content.remove_prefix(static_cast<size_t>(written));
+    } else if (errno != EINTR) {
+      error = errno;
+    }
+  }
+  if (error == 0 && fsync(fd) != 0) error = errno;
+  if (close(fd) != 0 && error == 0) error = errno;
+  if (error == 0 && rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  if (error == 0) return std::nullopt;
+  unlink(temporary.c_str());
+  return IoFailure("cannot write " + path, error);
+}
+
+}  // namespace gavel::client::ctl

@@ -1,0 +1,56 @@
+// What a running command has at hand.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+#include "client/ctl/command.h"
+#include "client/ctl/failure.h"
+#include "client/ctl/output.h"
+#include "client/ctl/printer.h"
+#include "client/ctl/settings.h"
+
+namespace gavel::client::ctl {
+
+// One run of gavelctl. Connects when a command first asks for the client.
+class Session {
+ public:
+  Session(Settings settings, const CommandLine& line, Output* output);
+
+  const Settings& settings() const { return settings_; }
+  const FlagValues& flags() const { return line_.flags; }
+  const std::vector<std::string>& arguments() const { return line_.arguments; }
+  Output& output() { return output_; }
+  Printer& printer() { return *printer_; }
+
+  // Endpoints that cannot be read are the only failure.
+  Expected<const Client*> client();
+
+  // The value of a request, or its failure; --debug says how it ended.
+  template <class T>
+  Expected<T> Take(Result<T> result) {
+    Note(result.status());
+    if (!result.ok()) return FromStatus(result.status());
+    return std::move(result).value();
+  }
+
+ private:
+  void Note(const Status& status);
+
+  const Settings settings_;
+  const CommandLine& line_;
+  Output& output_;
+  const std::unique_ptr<Printer> printer_;
+  std::optional<Client> client_;
+};
+
+// All of standard input.
+Expected<std::string> ReadStandardInput();
+Expected<std::string> ReadFile(const std::string& path);
+// Into a new file beside it, which then takes its place.
+MaybeFailure WriteFile(const std::string& path, std::string_view content);
+
+}  // namespace gavel::client::ctl

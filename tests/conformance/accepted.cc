@@ -21,6 +21,8 @@ constexpr int kOutOfRange = 11;
 constexpr int kUnimplemented = 12;
 constexpr int kInternal = 13;
 
+constexpr size_t kRequestBytesMax = 1536 * 1024;
+constexpr size_t kEnvelopeBytesMax = 40;
 constexpr int64_t kDefaultQuota = int64_t{2} << 30;
 
 constexpr std::string_view kInvalidSort = "etcdserver: invalid sort option";
@@ -125,6 +127,17 @@ bool WrongWireType(Exchange& exchange) {
          gavel->kvs().empty() && gavel->count() == 0 && !gavel->more() && Settle(exchange);
 }
 
+bool RequestBytes(Exchange& exchange) {
+  const auto* gavel =
+      dynamic_cast<const etcdserverpb::DeleteRangeResponse*>(exchange.gavel.body.get());
+  return gavel != nullptr &&
+         Is(exchange.etcd, kInvalidArgument, "etcdserver: request is too large") &&
+         exchange.operation.body.size() <= kRequestBytesMax &&
+         exchange.operation.body.size() > kRequestBytesMax - kEnvelopeBytesMax &&
+         exchange.gavel.message.empty() && IsWhole(gavel->header(), exchange.revision) &&
+         gavel->deleted() == 0 && gavel->prev_kvs().empty() && Settle(exchange);
+}
+
 bool MalformedMethod(Exchange& exchange) {
   return exchange.etcd.code == kResourceExhausted &&
          Is(exchange.gavel, kUnimplemented,
@@ -212,6 +225,9 @@ constexpr AcceptedDifference kAccepted[] = {
      "the parser of etcd 3.4 skips an unknown group up to any end of a group; protobuf's rules, "
      "and the parser of 3.7, ask for the end of that group",
      UnmatchedGroup},
+    {"bytes of a request",
+     "etcd counts its own envelope of some 20 bytes too; Gavel allows the request all of the limit",
+     RequestBytes},
     {"code of a malformed method name",
      "RESOURCE_EXHAUSTED in the gRPC of etcd 3.4, UNIMPLEMENTED in that of 3.7", MalformedMethod},
     {"header of alarms", "etcd 3.4 sends none, on which its etcdctl crashes; 3.7 sends one",

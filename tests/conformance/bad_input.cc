@@ -100,6 +100,7 @@ Operation ManyOps(Vocabulary& words) {
   }
   const int64_t count = left + static_cast<int64_t>(words.random().Below(3)) - 1;
   const uint64_t list = words.random().Below(4);
+  if (!words.local()) txn.add_failure()->mutable_request_range()->set_key("many");
   for (int64_t i = 0; i < count; ++i) {
     const std::string key = "many" + std::to_string(i);
     if (list == 0) {
@@ -242,26 +243,6 @@ Operation Unserved(Vocabulary& words) {
   }
 }
 
-// The beginning of a valid body. Both read it up to where it ends, or neither.
-Operation CutOff(Vocabulary& words) {
-  Operation operation;
-  switch (words.random().Below(4)) {
-    case 0:
-      operation = Of(kRange, NewRange(words));
-      break;
-    case 1:
-      operation = Of(kPut, NewPut(words));
-      break;
-    case 2:
-      operation = Of(kDelete, NewDelete(words));
-      break;
-    default:
-      operation = Of(kTxn, NewTxn(words, 2));
-  }
-  operation.body.resize(words.random().Below(operation.body.size() + 1));
-  return operation;
-}
-
 // A known field with another wire type, in a question whose answer is nothing.
 Operation WrongWireType(Vocabulary& words) {
   RangeRequest range;
@@ -280,9 +261,30 @@ Operation WrongWireType(Vocabulary& words) {
   return {kRange, bytes + range.SerializeAsString()};
 }
 
+// The beginning of a valid body. Both read it up to where it ends, or neither.
+Operation CutOff(Vocabulary& words) {
+  if (!words.local()) return WrongWireType(words);  // It might lose what is said in NewTxn.
+  Operation operation;
+  switch (words.random().Below(4)) {
+    case 0:
+      operation = Of(kRange, NewRange(words));
+      break;
+    case 1:
+      operation = Of(kPut, NewPut(words));
+      break;
+    case 2:
+      operation = Of(kDelete, NewDelete(words));
+      break;
+    default:
+      operation = Of(kTxn, NewTxn(words, 2));
+  }
+  operation.body.resize(words.random().Below(operation.body.size() + 1));
+  return operation;
+}
+
 // Bytes that no client writes, to a method that changes nothing.
 Operation Garbage(Vocabulary& words) {
-  if (!words.local()) return CutOff(words);  // It might come out as a serializable range.
+  if (!words.local()) return WrongWireType(words);  // It might come out as a serializable range.
   std::string body = NewRange(words).SerializeAsString();
   if (words.Chance(50)) {
     body.resize(words.random().Below(64));
@@ -311,6 +313,15 @@ Operation Garbage(Vocabulary& words) {
   return {kRange, body, crashes};
 }
 
+// A key so long that the request just fits, or just does not: etcd counts what it wraps around it.
+Operation AtTheLimit(Vocabulary& words) {
+  constexpr size_t kBodies[] = {kRequestBytesMax - 100, kRequestBytesMax, kRequestBytesMax + 1};
+  const size_t size = kBodies[words.random().Below(std::size(kBodies))];
+  etcdserverpb::DeleteRangeRequest request;
+  request.set_key(std::string(size - 4, 'z'));  // And four bytes for the tag and the length.
+  return Of(kDelete, request);
+}
+
 // A valid request with fields that nobody knows.
 Operation UnknownFields(Vocabulary& words) {
   Operation operation = words.Chance(50) ? Of(kRange, NewRange(words)) : Of(kPut, NewPut(words));
@@ -325,6 +336,7 @@ Operation UnknownFields(Vocabulary& words) {
 }
 
 Operation EmptyBody(Vocabulary& words) {
+  if (!words.local()) return {kRange, ""};
   constexpr const char* kMethods[] = {kRange, kPut, kDelete, kTxn, kCompact};
   return {kMethods[words.random().Below(std::size(kMethods))], ""};
 }
@@ -333,12 +345,14 @@ Operation EmptyBody(Vocabulary& words) {
 
 Operation NewBadInput(Vocabulary& words) {
   using Maker = Operation (*)(Vocabulary&);
-  constexpr Maker kMakers[] = {EmptyKey,      EmptyKey,       PutOptions,    PutOptions,
-                               ManyOps,       DeeplyNested,   CutOff,        Garbage,
-                               UnknownSort,   UnknownCompare, DuplicateKeys, DuplicateKeys,
-                               UnknownMethod, UnknownFields,  EmptyBody,     Unserved};
+  constexpr Maker kMakers[] = {
+      EmptyKey,      EmptyKey,      PutOptions,    PutOptions,     ManyOps,       DeeplyNested,
+      CutOff,        Garbage,       UnknownSort,   UnknownCompare, DuplicateKeys, DuplicateKeys,
+      UnknownMethod, WrongWireType, UnknownFields, EmptyBody,      Unserved};
   // Megabytes take their time.
-  if (words.random().OneIn(30)) return Oversize(words);
+  if (words.random().OneIn(30)) {
+    return words.Chance(60) ? Oversize(words) : AtTheLimit(words);
+  }
   return kMakers[words.random().Below(std::size(kMakers))](words);
 }
 

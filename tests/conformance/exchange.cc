@@ -18,6 +18,9 @@ std::unique_ptr<google::protobuf::Message> Decode(std::unique_ptr<google::protob
   return empty;
 }
 
+// No code of gRPC: nobody was asked.
+constexpr int kNotAsked = -1;
+
 Side NewSide(const Operation& operation, const Answer& answer) {
   Side side{answer.code, answer.message, nullptr};
   if (answer.code != 0) return side;
@@ -36,7 +39,9 @@ Exchange::Exchange(const Operation& sent, int64_t revision_before, const Answer&
       revision(revision_before),
       request(Decode(NewRequest(sent.method), sent.body)),
       etcd(NewSide(sent, from_etcd)),
-      gavel(NewSide(sent, from_gavel)) {}
+      gavel(NewSide(sent, from_gavel)) {
+  if (sent.crashes_etcd) etcd = {kNotAsked, "", nullptr};
+}
 
 std::vector<Difference> AllDifferences(const Exchange& exchange) {
   std::vector<Difference> differences;

@@ -24,8 +24,11 @@ Generator::Generator(uint64_t seed, bool local) : random_(seed), words_(random_,
 
 Operation Generator::Maintenance() {
   switch (random_.Below(4)) {
-    case 0:
-      return NewOperation("/etcdserverpb.Cluster/MemberList", etcdserverpb::MemberListRequest());
+    case 0: {
+      etcdserverpb::MemberListRequest request;
+      request.set_linearizable(words_.Chance(50));
+      return NewOperation("/etcdserverpb.Cluster/MemberList", request);
+    }
     case 1:
       return NewOperation("/etcdserverpb.Maintenance/Status", etcdserverpb::StatusRequest());
     case 2:

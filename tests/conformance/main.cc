@@ -1,14 +1,12 @@
 // gavel_conformance: sends the same operations to a fresh etcd and a fresh Gavel, in step, and
 // compares every answer.
 //
-//   gavel_conformance --etcd /usr/bin/etcd --gaveld build/bin/gaveld [--seed 1]
-//       [--operations 10000] [--runs 1] [--members 1]
-//       [--require-every-accepted] [--replay FILE] [--shrink-seconds 120]
-//       [--plant OPERATION]
+//   gavel_conformance --gaveld build/bin/gaveld [--etcd etcd] [--seed 1] [--operations 10000]
+//       [--runs 1] [--members 1] [--require-every-accepted] [--replay FILE]
+//       [--shrink-seconds 120] [--plant OPERATION]
 //
-// The operations are shared among the runs; run r has seed + r and servers of its own. On a
-// difference it tells the seed, the operation, both answers, how to see it again, and the shortest
-// sequence that it found to lead there; exit status 1. 2: it could not be run.
+// The README says what the options do. Exit status 1: an answer differs, or an accepted difference
+// was never met that should have been. 2: it could not be run.
 #include <unistd.h>
 
 #include <cstdio>
@@ -20,6 +18,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/conformance/accepted.h"
 #include "tests/conformance/run.h"
@@ -47,6 +46,7 @@ bool ParseNumber(std::string_view text, int64_t low, int64_t* number) {
 std::optional<MainOptions> Parse(int argc, char** argv) {
   MainOptions options;
   options.run.operations = 10000;
+  options.run.programs.etcd = "etcd";
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
     if (name == "--require-every-accepted") {
@@ -82,8 +82,20 @@ std::optional<MainOptions> Parse(int argc, char** argv) {
     }
     if (!good) return std::nullopt;
   }
-  if (options.run.programs.etcd.empty() || options.run.programs.gaveld.empty()) return std::nullopt;
+  if (options.run.programs.gaveld.empty()) return std::nullopt;
   return options;
+}
+
+// What a shell would start: a name without a slash is looked for in PATH.
+std::string FindProgram(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  if (path == nullptr || name.find('/') != std::string::npos) return name;
+  std::stringstream folders(path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string candidate = folder + "/" + name;
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return name;
 }
 
 bool IsProgram(const std::string& path, const char* advice) {
@@ -172,7 +184,11 @@ int RunAll(const MainOptions& options) {
     changed += result.changed_answers;
     if (result.failure) {
       ReportFailure(options, run, *result.failure);
-      std::printf("data and logs are kept in %s\n", run.directory.c_str());
+      if (run.planted >= 0) {
+        std::filesystem::remove_all(run.directory);
+      } else {
+        std::printf("data and logs are kept in %s\n", run.directory.c_str());
+      }
       return 1;
     }
   }
@@ -190,11 +206,12 @@ int Main(int argc, char** argv) {
   std::optional<MainOptions> options = Parse(argc, argv);
   if (!options) {
     std::fprintf(stderr,
-                 "usage: gavel_conformance --etcd PATH --gaveld PATH [--seed N] [--operations N] "
+                 "usage: gavel_conformance --gaveld PATH [--etcd PATH] [--seed N] [--operations N] "
                  "[--runs N] [--members N] [--require-every-accepted] [--replay FILE] "
                  "[--shrink-seconds N] [--plant OPERATION]\n");
     return 2;
   }
+  options->run.programs.etcd = FindProgram(options->run.programs.etcd);
   if (!IsProgram(options->run.programs.etcd, "run deploy/install-deps --tests (etcd-server)") ||
       !IsProgram(options->run.programs.gaveld, "build gaveld first")) {
     return 2;

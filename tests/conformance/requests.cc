@@ -134,6 +134,14 @@ TxnRequest NewTxn(Vocabulary& words, int depth) {
   for (uint64_t i = 0; i < compares; ++i) *txn.add_compare() = NewCompare(words);
   FillOps(words, depth, txn.mutable_success());
   FillOps(words, depth, txn.mutable_failure());
+  if (!words.local()) {
+    // Members of etcd 3.4 may disagree on a transaction that reads the past and writes, and
+    // answer one without operations from their own copy.
+    VisitOps(&txn, [](RequestOp* op) {
+      if (op->has_request_range()) op->mutable_request_range()->clear_revision();
+    });
+    txn.add_failure()->mutable_request_range()->set_key(words.Key());
+  }
   return txn;
 }
 

@@ -18,6 +18,13 @@ constexpr MonotonicNs kIdleTicks = 5;
 // a tight loop.
 constexpr MonotonicNs kSnapshotAnswerDelay = kNsPerSecond;
 
+// Below so many requests under way there is no rest.
+constexpr size_t kRestRequestsMin = 16;
+// A rest is so many times as long as the turn was. A turn takes longer when the processors are
+// busy.
+constexpr MonotonicNs kRestFactor = 10;
+constexpr MonotonicNs kRestMax = kNsPerMs / 2;
+
 std::string Hex(raft::NodeId id) { return absl::StrFormat("%x", id.value()); }
 
 std::string_view RoleName(raft::Role role) {
@@ -83,16 +90,13 @@ bool CoreDriver::RunOnce() {
     WatchDisk(now);
   }
   MemberGate::Work work = surroundings_.gate.TakeWork(now);
-  const bool proposing = !work.proposals.empty();
-  const bool busy = ticks > 0 || !inputs.empty() || proposing || work.read_round.has_value();
+  const bool busy =
+      ticks > 0 || !inputs.empty() || !work.proposals.empty() || work.read_round.has_value();
   if (busy) {
-    metrics_.turns.Increment();
-    if (role_ == raft::Role::kLeader) Observe(inputs, now);
-    CoreOutput output =
-        stage_.Process(ticks, std::move(inputs), std::move(work.proposals), work.read_round);
-    if (proposing) surroundings_.gate.OnProposed(stage_.proposed_term());
-    HandOut(std::move(output), now);
-    if (ticks > 0) surroundings_.gate.OnTick(now);
+    const size_t waiting = work.waiting;
+    Turn(ticks, std::move(inputs), std::move(work), now);
+    // What other members' clients wait for is, on the leader, in the log.
+    if (waiting + uncommitted_ >= kRestRequestsMin) Rest(now);
   }
   const bool idle = leader_.has_value() && surroundings_.gate.idle();
   next_wake_ = last_tick_ + (idle ? kIdleTicks : 1) * times_.tick;
@@ -100,6 +104,23 @@ bool CoreDriver::RunOnce() {
     next_wake_ = std::min(next_wake_, *round);
   }
   return busy;
+}
+
+void CoreDriver::Turn(uint32_t ticks, std::vector<CoreInput> inputs, MemberGate::Work work,
+                      MonotonicNs now) {
+  metrics_.turns.Increment();
+  if (role_ == raft::Role::kLeader) Observe(inputs, now);
+  const bool proposing = !work.proposals.empty();
+  CoreOutput output =
+      stage_.Process(ticks, std::move(inputs), std::move(work.proposals), work.read_round);
+  if (proposing) surroundings_.gate.OnProposed(stage_.proposed_term());
+  HandOut(std::move(output), now);
+  if (ticks > 0) surroundings_.gate.OnTick(now);
+}
+
+void CoreDriver::Rest(MonotonicNs began) {
+  const MonotonicNs now = surroundings_.clock.Now();
+  rest_until_ = now + std::min(kRestFactor * (now - began), kRestMax);
 }
 
 void CoreDriver::Observe(const std::vector<CoreInput>& inputs, MonotonicNs now) {
@@ -125,7 +146,9 @@ void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   }
   if (!output.committed.empty()) queues.apply.Push(Committed{std::move(output.committed)});
   for (const raft::RoleChange& role : output.roles) OnRole(role);
-  surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, stage_.status());
+  raft::Status status = stage_.status();
+  uncommitted_ = status.last.value() - status.commit.value();
+  surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, std::move(status));
   for (const raft::EntriesWanted& wanted : output.older) ReadOlder(wanted);
   for (const raft::SnapshotWanted& wanted : output.snapshots) OnSnapshotWanted(wanted.to);
 }

@@ -1,6 +1,10 @@
 // Feeds the core stage and hands its effects to those who carry them out.
 //
 // One thread, or a loop, calls RunOnce. Everything it is given came through its queue or the gate.
+//
+// Each turn of a member costs every other member messages and wakes, however few requests it is
+// for. While many requests wait, the driver therefore asks for a rest after each turn, many times
+// as long as the turn was, so that the next is for more of them.
 #pragma once
 
 #include <atomic>
@@ -58,6 +62,8 @@ class CoreDriver {
   bool RunOnce();
   // When RunOnce should be called even if nothing arrives.
   MonotonicNs NextWake() const { return next_wake_; }
+  // Until when RunOnce should not be called whatever arrives; in the past unless under load.
+  MonotonicNs RestUntil() const { return rest_until_; }
 
   // At the clean stop, when RunOnce will not be called again.
   std::optional<raft::HardState> TakeHeldHardState() { return stage_.TakeHeldHardState(); }
@@ -65,6 +71,8 @@ class CoreDriver {
 
  private:
   uint32_t DueTicks(MonotonicNs now);
+  void Turn(uint32_t ticks, std::vector<CoreInput> inputs, MemberGate::Work work, MonotonicNs now);
+  void Rest(MonotonicNs began);
   void HandOut(CoreOutput output, MonotonicNs now);
   void Observe(const std::vector<CoreInput>& inputs, MonotonicNs now);
   void OnRole(const raft::RoleChange& role);
@@ -81,6 +89,8 @@ class CoreDriver {
 
   MonotonicNs last_tick_;
   MonotonicNs next_wake_;
+  MonotonicNs rest_until_ = 0;
+  uint64_t uncommitted_ = 0;  // Entries, after the last turn.
   std::optional<raft::NodeId> leader_;
   raft::Role role_ = raft::Role::kFollower;
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.

@@ -43,7 +43,9 @@ void Member::RunCore() {
   auto& inbox = node_->queues().core;
   PeerTransport& transport = node_->transport();
   while (!inbox.closed()) {
-    if (node_->RunCore() || !inbox.BeginWait()) {
+    const bool busy = node_->RunCore();
+    Rest(node_->core().RestUntil());
+    if (busy || !inbox.BeginWait()) {
       transport.Poll(std::chrono::nanoseconds(0));
       continue;
     }
@@ -79,6 +81,12 @@ void Member::JoinAll() {
   queues.background.Close();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+}
+
+void Member::Rest(MonotonicNs until) const {
+  const MonotonicNs now = clock_.Now();
+  // Nothing wakes it: what is queued meanwhile costs nobody a wake.
+  if (now < until) Inbox<int>(1).Wait(std::chrono::nanoseconds(until - now));
 }
 
 void Member::Await(MonotonicNs at_most, const std::function<bool()>& done) const {

@@ -31,6 +31,8 @@ class Member {
   void RunApply();
   void RunBackground();
   void JoinAll();
+  // Sleeps until `until`.
+  void Rest(MonotonicNs until) const;
   // Waits until `done` or for `at_most`.
   void Await(MonotonicNs at_most, const std::function<bool()>& done) const;
 

@@ -115,6 +115,7 @@ MemberStatus MemberGate::status() const {
 MemberGate::Work MemberGate::TakeWork(MonotonicNs now) {
   const std::lock_guard lock(mutex_);
   Work work;
+  work.waiting = proposals_.count() + reads_.unconfirmed();
   if (proposals_.has_queued()) work.proposals = proposals_.TakeQueued();
   work.read_round = reads_.Begin(now);
   return work;

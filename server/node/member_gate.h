@@ -68,6 +68,7 @@ class MemberGate final : public Gate {
   struct Work {
     std::vector<raft::Proposal> proposals;
     std::optional<raft::ReadId> read_round;
+    size_t waiting = 0;  // Requests that wait for the core or for other members.
   };
   // What waits for the core.
   Work TakeWork(MonotonicNs now);

@@ -62,6 +62,10 @@ class ReadBarrier {
   std::vector<FinishedRead> Expire(MonotonicNs now, bool leader_known, uint64_t* given_up);
   std::vector<FinishedRead> Stop();
 
+  // Readers whose round is not confirmed.
+  size_t unconfirmed() const {
+    return waiting_.size() + (round_.has_value() ? round_->readers.size() : 0);
+  }
   bool empty() const { return waiting_.empty() && !round_.has_value() && granted_.empty(); }
 
  private:

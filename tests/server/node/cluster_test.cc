@@ -29,6 +29,25 @@ TEST(ClusterTest, OneMemberServesPutsAndReads) {
   EXPECT_EQ(read.value, "1");
 }
 
+// A lone client must not wait for others to share a turn; many share one.
+TEST(ClusterTest, TheCoreRestsOnlyUnderLoad) {
+  NodeCluster cluster(1, 1);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  server::CoreDriver& core = cluster.node(0).core();
+  cluster.clock().SetStep(1000);
+  const auto put = [&] { cluster.Put(0, "a", "1", [](const server::ProposeResult&) {}); };
+  put();
+  EXPECT_TRUE(core.RunOnce());
+  EXPECT_LT(core.RestUntil(), cluster.clock().Now());
+  for (int i = 0; i < 100; ++i) put();
+  EXPECT_TRUE(core.RunOnce());
+  const server::MonotonicNs now = cluster.clock().Now();
+  EXPECT_GT(core.RestUntil(), now + 10 * 1000) << "ten times as long as the turn";
+  EXPECT_LE(core.RestUntil(), now + kNsPerMs);
+  cluster.clock().SetStep(0);
+}
+
 // A member alone must not confirm a write that is only in memory (reliability: its own log counts
 // only once it is durable).
 TEST(ClusterTest, OneMemberConfirmsNothingBeforeItsDisk) {

@@ -22,8 +22,6 @@ struct CollectorProgress {
   Revision collected = 0;  // All below has been deleted.
   Revision target = 0;     // The compacted revision of the round under way, if above collected.
   ChangeId next;
-
-  friend bool operator==(const CollectorProgress&, const CollectorProgress&) = default;
 };
 
 std::string Encode(const CollectorProgress& progress) {

@@ -93,10 +93,11 @@ bool CoreDriver::RunOnce() {
   const bool busy =
       ticks > 0 || !inputs.empty() || !work.proposals.empty() || work.read_round.has_value();
   if (busy) {
-    const size_t waiting = work.waiting;
-    Turn(ticks, std::move(inputs), std::move(work), now);
     // What other members' clients wait for is, on the leader, in the log.
-    if (waiting + uncommitted_ >= kRestRequestsMin) Rest(now);
+    const uint64_t under_way = work.waiting + uncommitted_;
+    most_under_way_ = ticks > 0 ? under_way : std::max(most_under_way_, under_way);
+    Turn(ticks, std::move(inputs), std::move(work), now);
+    if (most_under_way_ >= kRestRequestsMin) Rest(now);
   }
   const bool idle = leader_.has_value() && surroundings_.gate.idle();
   next_wake_ = last_tick_ + (idle ? kIdleTicks : 1) * times_.tick;

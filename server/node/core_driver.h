@@ -90,7 +90,8 @@ class CoreDriver {
   MonotonicNs last_tick_;
   MonotonicNs next_wake_;
   MonotonicNs rest_until_ = 0;
-  uint64_t uncommitted_ = 0;  // Entries, after the last turn.
+  uint64_t uncommitted_ = 0;     // Entries, after the last turn.
+  uint64_t most_under_way_ = 0;  // Requests at once since the last tick.
   std::optional<raft::NodeId> leader_;
   raft::Role role_ = raft::Role::kFollower;
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.

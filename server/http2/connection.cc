@@ -81,8 +81,16 @@ void Connection::OnBytes(std::string_view bytes) {
     Greet(bytes);
     return;
   }
+  Receive(bytes);
+}
+
+void Connection::Receive(std::string_view bytes) {
   session_->Receive(bytes);
   SetDirty();
+  if (!settled_ && session_->settled()) {
+    settled_ = true;
+    CheckKeepalive(loop_.now());
+  }
 }
 
 void Connection::Greet(std::string_view bytes) {
@@ -99,8 +107,7 @@ void Connection::Greet(std::string_view bytes) {
   }
   session_ = std::make_unique<Session>(*this);
   state_ = State::kOpen;
-  session_->Receive(whole);
-  SetDirty();
+  Receive(whole);
 }
 
 void Connection::OnOtherProtocol(std::string first_bytes) {
@@ -226,7 +233,7 @@ void Connection::CheckKeepalive(MonotonicNs now) {
   const FrontOptions& options = loop_.shared().options;
   const Http2Limits& limits = loop_.shared().limits;
   MonotonicNs next = 0;
-  if (session_ == nullptr || !session_->settled()) {
+  if (!settled_) {
     next = opened_ + limits.handshake_timeout;
   } else if (blocked_) {
     next = last_written_ + limits.write_stall_timeout;
@@ -259,9 +266,13 @@ void Connection::Drain() {
 
 void Connection::End() {
   if (state_ == State::kOpen) {
-    session_->AbortCalls(ToStatus(Error::kStopped));
     session_->Drain();
     if (!blocked_) WriteOut();
+  }
+  if (state_ == State::kOpen && !blocked_) {
+    // What has an answer is answered by now, unless its client does not take it.
+    session_->AbortCalls(ToStatus(Error::kStopped));
+    WriteOut();
   }
   if (closed()) return;
   stream_->ShutdownWrites();

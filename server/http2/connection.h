@@ -51,6 +51,8 @@ class Connection final : public PollTarget, public Timer {
 
   void ReadOnce();
   void OnBytes(std::string_view bytes);
+  // Hands `bytes` to the session.
+  void Receive(std::string_view bytes);
   // Finds out what the client speaks.
   void Greet(std::string_view bytes);
   void OnOtherProtocol(std::string first_bytes);
@@ -79,6 +81,7 @@ class Connection final : public PollTarget, public Timer {
   MonotonicNs ping_sent_ = 0;  // 0: none is under way.
   State state_ = State::kGreeting;
   bool counted_ = false;
+  bool settled_ = false;  // Timers no longer wait for the greeting.
   bool dirty_ = false;
   bool blocked_ = false;
 };

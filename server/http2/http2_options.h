@@ -32,7 +32,7 @@ struct Http2Limits {
   // the protocol: so many at once, then so many a second.
   uint32_t resets_burst = 1000;
   uint32_t resets_per_second = 200;
-  // Frames that ask for no call: pings, settings, priorities, empty data, unknown types.
+  // Frames that ask for nothing and are not free: pings, settings, empty data.
   uint32_t idle_frames_burst = 10000;
   uint32_t idle_frames_per_second = 1000;
   uint32_t stream_window_bytes = 256 << 10;

@@ -116,8 +116,6 @@ struct SessionCallbacks {
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return 0;
         self.settled_ = true;
         return OnIdleFrame(self);
-      case NGHTTP2_PRIORITY:
-        return OnIdleFrame(self);
       default:
         return 0;
     }

@@ -106,7 +106,9 @@ void RawHttp2::Send(FrameType type, uint8_t flags, uint32_t stream, std::string_
 }
 
 void RawHttp2::Greet(std::string_view settings) {
-  Send(std::string(kPreface) + FrameBytes(FrameType::kSettings, 0, 0, settings));
+  // Ours is acknowledged before it comes, so that its windows are in force at once.
+  Send(std::string(kPreface) + FrameBytes(FrameType::kSettings, 0, 0, settings) +
+       FrameBytes(FrameType::kSettings, kAck, 0, ""));
 }
 
 void RawHttp2::Call(uint32_t stream, std::string_view path, std::string_view message) {

@@ -163,6 +163,7 @@ std::vector<std::string> Seeds() {
       if (*disk.Exists(PathOf(name))) image.files[name] = disk.Contents(PathOf(name));
     }
     seeds.push_back(EncodeWalImage(image));
+    GAVEL_CHECK(ParseWalImage(seeds.back()).files == image.files);
   }
   return seeds;
 }

@@ -1,6 +1,7 @@
 #include "tests/fuzz/wal_image.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "storage/disk/crc32c.h"
 #include "storage/disk/double_block.h"
@@ -23,6 +24,9 @@ constexpr size_t kBatchRecordsAt = 8;
 constexpr size_t kBatchRecordsChainAt = 12;
 constexpr size_t kBatchChainBeforeAt = 16;
 constexpr size_t kBatchMarkAt = 20;
+
+constexpr size_t kFileBytesMax = 1 << 16;
+constexpr size_t kZerosMin = 24;
 
 // What ties the records of a log together, on the way from the first to the last.
 struct Thread {
@@ -136,8 +140,13 @@ WalImage ParseWalImage(std::string_view input) {
   image.keep_from = choices.Byte();
   while (!choices.empty() && image.files.size() <= kSegmentsMax) {
     const uint8_t name = static_cast<uint8_t>(choices.Below(kSegmentsMax + 1));
-    const uint64_t length = choices.Number(4);
-    image.files[name] = choices.Bytes(length);
+    std::string bytes;
+    for (uint8_t pieces = choices.Byte(); pieces > 0; --pieces) {
+      bytes.append(choices.Number(2), '\0');
+      bytes += choices.Bytes(choices.Number(2));
+      if (bytes.size() > kFileBytesMax) bytes.resize(kFileBytesMax);
+    }
+    image.files[name] = std::move(bytes);
   }
   return image;
 }
@@ -145,9 +154,25 @@ WalImage ParseWalImage(std::string_view input) {
 std::string EncodeWalImage(const WalImage& image) {
   std::string input(1, static_cast<char>(image.keep_from));
   for (const auto& [name, bytes] : image.files) {
+    std::string pieces;
+    uint8_t count = 0;
+    for (size_t at = 0; at < bytes.size() && count < UINT8_MAX; ++count) {
+      const size_t begin =
+          std::min({bytes.find_first_not_of('\0', at), bytes.size(), at + UINT16_MAX});
+      size_t end = begin;
+      // Short runs of zeros stay inside a piece.
+      while (end < bytes.size() && end - begin < UINT16_MAX &&
+             bytes.find_first_not_of('\0', end) < std::min(end + kZerosMin, bytes.size())) {
+        ++end;
+      }
+      storage::AppendLittleEndian(pieces, static_cast<uint16_t>(begin - at));
+      storage::AppendLittleEndian(pieces, static_cast<uint16_t>(end - begin));
+      pieces += bytes.substr(begin, end - begin);
+      at = end;
+    }
     input += static_cast<char>(name);
-    storage::AppendLittleEndian(input, static_cast<uint32_t>(bytes.size()));
-    input += bytes;
+    input += static_cast<char>(count);
+    input += pieces;
   }
   return input;
 }

@@ -1,7 +1,10 @@
 // A directory of the write-ahead log as one run of bytes, for mutation.
 //
 //   input = index to keep entries from (1) | file...
-//   file  = 0 for the high-water mark or the number of a segment (1) | length (4) | bytes
+//   file  = 0 for the high-water mark or the number of a segment (1) | pieces (1) | piece...
+//   piece = zeros (2) | length (2) | bytes
+//
+// Files are mostly zeros; left out, an input is small, and a mutation hits what matters.
 #pragma once
 
 #include <cstdint>

@@ -160,6 +160,114 @@ Command EndpointCommand() {
                .run = &RunEndpointHashKv}}};
 }
 
+Command CheckCommand() {
+  return {
+      .name = "check",
+      .summary = "Check what the cluster can do.",
+      .subcommands = {
+          {.name = "perf",
+           .summary = "Write at a given rate for a minute, and say whether the cluster bears it.",
+           .description =
+               "Passes if 90% of the rate are reached, no write took longer than 0.5 s, their\n"
+               "times deviate by at most 0.1 s, and none failed. The keys are deleted afterwards.\n"
+               "Loads: s 150, m 1000, l 8000, xl 15000 writes each second of 1 KiB.",
+           .flags = {{.name = "load",
+                      .default_text = "s",
+                      .help = "Load: s(mall), m(edium), l(arge) or xl(arge).",
+                      .value_name = "s|m|l|xl",
+                      .choices = {"s", "m", "l", "xl"}},
+                     {.name = "prefix",
+                      .default_text = "/etcdctl-check-perf/",
+                      .help = "Prefix of the keys that are written; no other keys may have it.",
+                      .value_name = "PREFIX"},
+                     {.name = "duration",
+                      .type = FlagType::kDuration,
+                      .default_text = "60s",
+                      .help = "How long to write."},
+                     {.name = "auto-compact",
+                      .type = FlagType::kSwitch,
+                      .help = "Compact the history afterwards."},
+                     {.name = "auto-defrag",
+                      .type = FlagType::kSwitch,
+                      .help = "Defragment the endpoints afterwards."}},
+           .run = &RunCheckPerf}}};
+}
+
+FlagSpec FormatFlag(std::string_view help) {
+  return {.name = "format", .help = help, .value_name = "yaml|json", .choices = {"yaml", "json"}};
+}
+
+FlagSpec DryRunFlag() {
+  return {.name = "dry-run", .type = FlagType::kSwitch, .help = "Only show the difference."};
+}
+
+FlagSpec KeepOthersFlag() {
+  return {.name = "keep-others",
+          .type = FlagType::kSwitch,
+          .help = "Leave keys alone that the file does not have."};
+}
+
+FlagSpec RevisionFlag(std::string_view help) {
+  return {.name = "rev",
+          .type = FlagType::kInteger,
+          .default_text = "0",
+          .help = help,
+          .value_name = "REVISION"};
+}
+
+Command ConfigCommand() {
+  Command config{.name = "config", .summary = "A prefix as a file; its past."};
+  config.subcommands = {
+      {.name = "export",
+       .arguments = "<prefix>",
+       .summary = "Write the keys with a prefix as YAML or JSON.",
+       .flags = {{.name = "file",
+                  .help = "Write to this file instead of standard output.",
+                  .value_name = "FILE",
+                  .is_file = true},
+                 FormatFlag("Default: by the file's ending, .json or not."),
+                 RevisionFlag("Revision to export; 0: the newest.")},
+       .run = &RunConfigExport},
+      {.name = "diff",
+       .arguments = "<file>",
+       .summary = "Show how the store would change to be as a file says; exit code 7 if at all.",
+       .flags = {FormatFlag("Default: by the file's ending, .json or not."), KeepOthersFlag(),
+                 RevisionFlag("Revision of the store to compare with; 0: the newest.")},
+       .takes_files = true,
+       .run = &RunConfigDiff},
+      {.name = "apply",
+       .arguments = "<file>",
+       .summary = "Make the keys with a prefix be as a file says, in one step.",
+       .description =
+           "Shows the difference, then writes one transaction. If others have changed, created or\n"
+           "deleted a key with the prefix since it was read, nothing is done. Keys that the file\n"
+           "does not have are deleted. Keys keep their leases.",
+       .flags = {DryRunFlag(), KeepOthersFlag(),
+                 FormatFlag("Default: by the file's ending, .json or not.")},
+       .takes_files = true,
+       .run = &RunConfigApply},
+      {.name = "history",
+       .arguments = "<key>",
+       .summary = "List what a key held and when it was deleted, as far as history is kept.",
+       .flags = {{.name = "limit",
+                  .type = FlagType::kInteger,
+                  .default_text = "0",
+                  .help = "Most entries to list, the newest first; 0: all."}},
+       .formats = kListFormats,
+       .run = &RunConfigHistory},
+      {.name = "revert",
+       .arguments = "<prefix>",
+       .summary = "Make the keys with a prefix be as they were at a revision, in one step.",
+       .description = "Guarded like apply.",
+       .flags = {RevisionFlag("The revision to go back to."),
+                 {.name = "key",
+                  .type = FlagType::kSwitch,
+                  .help = "<prefix> is one key rather than a prefix."},
+                 DryRunFlag()},
+       .run = &RunConfigRevert}};
+  return config;
+}
+
 Command MakeRoot() {
   Command root{.name = "gavelctl",
                .summary = "Command line of Gavel, a replicated configuration store.",
@@ -171,6 +279,8 @@ Command MakeRoot() {
   for (Command& command : HelperCommands()) root.subcommands.push_back(std::move(command));
   root.subcommands.push_back(MemberCommand());
   root.subcommands.push_back(EndpointCommand());
+  root.subcommands.push_back(CheckCommand());
+  root.subcommands.push_back(ConfigCommand());
   root.subcommands.push_back(
       {.name = "version", .summary = "Show the version.", .run = &RunVersion});
   return root;

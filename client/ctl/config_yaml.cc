@@ -1,0 +1,151 @@
+// YAML as events, read by yaml-cpp.
+#include <algorithm>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include "client/ctl/config_events.h"
+#include "client/ctl/text.h"
+
+namespace gavel::client::ctl {
+namespace {
+
+Place PlaceOf(const YAML::Mark& mark) {
+  return {static_cast<size_t>(std::max(mark.line, 0)) + 1,
+          static_cast<size_t>(std::max(mark.column, 0)) + 1};
+}
+
+// Once it has an error it ignores what follows.
+class Handler : public YAML::EventHandler {
+ public:
+  explicit Handler(ConfigBuilder* builder) : builder_(*builder) {}
+
+  const MaybePlacedError& error() const { return error_; }
+  bool empty() const { return empty_; }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
+    Keep([&] { return builder_.OnOther(PlaceOf(mark), "nothing", ""); });
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    Keep([&] { return PlacedError{PlaceOf(mark), "aliases are not supported; write it out"}; });
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    Keep([&]() -> MaybePlacedError {
+      if (MaybePlacedError error = Refuse(mark, tag, anchor)) return error;
+      const bool plain = tag == "?" || tag.empty();
+      const std::string_view other = plain ? OtherThanText(value) : std::string_view();
+      if (!other.empty()) return builder_.OnOther(PlaceOf(mark), other, value);
+      return builder_.OnText(PlaceOf(mark), value);
+    });
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    Keep([&]() -> MaybePlacedError {
+      if (MaybePlacedError error = Refuse(mark, tag, anchor)) return error;
+      return builder_.OnListBegin(PlaceOf(mark));
+    });
+  }
+  void OnSequenceEnd() override {
+    Keep([&] { return builder_.OnEnd(); });
+  }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    Keep([&]() -> MaybePlacedError {
+      if (MaybePlacedError error = Refuse(mark, tag, anchor)) return error;
+      return builder_.OnMapBegin(PlaceOf(mark));
+    });
+  }
+  void OnMapEnd() override {
+    Keep([&] { return builder_.OnEnd(); });
+  }
+
+ private:
+  static MaybePlacedError Refuse(const YAML::Mark& mark, const std::string& tag,
+                                 YAML::anchor_t anchor) {
+    if (anchor != 0) return PlacedError{PlaceOf(mark), "anchors are not supported"};
+    // "?" is what yaml-cpp calls plain, "!" what stands in quotes.
+    if (tag.empty() || tag == "?" || tag == "!" || tag == "tag:yaml.org,2002:str") {
+      return std::nullopt;
+    }
+    return PlacedError{PlaceOf(mark), "the tag " + Quote(tag) + " is not supported"};
+  }
+
+  void Keep(const auto& event) {
+    empty_ = false;
+    if (!error_) error_ = event();
+  }
+
+  ConfigBuilder& builder_;
+  MaybePlacedError error_;
+  bool empty_ = true;
+};
+
+// Where a tab is used to indent, which YAML forbids and parsers take in different ways. Within a
+// block of text a line begins with spaces, so what stands behind those is its own.
+MaybePlacedError FindTab(std::string_view text) {
+  size_t number = 0;
+  for (const std::string& line : Split(text, '\n')) {
+    ++number;
+    if (!line.empty() && line[0] == '\t' && !Trim(line).empty()) {
+      return PlacedError{{number, 1}, "a tab cannot indent; use spaces"};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view OtherThanText(const std::string& word) {
+  const std::string lower = [&] {
+    std::string text = word;
+    for (char& c : text) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return text;
+  }();
+  if (lower.empty() || lower == "~" || lower == "null") return "nothing";
+  for (const char* truth : {"true", "false", "yes", "no", "on", "off", "y", "n"}) {
+    if (lower == truth) return "a truth value";
+  }
+  std::string_view digits = lower;
+  if (digits[0] == '-' || digits[0] == '+') digits.remove_prefix(1);
+  if (digits == ".inf" || digits == ".nan") return "a number";
+  const bool begins =
+      !digits.empty() &&
+      ((digits[0] >= '0' && digits[0] <= '9') ||
+       (digits[0] == '.' && digits.size() > 1 && digits[1] >= '0' && digits[1] <= '9'));
+  const bool hex = digits.substr(0, 2) == "0x" || digits.substr(0, 2) == "0o";
+  const std::string_view accepted = hex ? "0123456789abcdefox_" : "0123456789.e+-_:";
+  if (begins && digits.find_first_not_of(accepted) == std::string_view::npos) return "a number";
+  return {};
+}
+
+MaybePlacedError ReadYaml(std::string_view text, ConfigBuilder* builder) {
+  if (MaybePlacedError error = FindTab(text)) return error;
+  Handler handler(builder);
+  // yaml-cpp speaks by exceptions; none leaves this function.
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    parser.HandleNextDocument(handler);
+    if (handler.error()) return handler.error();
+    if (handler.empty()) return PlacedError{{1, 1}, "the file is empty"};
+    Handler second(builder);
+    if (parser.HandleNextDocument(second)) {
+      return PlacedError{PlaceAt(text, text.size()), "the file holds more than one document"};
+    }
+  } catch (const YAML::Exception& error) {
+    return PlacedError{PlaceOf(error.mark), error.msg};
+  }
+  return std::nullopt;
+}
+
+}  // namespace gavel::client::ctl

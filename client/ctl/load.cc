@@ -1,0 +1,111 @@
+#include "client/ctl/load.h"
+
+#include <algorithm>
+#include <cmath>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <thread>
+
+namespace gavel::client::ctl {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A generator that falls behind catches up on this much, and lets the rest of the time go.
+constexpr std::chrono::milliseconds kCatchUpMax{20};
+
+double Seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// What the callbacks of all clients add to.
+class Results {
+ public:
+  // Waits until fewer than `most` writes are under way, and counts one more.
+  void Begin(int64_t most) {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [&] { return under_way_ < most; });
+    ++under_way_;
+  }
+
+  void End(const Status& status, double time_s) {
+    const std::lock_guard lock(mutex_);
+    if (status.ok()) {
+      times_s_.push_back(time_s);
+    } else {
+      ++errors_[status.message()];
+    }
+    --under_way_;
+    ended_.notify_all();
+  }
+
+  LoadStatistics Finish(Clock::time_point start) {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [&] { return under_way_ == 0; });
+    LoadStatistics statistics = Summarize(times_s_, Seconds(Clock::now() - start));
+    statistics.errors = errors_;
+    return statistics;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  int64_t under_way_ = 0;                  // Guarded by mutex_.
+  std::vector<double> times_s_;            // Guarded by mutex_.
+  std::map<std::string, int64_t> errors_;  // Guarded by mutex_.
+};
+
+}  // namespace
+
+LoadStatistics Summarize(const std::vector<double>& times_s, double total_s) {
+  LoadStatistics statistics;
+  statistics.writes = static_cast<int64_t>(times_s.size());
+  if (times_s.empty() || total_s <= 0) return statistics;
+  const double count = static_cast<double>(times_s.size());
+  double sum = 0;
+  for (const double time : times_s) {
+    sum += time;
+    statistics.slowest_s = std::max(statistics.slowest_s, time);
+  }
+  double squares = 0;
+  for (const double time : times_s) squares += (time - sum / count) * (time - sum / count);
+  statistics.deviation_s = std::sqrt(squares / count);
+  statistics.writes_per_second = count / total_s;
+  return statistics;
+}
+
+LoadStatistics RunLoad(const LoadPlan& plan, const std::vector<Client>& clients,
+                       const std::atomic<bool>& stop,
+                       const std::function<void(int64_t)>& each_second) {
+  const auto results = std::make_shared<Results>();
+  const std::string value(plan.value_bytes, '\0');
+  const Clock::duration interval =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::seconds(1)) / plan.writes_per_second;
+  std::mt19937_64 random(std::random_device{}());
+  const Clock::time_point start = Clock::now();
+  Clock::time_point due = start;
+  int64_t second = 0;
+  for (size_t number = 0; !stop; ++number) {
+    std::this_thread::sleep_until(due);
+    const Clock::time_point now = Clock::now();
+    if (now - start >= plan.duration) break;
+    due = std::max(due, now - kCatchUpMax) + interval;
+    if (now - start >= std::chrono::seconds(second + 1)) each_second(++second);
+    std::string key = plan.prefix;
+    const uint64_t name = random();
+    for (size_t i = 0; i < plan.key_bytes; ++i) {
+      key += static_cast<char>(i < 8 ? name >> (8 * i) : 0);
+    }
+    results->Begin(plan.under_way_max);
+    const Clock::time_point begun = Clock::now();
+    clients[number % clients.size()]
+        .kv()
+        .PutAsync(key, value)
+        .Then([results, begun](const Result<PutResponse>& result) {
+          results->End(result.status(), Seconds(Clock::now() - begun));
+        });
+  }
+  return results->Finish(start);
+}
+
+}  // namespace gavel::client::ctl

@@ -22,17 +22,13 @@ Compare::ValueSubject Compare::Value(KeyRange range) { return ValueSubject(std::
 Compare Compare::Exists(std::string_view key) { return Version(key).Greater(0); }
 Compare Compare::Missing(std::string_view key) { return CreateRevision(key).Equal(0); }
 
-Compare Compare::NumberSubject::Make(CompareResult result, int64_t number) const {
-  return Compare{
-      .target = target_, .result = result, .range = range_, .number = number, .value = {}};
+Compare Compare::NumberSubject::Make(CompareResult how, int64_t to) const {
+  return Compare{.target = target_, .result = how, .range = range_, .number = to};
 }
 
-Compare Compare::ValueSubject::Make(CompareResult result, std::string_view value) const {
-  return Compare{.target = CompareTarget::kValue,
-                 .result = result,
-                 .range = range_,
-                 .number = 0,
-                 .value = std::string(value)};
+Compare Compare::ValueSubject::Make(CompareResult how, std::string_view to) const {
+  return Compare{
+      .target = CompareTarget::kValue, .result = how, .range = range_, .value = std::string(to)};
 }
 
 Txn& Txn::If(Compare compare) {

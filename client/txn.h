@@ -48,14 +48,14 @@ struct Compare {
 
 class Compare::NumberSubject {
  public:
-  NumberSubject(CompareTarget target, KeyRange range) : target_(target), range_(std::move(range)) {}
-  Compare Equal(int64_t number) const { return Make(CompareResult::kEqual, number); }
-  Compare NotEqual(int64_t number) const { return Make(CompareResult::kNotEqual, number); }
-  Compare Greater(int64_t number) const { return Make(CompareResult::kGreater, number); }
-  Compare Less(int64_t number) const { return Make(CompareResult::kLess, number); }
+  NumberSubject(CompareTarget of, KeyRange keys) : target_(of), range_(std::move(keys)) {}
+  Compare Equal(int64_t to) const { return Make(CompareResult::kEqual, to); }
+  Compare NotEqual(int64_t to) const { return Make(CompareResult::kNotEqual, to); }
+  Compare Greater(int64_t to) const { return Make(CompareResult::kGreater, to); }
+  Compare Less(int64_t to) const { return Make(CompareResult::kLess, to); }
 
  private:
-  Compare Make(CompareResult result, int64_t number) const;
+  Compare Make(CompareResult how, int64_t to) const;
 
   CompareTarget target_;
   KeyRange range_;
@@ -63,14 +63,14 @@ class Compare::NumberSubject {
 
 class Compare::ValueSubject {
  public:
-  explicit ValueSubject(KeyRange range) : range_(std::move(range)) {}
-  Compare Equal(std::string_view value) const { return Make(CompareResult::kEqual, value); }
-  Compare NotEqual(std::string_view value) const { return Make(CompareResult::kNotEqual, value); }
-  Compare Greater(std::string_view value) const { return Make(CompareResult::kGreater, value); }
-  Compare Less(std::string_view value) const { return Make(CompareResult::kLess, value); }
+  explicit ValueSubject(KeyRange keys) : range_(std::move(keys)) {}
+  Compare Equal(std::string_view to) const { return Make(CompareResult::kEqual, to); }
+  Compare NotEqual(std::string_view to) const { return Make(CompareResult::kNotEqual, to); }
+  Compare Greater(std::string_view to) const { return Make(CompareResult::kGreater, to); }
+  Compare Less(std::string_view to) const { return Make(CompareResult::kLess, to); }
 
  private:
-  Compare Make(CompareResult result, std::string_view value) const;
+  Compare Make(CompareResult how, std::string_view to) const;
 
   KeyRange range_;
 };
@@ -88,8 +88,8 @@ struct Txn {
   bool read_only() const;
 
   std::vector<Compare> compares = {};  // All must hold; none: always true.
-  std::vector<Op> success = {};
-  std::vector<Op> failure = {};
+  std::vector<Op> success;
+  std::vector<Op> failure;
 };
 
 // One operation of a branch.
@@ -106,8 +106,8 @@ struct OpResponse;
 
 struct TxnResponse {
   ResponseHeader header = {};
-  bool succeeded = false;                  // Whether all compares held.
-  std::vector<OpResponse> responses = {};  // Of the branch that ran, in its order.
+  bool succeeded = false;             // Whether all compares held.
+  std::vector<OpResponse> responses;  // Of the branch that ran, in its order.
 };
 
 // The response to one operation. Each accessor returns null if the operation was another one.

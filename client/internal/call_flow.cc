@@ -214,6 +214,8 @@ void Core::DialAll(Call* call) {
 }
 
 bool Core::TryLeaveWaiting(const CallPtr& call) {
+  // Its timer is about to end it; nothing may be sent any more.
+  if (call->cancelled) return false;
   EndpointPtr chosen;
   if (call->only) {
     if (call->only->ready()) chosen = call->only;

@@ -281,6 +281,13 @@ Command MakeRoot() {
   root.subcommands.push_back(EndpointCommand());
   root.subcommands.push_back(CheckCommand());
   root.subcommands.push_back(ConfigCommand());
+  root.subcommands.push_back({.name = "completion",
+                              .arguments = "<bash|zsh|fish>",
+                              .summary = "Write the script that completes words in a shell.",
+                              .words = {"bash", "zsh", "fish"},
+                              .run = &RunCompletion});
+  root.subcommands.push_back(
+      {.name = "manual", .summary = "Write the manual page, for 'man -l -'.", .run = &RunManual});
   root.subcommands.push_back(
       {.name = "version", .summary = "Show the version.", .run = &RunVersion});
   return root;

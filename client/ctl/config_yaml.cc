@@ -3,6 +3,7 @@
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
@@ -101,6 +102,28 @@ MaybePlacedError FindTab(std::string_view text) {
   return std::nullopt;
 }
 
+// yaml-cpp takes a quoted text that the end of the file cuts off after a line feed for a whole one,
+// unless the end of the document is written down.
+const char* EndMark(std::string_view text) {
+  return !text.empty() && text.back() == '\n' ? "...\n" : "";
+}
+
+std::string Explain(const YAML::Exception& error, std::string_view text) {
+  if (error.msg == YAML::ErrorMsg::DOC_IN_SCALAR || error.msg == YAML::ErrorMsg::EOF_IN_SCALAR) {
+    return "the file ends within a quoted text";
+  }
+  const std::vector<std::string> lines = Split(text, '\n');
+  const size_t number = PlaceOf(error.mark).line - 1;
+  if (number < lines.size()) {
+    const std::string& line = lines[number];
+    const size_t indentation = line.find_first_not_of(" \t");
+    if (line.substr(0, indentation).find('\t') != std::string::npos) {
+      return "a tab cannot indent; use spaces";
+    }
+  }
+  return error.msg;
+}
+
 }  // namespace
 
 std::string_view OtherThanText(const std::string& word) {
@@ -133,7 +156,7 @@ MaybePlacedError ReadYaml(std::string_view text, ConfigBuilder* builder) {
   Handler handler(builder);
   // yaml-cpp speaks by exceptions; none leaves this function.
   try {
-    std::istringstream stream{std::string(text)};
+    std::istringstream stream(std::string(text) + EndMark(text));
     YAML::Parser parser(stream);
     parser.HandleNextDocument(handler);
     if (handler.error()) return handler.error();
@@ -143,7 +166,7 @@ MaybePlacedError ReadYaml(std::string_view text, ConfigBuilder* builder) {
       return PlacedError{PlaceAt(text, text.size()), "the file holds more than one document"};
     }
   } catch (const YAML::Exception& error) {
-    return PlacedError{PlaceOf(error.mark), error.msg};
+    return PlacedError{PlaceOf(error.mark), Explain(error, text)};
   }
   return std::nullopt;
 }

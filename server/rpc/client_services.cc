@@ -4,8 +4,6 @@
 
 #include <google/protobuf/descriptor.h>
 
-#include "absl/strings/str_cat.h"
-
 #include "proto/etcdserverpb/auth.pb.h"
 #include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
@@ -22,9 +20,9 @@
 namespace gavel::server {
 namespace {
 
-// Names what the contract has and no service serves, so that clients learn that the method
-// exists.
-void AddUnserved(Router& router) {
+// Names every service of the contract, so that a method which is not served is answered as etcd
+// answers one that it does not have: "unknown method X for service S".
+void AddContract(Router& router) {
   const google::protobuf::FileDescriptor* files[] = {
       etcdserverpb::PutRequest::descriptor()->file(),
       etcdserverpb::WatchRequest::descriptor()->file(),
@@ -36,13 +34,7 @@ void AddUnserved(Router& router) {
       v3electionpb::CampaignRequest::descriptor()->file()};
   for (const auto* file : files) {
     for (int i = 0; i < file->service_count(); ++i) {
-      const auto* service = file->service(i);
-      for (int j = 0; j < service->method_count(); ++j) {
-        std::string name = absl::StrCat("/", service->full_name(), "/", service->method(j)->name());
-        if (router.FindUnary(name) == nullptr && router.FindStream(name) == nullptr) {
-          router.AddUnserved(std::move(name));
-        }
-      }
+      router.AddService(file->service(i)->full_name());
     }
   }
 }
@@ -58,7 +50,7 @@ ClientServices::ClientServices(Gate& gate, Metrics& metrics, const ServiceLimits
   AddClusterService(surroundings, guard, *router_);
   AddMaintenanceService(surroundings, guard, *router_);
   health_.AddTo(*router_);
-  AddUnserved(*router_);
+  AddContract(*router_);
 }
 
 }  // namespace gavel::server

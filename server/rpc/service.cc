@@ -49,10 +49,7 @@ void Router::AddStream(std::string name, StreamMethod method, StreamShape shape)
   streams_.insert_or_assign(std::move(name), Stream{std::move(method), shape});
 }
 
-void Router::AddUnserved(std::string name) {
-  services_.emplace(Split(name).service);
-  unserved_.insert(std::move(name));
-}
+void Router::AddService(std::string name) { services_.insert(std::move(name)); }
 
 const UnaryMethod* Router::FindUnary(std::string_view name) const {
   const auto it = unary_.find(name);
@@ -71,11 +68,6 @@ RpcStatus Router::Unknown(std::string_view name) const {
   if (malformed) {
     return {StatusCode::kUnimplemented,
             absl::StrCat("malformed method name: \"", absl::CHexEscape(std::string(name)), "\"")};
-  }
-  if (unserved_.contains(name)) {
-    return {StatusCode::kUnimplemented,
-            absl::StrCat("method ", method_text, " of service ", service_text,
-                         " is not served by this release")};
   }
   if (services_.contains(service)) {
     return {StatusCode::kUnimplemented,

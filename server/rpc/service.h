@@ -108,8 +108,8 @@ class Router {
  public:
   void AddUnary(std::string name, UnaryMethod method);
   void AddStream(std::string name, StreamMethod method, StreamShape shape = StreamShape::kBidi);
-  // A method that the contract has and this release does not serve.
-  void AddUnserved(std::string name);
+  // A service that the contract has, also if this release serves none of its methods.
+  void AddService(std::string name);
 
   const UnaryMethod* FindUnary(std::string_view name) const;
   const StreamMethod* FindStream(std::string_view name) const;
@@ -126,8 +126,7 @@ class Router {
  private:
   std::map<std::string, UnaryMethod, std::less<>> unary_;
   std::map<std::string, Stream, std::less<>> streams_;
-  std::set<std::string, std::less<>> unserved_;
-  std::set<std::string, std::less<>> services_;  // Of all the methods named.
+  std::set<std::string, std::less<>> services_;
 };
 
 }  // namespace gavel::server

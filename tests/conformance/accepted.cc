@@ -197,8 +197,8 @@ bool NotServed(Exchange& exchange) {
   const std::string& name = exchange.operation.method;  // "/service/method"
   const size_t slash = name.rfind('/');
   return Is(exchange.gavel, kUnimplemented,
-            "method " + name.substr(slash + 1) + " of service " + name.substr(1, slash - 1) +
-                " is not served by this release") &&
+            "unknown method " + name.substr(slash + 1) + " for service " +
+                name.substr(1, slash - 1)) &&
          exchange.etcd.code != kUnimplemented && Settle(exchange);
 }
 

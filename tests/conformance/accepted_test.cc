@@ -129,14 +129,12 @@ TEST(AcceptedTest, WhatIsNotServedSaysSoByName) {
   const etcdserverpb::LeaseLeasesRequest request;
   const Answer etcd = Ok(etcdserverpb::LeaseLeasesResponse());
   const auto gavel = [](const char* what) {
-    return Answer{12, std::string(what) + " is not served by this release", ""};
+    return Answer{12, "unknown method " + std::string(what), ""};
   };
-  EXPECT_EQ(
-      Verdict(kLeases, request, etcd, gavel("method LeaseLeases of service etcdserverpb.Lease")),
-      "not served");
-  EXPECT_EQ(
-      Verdict(kLeases, request, etcd, gavel("method LeaseGrant of service etcdserverpb.Lease")),
-      "different");
+  EXPECT_EQ(Verdict(kLeases, request, etcd, gavel("LeaseLeases for service etcdserverpb.Lease")),
+            "not served");
+  EXPECT_EQ(Verdict(kLeases, request, etcd, gavel("LeaseGrant for service etcdserverpb.Lease")),
+            "different");
 }
 
 // Rows with one value, in the order of `keys`.

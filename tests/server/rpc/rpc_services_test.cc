@@ -231,10 +231,9 @@ TEST(RpcServicesTest, UnknownMethodsAreAnsweredAsEtcdDoes) {
   EXPECT_EQ(text("//Range"), "unknown service ");
   EXPECT_EQ(text("/nope"), "malformed method name: \"/nope\"");
   EXPECT_EQ(text(""), "malformed method name: \"\"");
-  EXPECT_EQ(text("/v3lockpb.Lock/Lock"),
-            "method Lock of service v3lockpb.Lock is not served by this release");
+  EXPECT_EQ(text("/v3lockpb.Lock/Lock"), "unknown method Lock for service v3lockpb.Lock");
   EXPECT_EQ(text("/etcdserverpb.Cluster/MemberAdd"),
-            "method MemberAdd of service etcdserverpb.Cluster is not served by this release");
+            "unknown method MemberAdd for service etcdserverpb.Cluster");
 }
 
 }  // namespace

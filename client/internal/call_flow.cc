@@ -56,7 +56,7 @@ void Core::Advance(const CallPtr& call, EndedCalls* ended) {
   const MonotonicUs now = Now();
   if (now >= call->deadline) return EndOutOfTime(call, ended);
   if (call->only) {
-    if (call->only->ready()) return StartAttempt(call, call->only);
+    if (call->only->ready(now)) return StartAttempt(call, call->only);
     return Wait(call, ended);
   }
   // Where every endpoint failed lately, the least bad of those connected will do.
@@ -150,6 +150,7 @@ void Core::NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool co
     endpoint->AvoidUntil(now + kAvoidBusy);
   } else {
     endpoint->OnFailure(now);
+    if (status.reason() == Reason::kConnection) endpoint->OnConnectionLost(now);
   }
 }
 
@@ -218,7 +219,7 @@ bool Core::TryLeaveWaiting(const CallPtr& call) {
   if (call->cancelled) return false;
   EndpointPtr chosen;
   if (call->only) {
-    if (call->only->ready()) chosen = call->only;
+    if (call->only->ready(Now())) chosen = call->only;
   } else {
     chosen = endpoints_.Choose(Now(), call->last_failed, call->accept_any);
   }
@@ -241,6 +242,7 @@ void Core::OnEndpointChanged(const EndpointPtr& endpoint, bool changed) {
   {
     const std::lock_guard lock(mutex_);
     endpoint->watched = false;
+    if (changed) endpoint->OnStateChanged();
     if (closing_) return;
     const bool refused = changed && endpoint->state() == GRPC_CHANNEL_TRANSIENT_FAILURE;
     bool wanted = false;

@@ -150,7 +150,7 @@ std::vector<EndpointState> Core::Endpoints() const {
   std::vector<EndpointState> states;
   for (const EndpointPtr& endpoint : endpoints_.all()) {
     states.push_back({.address = endpoint->address(),
-                      .connected = endpoint->ready(),
+                      .connected = endpoint->ready(now),
                       .avoided = endpoint->avoided(now),
                       .preferred = endpoints_.IsPreferred(endpoint)});
   }

@@ -155,7 +155,7 @@ EndpointPtr EndpointSet::Choose(MonotonicUs now, const Endpoint* last_failed,
   EndpointPtr second_best;
   for (size_t i = 0; i < all_.size(); ++i) {
     const EndpointPtr& endpoint = all_[(preferred_ + i) % all_.size()];
-    if (!endpoint->ready()) continue;
+    if (!endpoint->ready(now)) continue;
     if (!endpoint->avoided(now) && endpoint.get() != last_failed) return endpoint;
     if (!second_best || endpoint->avoid_until() < second_best->avoid_until()) {
       second_best = endpoint;

@@ -33,11 +33,18 @@ class Endpoint {
   // Starts connecting if that is not under way; returns where it stands.
   grpc_connectivity_state Dial() const { return channel_->GetState(true); }
   grpc_connectivity_state state() const { return channel_->GetState(false); }
-  bool ready() const { return state() == GRPC_CHANNEL_READY; }
+  // Whether a call can be sent at once.
+  bool ready(MonotonicUs now) const {
+    return now >= distrusted_until_ && state() == GRPC_CHANNEL_READY;
+  }
 
   void OnAnswer();
   // It failed as a server; each time in a row it is avoided for longer.
   void OnFailure(MonotonicUs now);
+  // A call's connection broke. gRPC may show it as ready for a moment longer, and what was sent on
+  // it then would be lost.
+  void OnConnectionLost(MonotonicUs now) { distrusted_until_ = now + kDistrust; }
+  void OnStateChanged() { distrusted_until_ = 0; }
   // It answered, but cannot serve for some time.
   void AvoidUntil(MonotonicUs time) { avoid_until_ = std::max(avoid_until_, time); }
   bool avoided(MonotonicUs now) const { return now < avoid_until_; }
@@ -49,7 +56,10 @@ class Endpoint {
  private:
   std::string address_;
   std::shared_ptr<grpc::Channel> channel_;
+  static constexpr MonotonicUs kDistrust = 50'000;
+
   MonotonicUs avoid_until_ = 0;
+  MonotonicUs distrusted_until_ = 0;
   int failures_ = 0;  // In a row.
 };
 

@@ -175,7 +175,8 @@ TEST(ClientFailoverTest, AResponseThatIsCutOffLeavesAWriteUnknown) {
   EXPECT_EQ(put.status().error_class(), ErrorClass::kUnknown) << put.status().ToString();
   EXPECT_EQ(server.count(), 2u);
   // The connection is made anew.
-  EXPECT_TRUE(client.kv().Put("k", "3").ok());
+  const Result<PutResponse> third = client.kv().Put("k", "3");
+  EXPECT_TRUE(third.ok()) << third.status().ToString();
 }
 
 TEST(ClientFailoverTest, AReadWhoseResponseIsCutOffIsAskedAgain) {

@@ -34,7 +34,8 @@ def field(package, name):
 
 def dependencies(package):
     """The names of the packages that this one depends on."""
-    return set(re.split(r'[ (]', entry.strip())[0] for entry in field(package, 'Depends').split(','))
+    entries = field(package, 'Depends').split(',')
+    return set(re.split(r'[ (]', entry.strip())[0] for entry in entries)
 
 
 def names_of(stanza):

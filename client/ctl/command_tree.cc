@@ -260,7 +260,7 @@ Command ConfigCommand() {
        .summary = "Make the keys with a prefix be as they were at a revision, in one step.",
        .description = "Guarded like apply.",
        .flags = {RevisionFlag("The revision to go back to."),
-                 {.name = "key",
+                 {.name = "single",
                   .type = FlagType::kSwitch,
                   .help = "<prefix> is one key rather than a prefix."},
                  DryRunFlag()},

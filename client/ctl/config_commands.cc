@@ -175,7 +175,7 @@ MaybeFailure RunConfigRevert(Session& session) {
                         "'gavelctl config history <key>' lists revisions.");
   }
   const std::string& name = session.arguments()[0];
-  const KeyRange range = session.flags().Switch("key") ? KeyRange(name) : KeyRange::Prefix(name);
+  const KeyRange range = session.flags().Switch("single") ? KeyRange(name) : KeyRange::Prefix(name);
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
   const Expected<ConfigState> now = ReadState(**client, range, 0);

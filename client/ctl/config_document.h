@@ -5,7 +5,7 @@
 //   keys:                            # names without the prefix
 //     colour: "blue"
 //     logo: {base64: iVBORw0KGgo=}   # a value that is no text
-//   binary_keys:                     # keys whose names are no text
+//   binary_keys:                     # keys whose names are no text, or too long
 //     - {key: /w==, value: AAEC}     # both in base64
 //
 // Values are text. What YAML or JSON takes for a number, a truth value or nothing is refused, so

@@ -12,6 +12,9 @@
 namespace gavel::client::ctl {
 namespace {
 
+// YAML allows names of 1024 characters.
+constexpr size_t kNameMax = 1000;
+
 // What both languages can say as it is.
 bool IsText(std::string_view bytes) {
   return IsUtf8(bytes) && std::all_of(bytes.begin(), bytes.end(), [](char c) {
@@ -105,11 +108,11 @@ std::string FormatJson(const ConfigDocument& document,
 }  // namespace
 
 std::string FormatConfig(const ConfigDocument& document, ConfigFormat format) {
-  // Names, without the prefix, that are no text.
+  // Those whose names, without the prefix, cannot be said as text.
   std::map<std::string, std::string> binary;
   for (const auto& [key, value] : document.keys) {
     const std::string name = key.substr(document.prefix.size());
-    if (!IsText(name)) binary.emplace(name, value);
+    if (!IsText(name) || Quote(name).size() > kNameMax) binary.emplace(name, value);
   }
   return format == ConfigFormat::kJson ? FormatJson(document, binary)
                                        : FormatYaml(document, binary);

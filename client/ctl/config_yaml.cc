@@ -28,8 +28,9 @@ class Handler : public YAML::EventHandler {
 
   const MaybePlacedError& error() const { return error_; }
   bool empty() const { return empty_; }
+  Place start() const { return start_; }
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { start_ = PlaceOf(mark); }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
     Keep([&] { return builder_.OnOther(PlaceOf(mark), "nothing", ""); });
@@ -87,6 +88,7 @@ class Handler : public YAML::EventHandler {
   ConfigBuilder& builder_;
   MaybePlacedError error_;
   bool empty_ = true;
+  Place start_;
 };
 
 // Where a tab is used to indent, which YAML forbids and parsers take in different ways. Within a
@@ -163,7 +165,7 @@ MaybePlacedError ReadYaml(std::string_view text, ConfigBuilder* builder) {
     if (handler.empty()) return PlacedError{{1, 1}, "the file is empty"};
     Handler second(builder);
     if (parser.HandleNextDocument(second)) {
-      return PlacedError{PlaceAt(text, text.size()), "the file holds more than one document"};
+      return PlacedError{second.start(), "the file holds more than one document"};
     }
   } catch (const YAML::Exception& error) {
     return PlacedError{PlaceOf(error.mark), Explain(error, text)};

@@ -26,13 +26,15 @@ class Rule:
 RULES = (
     Rule(r"\b(system_clock|steady_clock|high_resolution_clock)\b|\babsl::Now\b|\bgettimeofday\b"
          r"|\bclock_gettime\b|\bstd::time\s*\(|\btime\s*\(\s*(nullptr|NULL|0)\s*\)",
-         "time comes from server::Clock", allowed=("server/system_clock.cc",)),
+         "time comes from server::Clock",
+         allowed=("server/system_clock.cc", "client/ctl/load.cc")),
     Rule(r"\bsleep_for\b|\bsleep_until\b|\busleep\s*\(|\bnanosleep\b|\bSleepFor\b|[^_\w]sleep\s*\(",
-         "nothing here waits for time to pass; wait for an event"),
+         "nothing here waits for time to pass; wait for an event",
+         allowed=("client/ctl/load.cc", "client/ctl/kv_commands.cc")),
     Rule(r"\brandom_device\b|\bgetrandom\b|\bgetentropy\b|\barc4random\w*|\bRAND_bytes\b"
          r"|[^\w.>]rand\s*\(|\bstd::mt19937\w*|\bdefault_random_engine\b",
          "randomness comes from a seeded raft::Random",
-         allowed=("server/random_seed.cc",)),
+         allowed=("server/random_seed.cc", "client/ctl/load.cc")),
     Rule(r"\babsl::(Mutex|MutexLock|CondVar|Notification|BlockingCounter)\b|\bpthread_mutex_\w+",
          "std::mutex, which the thread sanitizer sees into"),
     Rule(r"\bstd::(mutex|thread|jthread|atomic|condition_variable|async|lock_guard|unique_lock)\b",

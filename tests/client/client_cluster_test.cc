@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,6 +50,17 @@ class ClientClusterTest : public ::testing::Test {
   static void TearDownTestSuite() {
     cluster_.reset();
     directory_.reset();
+  }
+
+  // What the members said is gone with the directory, so a failure shows the end of it.
+  void TearDown() override {
+    if (!HasFailure()) return;
+    for (int member = 0; member < cluster_->size(); ++member) {
+      std::ifstream file(cluster_->LogPath(member));
+      const std::string log((std::istreambuf_iterator<char>(file)), {});
+      std::printf("--- %s, the end of its log:\n%s\n", cluster_->targets()[member].c_str(),
+                  log.substr(log.size() - std::min<size_t>(log.size(), 8000)).c_str());
+    }
   }
 
   // Ready to be used: the first call waits for the members, however slow their start is.

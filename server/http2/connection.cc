@@ -19,9 +19,13 @@ constexpr int kPartsMax = 64;
 constexpr size_t kFillBytes = 256 << 10;
 // One connection writes so much in a turn; then the others have theirs.
 constexpr size_t kWriteBytesPerTurn = 1 << 20;
+// What is read goes to the session in pieces, until they have taken so long in one turn.
+constexpr size_t kPieceBytes = 4 << 10;
+constexpr MonotonicNs kWorkTime = kNsPerMs / 2;
+// For a connection whose last read brought more than a piece, and no call and no data.
+constexpr MonotonicNs kPauseTime = 10 * kNsPerMs;
 constexpr MonotonicNs kLingerTime = kNsPerSecond;
 constexpr MonotonicNs kLastLingerTime = 100 * kNsPerMs;  // When the front shuts down.
-constexpr size_t kLingerBytesMax = 4 << 20;
 
 }  // namespace
 
@@ -35,7 +39,8 @@ Connection::~Connection() {
 bool Connection::Start() {
   counted_ = true;
   if (++loop_.shared().connections > loop_.shared().limits.connections_max) return false;
-  if (!loop_.Watch(stream_->fd(), EPOLLIN, *this)) return false;
+  interest_ = EPOLLIN;
+  if (!loop_.Watch(stream_->fd(), interest_, *this)) return false;
   peer_ = PeerName(stream_->fd());
   loop_.timers().Set(*this, opened_ + loop_.shared().limits.handshake_timeout);
   return true;
@@ -43,20 +48,19 @@ bool Connection::Start() {
 
 void Connection::OnReady(uint32_t events) {
   if (closed()) return;
+  if (state_ == State::kLingering) {
+    Close();
+    return;
+  }
   if ((events & EPOLLOUT) != 0) {
     SetBlocked(false);
     SetDirty();
   }
-  if (blocked_) {
+  if (interest_ != EPOLLIN) {
     if ((events & (EPOLLHUP | EPOLLERR)) != 0) Close();
     return;
   }
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
-  if (state_ == State::kLingering) {
-    DropInput();
-  } else {
-    ReadOnce();
-  }
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) ReadOnce();
 }
 
 void Connection::ReadOnce() {
@@ -85,12 +89,53 @@ void Connection::OnBytes(std::string_view bytes) {
 }
 
 void Connection::Receive(std::string_view bytes) {
-  session_->Receive(bytes);
   SetDirty();
+  const size_t size = bytes.size();
+  const uint64_t progress = session_->progress();
+  const MonotonicNs begin = size > kPieceBytes ? loop_.shared().clock.Now() : 0;
+  while (true) {
+    session_->Receive(bytes.substr(0, kPieceBytes));
+    bytes.remove_prefix(std::min(bytes.size(), kPieceBytes));
+    if (bytes.empty()) break;
+    if (loop_.shared().clock.Now() - begin < kWorkTime) continue;
+    backlog_.assign(bytes);
+    EnterSlowLane();
+    break;
+  }
+  if (size >= kPieceBytes && session_->progress() == progress && !session_->doomed()) {
+    loop_.timers().Set(pause_, loop_.now() + kPauseTime);
+  }
+  UpdateInterest();
   if (!settled_ && session_->settled()) {
     settled_ = true;
     CheckKeepalive(loop_.now());
   }
+}
+
+void Connection::EnterSlowLane() {
+  if (!std::exchange(in_slow_lane_, true)) loop_.AddSlow(*this);
+}
+
+void Connection::WorkOff() {
+  in_slow_lane_ = false;
+  // When its socket takes bytes again, a blocked connection comes back.
+  if (state_ != State::kOpen || blocked_) return;
+  const std::string bytes = std::exchange(backlog_, std::string());
+  Receive(bytes);
+}
+
+void Connection::UpdateInterest() {
+  uint32_t interest = EPOLLIN;
+  if (state_ == State::kLingering) {
+    interest = EPOLLRDHUP;
+  } else if (blocked_) {
+    interest = EPOLLOUT;
+  } else if (!backlog_.empty() || pause_.set()) {
+    interest = 0;
+  }
+  if (interest == interest_ || closed()) return;
+  interest_ = interest;
+  loop_.Rewatch(stream_->fd(), interest, *this);
 }
 
 void Connection::Greet(std::string_view bytes) {
@@ -190,8 +235,11 @@ bool Connection::Write(OutBuffer& out, size_t* budget) {
 void Connection::SetBlocked(bool blocked) {
   if (blocked_ == blocked) return;
   blocked_ = blocked;
-  loop_.Rewatch(stream_->fd(), blocked ? EPOLLOUT : EPOLLIN, *this);
-  if (!blocked) return;
+  UpdateInterest();
+  if (!blocked) {
+    if (!backlog_.empty()) EnterSlowLane();
+    return;
+  }
   last_written_ = loop_.now();
   CheckKeepalive(loop_.now());
 }
@@ -199,17 +247,12 @@ void Connection::SetBlocked(bool blocked) {
 void Connection::Linger() {
   if (session_ != nullptr) session_->OnConnectionLost();
   stream_->ShutdownWrites();
-  if (blocked_) SetBlocked(false);
+  backlog_.clear();
+  loop_.timers().Cancel(pause_);
+  blocked_ = false;
   state_ = State::kLingering;
+  UpdateInterest();
   loop_.timers().Set(*this, loop_.now() + (loop_.draining() ? kLastLingerTime : kLingerTime));
-}
-
-void Connection::DropInput() {
-  auto& buffer = loop_.read_buffer();
-  const IoResult read = stream_->Read(buffer.data(), buffer.size());
-  if (read.state == IoResult::State::kBlocked) return;
-  dropped_bytes_ += read.bytes;
-  if (read.state == IoResult::State::kClosed || dropped_bytes_ > kLingerBytesMax) Close();
 }
 
 void Connection::Close() {
@@ -217,6 +260,7 @@ void Connection::Close() {
   if (session_ != nullptr) session_->OnConnectionLost();
   state_ = State::kClosed;
   loop_.timers().Cancel(*this);
+  loop_.timers().Cancel(pause_);
   if (stream_ != nullptr) loop_.Unwatch(stream_->fd());
   loop_.Bury(*this);
 }
@@ -276,7 +320,8 @@ void Connection::End() {
   }
   if (closed()) return;
   stream_->ShutdownWrites();
-  DropInput();
+  // To close with something unread would overtake our last words.
+  stream_->Read(loop_.read_buffer().data(), loop_.read_buffer().size());
   Close();
 }
 

@@ -16,10 +16,13 @@
 
 namespace gavel::server {
 
-// States: greeting (the first bytes tell what it speaks), open, lingering (all is said; what the
-// client still sends is thrown away, since closing would overtake our last words), closed.
+// States: greeting (the first bytes tell what it speaks), open, lingering (all is said, and nothing
+// is read any more; the client has a moment to read our last words, which closing would overtake),
+// closed.
 //
-// A connection whose socket takes no more is not read from either.
+// A connection whose socket takes no more is not read from either. One whose bytes take long to
+// work off waits in the loop's slow lane, and one that sends much and asks for nothing is left
+// alone for a moment.
 class Connection final : public PollTarget, public Timer {
  public:
   Connection(IoLoop& loop, std::unique_ptr<ByteStream> stream);
@@ -33,6 +36,8 @@ class Connection final : public PollTarget, public Timer {
   void OnTimer(MonotonicNs now) override;
   // Writes what has become ready during the turn.
   void OnTurnEnd();
+  // Goes on with what has been read; the connection's turn in the slow lane.
+  void WorkOff();
   // Takes no new calls, and closes when the last is over.
   void Drain();
   // Ends all calls as "server stopped" and closes.
@@ -49,10 +54,20 @@ class Connection final : public PollTarget, public Timer {
  private:
   enum class State : uint8_t { kGreeting, kOpen, kLingering, kClosed };
 
+  // Ends the pause of a connection that asked for nothing.
+  struct PauseTimer final : Timer {
+    explicit PauseTimer(Connection& paused) : connection(paused) {}
+    void OnTimer(MonotonicNs) override { connection.UpdateInterest(); }
+    Connection& connection;
+  };
+
   void ReadOnce();
   void OnBytes(std::string_view bytes);
-  // Hands `bytes` to the session.
+  // Hands `bytes` to the session, as many as the turn has time for; the rest is kept.
   void Receive(std::string_view bytes);
+  void EnterSlowLane();
+  // Tells the loop what the socket is watched for.
+  void UpdateInterest();
   // Finds out what the client speaks.
   void Greet(std::string_view bytes);
   void OnOtherProtocol(std::string first_bytes);
@@ -63,7 +78,6 @@ class Connection final : public PollTarget, public Timer {
   void SetBlocked(bool blocked);
   // Closes once the client has had the time to read what was sent.
   void Linger();
-  void DropInput();
   void Close();
   void CheckKeepalive(MonotonicNs now);
 
@@ -72,18 +86,21 @@ class Connection final : public PollTarget, public Timer {
   std::unique_ptr<Session> session_;  // Null until the greeting is over.
   std::string peer_;
   std::string greeting_;
+  std::string backlog_;  // Read, and not worked off.
+  PauseTimer pause_{*this};
   OutBuffer pending_;  // What the socket did not take.
   size_t place_ = 0;
-  size_t dropped_bytes_ = 0;  // While lingering.
   MonotonicNs opened_ = 0;
   MonotonicNs last_received_ = 0;
   MonotonicNs last_written_ = 0;
   MonotonicNs ping_sent_ = 0;  // 0: none is under way.
+  uint32_t interest_ = 0;
   State state_ = State::kGreeting;
   bool counted_ = false;
   bool settled_ = false;  // Timers no longer wait for the greeting.
   bool dirty_ = false;
-  bool blocked_ = false;
+  bool blocked_ = false;  // The socket takes no more.
+  bool in_slow_lane_ = false;
 };
 
 }  // namespace gavel::server

@@ -66,6 +66,7 @@ void IoLoop::Main() {
     }
     timers_.RunDue(now_);
     RunPosted();
+    RunSlow();
     FlushDirty();
     BuryDead();
     std::lock_guard lock(mutex_);
@@ -80,7 +81,7 @@ void IoLoop::Main() {
 }
 
 int IoLoop::Poll(epoll_event* events, int max) {
-  int timeout = dirty_.empty() ? TimeoutMs() : 0;
+  int timeout = dirty_.empty() && slow_.empty() ? TimeoutMs() : 0;
   {
     std::lock_guard lock(mutex_);
     if (!posted_.empty() || stopping_) timeout = 0;
@@ -120,6 +121,13 @@ void IoLoop::RunPosted() {
   }
 }
 
+void IoLoop::RunSlow() {
+  if (slow_.empty()) return;
+  Connection* connection = slow_.front();
+  slow_.pop_front();
+  connection->WorkOff();
+}
+
 void IoLoop::FlushDirty() {
   // A connection may become dirty again, for the next turn or by what its end sets free.
   std::vector<Connection*> flushing;
@@ -133,7 +141,9 @@ void IoLoop::FlushDirty() {
 
 void IoLoop::BuryDead() {
   if (dead_.empty()) return;
-  std::erase_if(dirty_, [](const Connection* connection) { return connection->closed(); });
+  const auto closed = [](const Connection* connection) { return connection->closed(); };
+  std::erase_if(dirty_, closed);
+  std::erase_if(slow_, closed);
   dead_.clear();
 }
 

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -75,6 +76,8 @@ class IoLoop final : public Executor, public std::enable_shared_from_this<IoLoop
   void Adopt(int fd);
   // `connection` has something to send at the end of the turn.
   void SetDirty(Connection& connection);
+  // `connection` has more to work off; one such connection has its turn in each of the loop's.
+  void AddSlow(Connection& connection) { slow_.push_back(&connection); }
   // `connection` is over; it is destroyed at the end of the turn.
   void Bury(Connection& connection);
 
@@ -102,6 +105,7 @@ class IoLoop final : public Executor, public std::enable_shared_from_this<IoLoop
   int Poll(epoll_event* events, int max);
   int TimeoutMs();
   void RunPosted();
+  void RunSlow();
   void FlushDirty();
   void BuryDead();
   void BeginDrain();
@@ -120,6 +124,7 @@ class IoLoop final : public Executor, public std::enable_shared_from_this<IoLoop
   bool draining_ = false;
   std::vector<std::unique_ptr<Connection>> connections_;  // Each knows its place.
   std::vector<Connection*> dirty_;
+  std::deque<Connection*> slow_;
   std::vector<std::unique_ptr<Connection>> dead_;
   std::vector<std::unique_ptr<Call>> calls_;  // Each knows its place.
   std::vector<Call*> free_calls_;

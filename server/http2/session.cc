@@ -82,7 +82,8 @@ struct SessionCallbacks {
   }
 
   static int OnDataChunk(nghttp2_session* session, uint8_t, int32_t stream, const uint8_t* data,
-                         size_t size, void*) {
+                         size_t size, void* self_ptr) {
+    ++static_cast<Session*>(self_ptr)->progress_;
     // The connection's window is for all its streams, whichever of them is held up.
     nghttp2_session_consume_connection(session, size);
     if (Call* call = Find(session, stream)) call->OnData(View(data, size));
@@ -95,6 +96,7 @@ struct SessionCallbacks {
       case NGHTTP2_HEADERS: {
         Call* call = Find(session, frame->hd.stream_id);
         if (call == nullptr) return 0;
+        ++self.progress_;
         if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) call->OnHeaders();
         if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) call->OnHalfClose();
         return 0;

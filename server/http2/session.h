@@ -41,6 +41,8 @@ class Session {
   bool over() const;
   // It ends by the client's fault: what it still waits for need not reach it.
   bool doomed() const { return doomed_; }
+  // Grows with each call and with the data of calls.
+  uint64_t progress() const { return progress_; }
   // The client has sent its settings.
   bool settled() const { return settled_; }
   void SendPing();
@@ -89,6 +91,7 @@ class Session {
   TokenBucket idle_frames_;
   OutBuffer* out_ = nullptr;  // While Fill runs.
   size_t out_bytes_max_ = 0;
+  uint64_t progress_ = 0;
   bool settled_ = false;
   bool draining_ = false;
   bool doomed_ = false;  // Closes when what is queued is sent.

@@ -58,9 +58,11 @@ RocksDatabase::RocksDatabase(Private, const RocksOptions& options)
 }
 
 absl::StatusOr<std::unique_ptr<RocksDatabase>> RocksDatabase::Open(const RocksOptions& options,
-                                                                   HealthLatch& health) {
+                                                                   HealthLatch& health,
+                                                                   FlushEvents& events) {
   auto database = std::make_unique<RocksDatabase>(Private{}, options);
-  if (absl::Status opened = database->OpenFiles(options, health); !opened.ok()) return opened;
+  if (absl::Status opened = database->OpenFiles(options, health, events); !opened.ok())
+    return opened;
   return database;
 }
 
@@ -84,7 +86,9 @@ absl::Status RocksDatabase::CheckBeforeOpen(const RocksOptions& options, bool* f
       return absl::NotFoundError(absl::StrCat("there is no state database in ", options.path));
     }
     *fresh = true;
-    return absl::OkStatus();
+    // RocksDB would make it too, but lists it before and complains that it is not there.
+    const rocksdb::Status made = env->CreateDirIfMissing(options.path);
+    return made.ok() ? absl::OkStatus() : ExplainOpenError(made, options.path);
   }
   if (!options.read_only) {
     absl::StatusOr<std::string> cut = CutTornManifest(*env, options.path);
@@ -106,13 +110,14 @@ absl::Status RocksDatabase::CheckBeforeOpen(const RocksOptions& options, bool* f
   return absl::OkStatus();
 }
 
-absl::Status RocksDatabase::OpenFiles(const RocksOptions& options, HealthLatch& health) {
+absl::Status RocksDatabase::OpenFiles(const RocksOptions& options, HealthLatch& health,
+                                      FlushEvents& events) {
   bool fresh = false;
   if (absl::Status checked = CheckBeforeOpen(options, &fresh); !checked.ok()) return checked;
 
   rocksdb::Options rocks = MakeRocksOptions(options, cache_);
   if (env_ != nullptr) rocks.env = env_.get();
-  rocks.listeners.push_back(NewRocksListener(health, options.on_flushed));
+  rocks.listeners.push_back(NewRocksListener(health, events, options.on_flushed));
   rocksdb::DB* db = nullptr;
   const rocksdb::Status opened = options.read_only
                                      ? rocksdb::DB::OpenForReadOnly(rocks, options.path, &db)

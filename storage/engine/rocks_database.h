@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 
 #include "storage/engine/engine.h"
+#include "storage/engine/flush_events.h"
 #include "storage/engine/health_latch.h"
 #include "storage/engine/rocks_options.h"
 
@@ -22,9 +23,11 @@ namespace gavel::storage {
 class RocksDatabase {
  public:
   // FailedPrecondition: in use, or of a newer version. DataLoss: damaged. NotFound: not there and
-  // not to be created. Messages name the path and what to do. `health` outlives the database.
+  // not to be created. Messages name the path and what to do. `health` and `events` outlive the
+  // database.
   static absl::StatusOr<std::unique_ptr<RocksDatabase>> Open(const RocksOptions& options,
-                                                             HealthLatch& health);
+                                                             HealthLatch& health,
+                                                             FlushEvents& events);
   ~RocksDatabase();
   RocksDatabase(const RocksDatabase&) = delete;
   RocksDatabase& operator=(const RocksDatabase&) = delete;
@@ -42,7 +45,7 @@ class RocksDatabase {
   RocksDatabase(Private, const RocksOptions& options);
 
  private:
-  absl::Status OpenFiles(const RocksOptions& options, HealthLatch& health);
+  absl::Status OpenFiles(const RocksOptions& options, HealthLatch& health, FlushEvents& events);
   absl::Status CheckBeforeOpen(const RocksOptions& options, bool* fresh) const;
 
   std::shared_ptr<rocksdb::Cache> cache_;

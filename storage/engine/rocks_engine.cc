@@ -14,6 +14,7 @@
 #include "rocksdb/utilities/checkpoint.h"
 #include "rocksdb/write_batch.h"
 #include "storage/engine/background_worker.h"
+#include "storage/engine/flush_events.h"
 #include "storage/engine/health_latch.h"
 #include "storage/engine/rocks_database.h"
 #include "storage/engine/rocks_iterator.h"
@@ -76,11 +77,13 @@ class RocksEngine final : public Engine {
   absl::Status Checked(const rocksdb::Status& status, std::string_view what) const;
   absl::Status CheckWritable() const;
   void SortOps(const WriteBatch& batch);
+  absl::Status WaitUntilFlushed(uint64_t sequence, uint64_t errors_before);
   void AnswerFlushes();
   void CompactAll();
 
   const RocksOptions options_;
   mutable HealthLatch health_;           // Outlives the database, which reports to it.
+  FlushEvents flush_events_;             // The same.
   mutable std::atomic<int> readers_{0};  // Iterators and snapshots that are still there.
   std::unique_ptr<RocksDatabase> database_;
   rocksdb::WriteBatch scratch_;       // Of Write, to keep its memory.
@@ -97,7 +100,7 @@ class RocksEngine final : public Engine {
 };
 
 absl::Status RocksEngine::Open() {
-  auto database = RocksDatabase::Open(options_, health_);
+  auto database = RocksDatabase::Open(options_, health_, flush_events_);
   if (!database.ok()) return database.status();
   database_ = *std::move(database);
   return absl::OkStatus();
@@ -109,6 +112,7 @@ RocksEngine::~RocksEngine() {
   if (options_.flush_on_close && !options_.read_only) Flush().IgnoreError();
   closing_ = true;
   rocksdb::CancelAllBackgroundWork(&db(), /*wait=*/false);
+  flush_events_.Close();
   flusher_.Stop();
   compactor_.Stop();
   AnswerFlushes();
@@ -209,10 +213,32 @@ absl::Status RocksEngine::Flush() {
   flush.wait = true;
   // A write that meets the flush must not be refused for it.
   flush.allow_write_stall = false;
+  const uint64_t errors_before = flush_events_.seen().errors;
+  const uint64_t sequence = db().GetLatestSequenceNumber();
   const rocksdb::Status status = db().Flush(flush);
   if (!status.ok()) return Checked(status, "flush");
+  const absl::Status flushed = WaitUntilFlushed(sequence, errors_before);
   // An error latched meanwhile wins: who asks must not go on.
-  return health_.status();
+  return health_.failed() ? health_.status() : flushed;
+}
+
+// Waits for the end of a flush that RocksDB has called done. Once it has recovered from a full
+// disk, RocksDB 7.8.3 does not wait for flushes any more (it looks like facebook/rocksdb 8046).
+absl::Status RocksEngine::WaitUntilFlushed(uint64_t sequence, uint64_t errors_before) {
+  for (;;) {
+    const FlushEvents::Seen seen = flush_events_.seen();
+    // The flush has sealed every buffer that holds what it was asked for.
+    uint64_t sealed_buffers = 0;
+    if (!db().GetIntProperty(rocksdb::DB::Properties::kNumImmutableMemTable, &sealed_buffers)) {
+      return absl::InternalError("state engine: flush: RocksDB does not tell of its buffers");
+    }
+    if (sealed_buffers == 0 || seen.durable_sequence >= sequence) return absl::OkStatus();
+    if (seen.closed) return absl::CancelledError("state engine: flush: closing");
+    if (seen.errors != errors_before) {
+      return absl::ResourceExhaustedError("state engine: flush: an error came between");
+    }
+    flush_events_.WaitForMore(seen);
+  }
 }
 
 void RocksEngine::AnswerFlushes() {

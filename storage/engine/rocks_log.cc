@@ -1,6 +1,7 @@
 #include "storage/engine/rocks_log.h"
 
 #include <array>
+#include <cctype>
 #include <cstdarg>
 #include <cstdio>
 #include <utility>
@@ -21,7 +22,11 @@ class RocksLog final : public rocksdb::Logger {
     std::array<char, 1024> line;
     const int written = std::vsnprintf(line.data(), line.size(), format, arguments);
     if (written < 0) return;
-    tell_(line.data());
+    std::string_view text = line.data();
+    while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) {
+      text.remove_suffix(1);  // Some of its lines end themselves.
+    }
+    tell_(text);
   }
 
  private:

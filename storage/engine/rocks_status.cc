@@ -29,16 +29,19 @@ const char* ReasonName(rocksdb::BackgroundErrorReason reason) {
 
 class RocksListener final : public rocksdb::EventListener {
  public:
-  RocksListener(HealthLatch& health, std::function<void()> on_flushed)
-      : health_(health), on_flushed_(std::move(on_flushed)) {}
+  RocksListener(HealthLatch& health, FlushEvents& events, std::function<void()> on_flushed)
+      : health_(health), events_(events), on_flushed_(std::move(on_flushed)) {}
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
     Latch(*error, ReasonName(reason));
+    events_.OnError();
   }
   void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override {
     if (!info.new_bg_error.ok()) Latch(info.new_bg_error, "recovery from a full disk");
+    if (!info.new_bg_error.ok()) events_.OnError();
   }
-  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override {
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override {
+    events_.OnFlushed(info.largest_seqno);
     if (on_flushed_) on_flushed_();
   }
 
@@ -49,6 +52,7 @@ class RocksListener final : public rocksdb::EventListener {
   }
 
   HealthLatch& health_;
+  FlushEvents& events_;
   const std::function<void()> on_flushed_;
 };
 
@@ -71,9 +75,9 @@ bool IsTerminal(const absl::Status& status) {
   return absl::IsDataLoss(status) || absl::IsInternal(status);
 }
 
-std::shared_ptr<rocksdb::EventListener> NewRocksListener(HealthLatch& health,
+std::shared_ptr<rocksdb::EventListener> NewRocksListener(HealthLatch& health, FlushEvents& events,
                                                          std::function<void()> on_flushed) {
-  return std::make_shared<RocksListener>(health, std::move(on_flushed));
+  return std::make_shared<RocksListener>(health, events, std::move(on_flushed));
 }
 
 }  // namespace gavel::storage

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 
+#include "storage/engine/flush_events.h"
 #include "storage/engine/health_latch.h"
 
 namespace rocksdb {
@@ -24,8 +25,8 @@ absl::Status FromRocks(const rocksdb::Status& status, std::string_view what);
 bool IsTerminal(const absl::Status& status);
 
 // Latches background errors other than a full disk, from which RocksDB recovers by itself, and
-// tells `on_flushed` (may be empty) of flushes. `health` must outlive the listener.
-std::shared_ptr<rocksdb::EventListener> NewRocksListener(HealthLatch& health,
+// tells `events` and `on_flushed` (may be empty) of flushes. Both must outlive the listener.
+std::shared_ptr<rocksdb::EventListener> NewRocksListener(HealthLatch& health, FlushEvents& events,
                                                          std::function<void()> on_flushed);
 
 }  // namespace gavel::storage

@@ -71,6 +71,18 @@ TEST_F(RocksOpenTest, WhatWasFlushedIsThereAgain) {
   EXPECT_EQ(value.size(), 1000u);
 }
 
+// A warning is there to be acted upon.
+TEST_F(RocksOpenTest, AFirstStartAndASecondGiveNoWarning) {
+  std::string warnings;
+  for (int i = 0; i < 2; ++i) {
+    RocksOptions options;
+    options.path = path_;
+    options.on_warning = [&](std::string_view text) { warnings.append(text).append("|"); };
+    ASSERT_OK(OpenRocksEngine(options));
+  }
+  EXPECT_EQ(warnings, "");
+}
+
 // A stop without a flush is a crash; with flush_on_close it is not.
 TEST_F(RocksOpenTest, ClosingFlushesOnlyWhenAsked) {
   for (const bool flush : {false, true}) {

@@ -21,7 +21,7 @@ constexpr size_t kFillBytes = 256 << 10;
 constexpr size_t kWriteBytesPerTurn = 1 << 20;
 // What is read goes to the session in pieces, until they have taken so long in one turn.
 constexpr size_t kPieceBytes = 4 << 10;
-constexpr MonotonicNs kWorkTime = kNsPerMs / 2;
+constexpr MonotonicNs kWorkTime = kNsPerMs / 4;
 // For a connection whose last read brought more than a piece, and no call and no data.
 constexpr MonotonicNs kPauseTime = 10 * kNsPerMs;
 constexpr MonotonicNs kLingerTime = kNsPerSecond;
@@ -60,7 +60,12 @@ void Connection::OnReady(uint32_t events) {
     if ((events & (EPOLLHUP | EPOLLERR)) != 0) Close();
     return;
   }
-  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) ReadOnce();
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  if (suspect_) {
+    EnterSlowLane();
+  } else {
+    ReadOnce();
+  }
 }
 
 void Connection::ReadOnce() {
@@ -99,11 +104,13 @@ void Connection::Receive(std::string_view bytes) {
     if (bytes.empty()) break;
     if (loop_.shared().clock.Now() - begin < kWorkTime) continue;
     backlog_.assign(bytes);
-    EnterSlowLane();
     break;
   }
-  if (size >= kPieceBytes && session_->progress() == progress && !session_->doomed()) {
+  suspect_ = session_->progress() == progress && (suspect_ || size >= kPieceBytes);
+  if (suspect_ && !session_->doomed()) {
     loop_.timers().Set(pause_, loop_.now() + kPauseTime);
+  } else if (!backlog_.empty()) {
+    EnterSlowLane();
   }
   UpdateInterest();
   if (!settled_ && session_->settled()) {
@@ -114,26 +121,33 @@ void Connection::Receive(std::string_view bytes) {
 
 void Connection::EnterSlowLane() {
   if (!std::exchange(in_slow_lane_, true)) loop_.AddSlow(*this);
+  UpdateInterest();
 }
 
 void Connection::WorkOff() {
   in_slow_lane_ = false;
   // When its socket takes bytes again, a blocked connection comes back.
   if (state_ != State::kOpen || blocked_) return;
-  const std::string bytes = std::exchange(backlog_, std::string());
-  Receive(bytes);
+  if (backlog_.empty()) {
+    ReadOnce();
+  } else {
+    const std::string bytes = std::exchange(backlog_, std::string());
+    Receive(bytes);
+  }
+  UpdateInterest();
 }
 
 void Connection::UpdateInterest() {
+  if (closed()) return;
   uint32_t interest = EPOLLIN;
   if (state_ == State::kLingering) {
     interest = EPOLLRDHUP;
   } else if (blocked_) {
     interest = EPOLLOUT;
-  } else if (!backlog_.empty() || pause_.set()) {
+  } else if (!backlog_.empty() || pause_.set() || in_slow_lane_) {
     interest = 0;
   }
-  if (interest == interest_ || closed()) return;
+  if (interest == interest_) return;
   interest_ = interest;
   loop_.Rewatch(stream_->fd(), interest, *this);
 }
@@ -237,7 +251,7 @@ void Connection::SetBlocked(bool blocked) {
   blocked_ = blocked;
   UpdateInterest();
   if (!blocked) {
-    if (!backlog_.empty()) EnterSlowLane();
+    if (!backlog_.empty() && !pause_.set()) EnterSlowLane();
     return;
   }
   last_written_ = loop_.now();

@@ -21,8 +21,8 @@ namespace gavel::server {
 // closed.
 //
 // A connection whose socket takes no more is not read from either. One whose bytes take long to
-// work off waits in the loop's slow lane, and one that sends much and asks for nothing is left
-// alone for a moment.
+// work off waits in the loop's slow lane. So does one that sends much and asks for nothing, after a
+// pause, until it asks for something.
 class Connection final : public PollTarget, public Timer {
  public:
   Connection(IoLoop& loop, std::unique_ptr<ByteStream> stream);
@@ -36,7 +36,7 @@ class Connection final : public PollTarget, public Timer {
   void OnTimer(MonotonicNs now) override;
   // Writes what has become ready during the turn.
   void OnTurnEnd();
-  // Goes on with what has been read; the connection's turn in the slow lane.
+  // Reads, or goes on with what has been read; the connection's turn in the slow lane.
   void WorkOff();
   // Takes no new calls, and closes when the last is over.
   void Drain();
@@ -57,7 +57,7 @@ class Connection final : public PollTarget, public Timer {
   // Ends the pause of a connection that asked for nothing.
   struct PauseTimer final : Timer {
     explicit PauseTimer(Connection& paused) : connection(paused) {}
-    void OnTimer(MonotonicNs) override { connection.UpdateInterest(); }
+    void OnTimer(MonotonicNs) override { connection.EnterSlowLane(); }
     Connection& connection;
   };
 
@@ -101,6 +101,7 @@ class Connection final : public PollTarget, public Timer {
   bool dirty_ = false;
   bool blocked_ = false;  // The socket takes no more.
   bool in_slow_lane_ = false;
+  bool suspect_ = false;  // Its last read brought nothing of use.
 };
 
 }  // namespace gavel::server

@@ -81,7 +81,7 @@ MaybeFailure MakeChanges(Session& session, const Client& client, const ConfigSta
     return std::nullopt;
   }
   const Expected<TxnResponse> response =
-      session.Take(client.kv().Commit(GuardedTxn(state, changes)));
+      session.Take(client.kv().Commit(GuardedTxn(state, changes)), Effect::kWrites);
   if (!response.ok()) {
     Failure failure = response.failure();
     if (changes.size() >= kTxnOperations) {

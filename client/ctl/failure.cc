@@ -62,9 +62,13 @@ std::string HintFor(Reason reason) {
 
 }  // namespace
 
-Failure FromStatus(const Status& status) {
+Failure FromStatus(const Status& status, Effect effect) {
   Failure failure{ExitCode::kError, status.message(), HintFor(status.reason())};
   if (status.reason() == Reason::kNoEndpoint) failure.code = ExitCode::kBadConnection;
+  if (effect == Effect::kWrites && status.error_class() == ErrorClass::kUnknown) {
+    failure.hint =
+        std::string(kMayHaveHappened) + (failure.hint.empty() ? "" : "\n") + failure.hint;
+  }
   if (status.reason() == Reason::kInvalidOptions) failure.code = ExitCode::kBadArguments;
   return failure;
 }

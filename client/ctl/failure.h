@@ -57,8 +57,11 @@ inline Failure BadArguments(std::string message, std::string hint = {}) {
   return {ExitCode::kBadArguments, std::move(message), std::move(hint)};
 }
 
-// What a call of the library ended with, as a failure: its text, and a hint by its reason.
-Failure FromStatus(const Status& status);
+enum class Effect { kReads, kWrites };
+
+// What a call of the library ended with, as a failure: its text, and a hint by its reason. Of a
+// write it says if the outcome is unknown.
+Failure FromStatus(const Status& status, Effect effect = Effect::kReads);
 
 // The name among `names` that `word` was probably meant to be; empty if none is near.
 std::string_view Nearest(std::string_view word, const auto& names);

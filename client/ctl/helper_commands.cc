@@ -36,7 +36,7 @@ MaybeFailure RunIncrement(Session& session) {
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
   const Expected<IncrementResponse> response =
-      session.Take((*client)->kv().Increment(words[0], *delta));
+      session.Take((*client)->kv().Increment(words[0], *delta), Effect::kWrites);
   if (!response.ok()) return response.failure();
   session.printer().Increment(*response);
   return std::nullopt;
@@ -72,7 +72,8 @@ MaybeFailure RunPutMany(Session& session) {
   for (size_t i = 0; i < words.size(); i += 2) pairs.emplace_back(words[i], words[i + 1]);
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
-  const Expected<TxnResponse> response = session.Take((*client)->kv().PutMany(std::move(pairs)));
+  const Expected<TxnResponse> response =
+      session.Take((*client)->kv().PutMany(std::move(pairs)), Effect::kWrites);
   if (!response.ok()) return response.failure();
   session.printer().PutMany(*response);
   return std::nullopt;
@@ -84,7 +85,7 @@ MaybeFailure RunPutIfAbsent(Session& session) {
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
   const Expected<PutIfAbsentResponse> response =
-      session.Take((*client)->kv().PutIfAbsent(words[0], words[1]));
+      session.Take((*client)->kv().PutIfAbsent(words[0], words[1]), Effect::kWrites);
   if (!response.ok()) return response.failure();
   session.printer().PutIfAbsent(*response);
   if (!response->created) return AnswerIsNo();

@@ -64,7 +64,8 @@ MaybeFailure RunPut(Session& session) {
   if (!request.ok()) return request.failure();
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
-  const Expected<PutResponse> response = session.Take((*client)->kv().Put(*request));
+  const Expected<PutResponse> response =
+      session.Take((*client)->kv().Put(*request), Effect::kWrites);
   if (!response.ok()) return response.failure();
   session.printer().Put(*response);
   return std::nullopt;
@@ -104,7 +105,8 @@ MaybeFailure RunDelete(Session& session) {
                               "delay.");
     std::this_thread::sleep_for(kTimeToThink);
   }
-  const Expected<DeleteResponse> response = session.Take((*client)->kv().Delete(*request));
+  const Expected<DeleteResponse> response =
+      session.Take((*client)->kv().Delete(*request), Effect::kWrites);
   if (!response.ok()) return response.failure();
   session.printer().Delete(*response);
   return std::nullopt;
@@ -119,7 +121,8 @@ MaybeFailure RunTxn(Session& session) {
   if (!txn.ok()) return txn.failure();
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
-  const Expected<TxnResponse> response = session.Take((*client)->kv().Commit(*txn));
+  const Expected<TxnResponse> response = session.Take(
+      (*client)->kv().Commit(*txn), txn->read_only() ? Effect::kReads : Effect::kWrites);
   if (!response.ok()) return response.failure();
   session.printer().Txn(*response);
   return std::nullopt;
@@ -135,8 +138,10 @@ MaybeFailure RunCompaction(Session& session) {
   }
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
-  const Expected<CompactResponse> response = session.Take((*client)->kv().Compact(
-      CompactRequest{.revision = *revision, .physical = session.flags().Switch("physical")}));
+  const Expected<CompactResponse> response =
+      session.Take((*client)->kv().Compact(CompactRequest{
+                       .revision = *revision, .physical = session.flags().Switch("physical")}),
+                   Effect::kWrites);
   if (!response.ok()) return response.failure();
   session.output().Line("compacted revision " + std::to_string(*revision));
   return std::nullopt;

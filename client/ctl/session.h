@@ -31,9 +31,9 @@ class Session {
 
   // The value of a request, or its failure; --debug says how it ended.
   template <class T>
-  Expected<T> Take(Result<T> result) {
+  Expected<T> Take(Result<T> result, Effect effect = Effect::kReads) {
     Note(result.status());
-    if (!result.ok()) return FromStatus(result.status());
+    if (!result.ok()) return FromStatus(result.status(), effect);
     return std::move(result).value();
   }
 

@@ -131,7 +131,10 @@ void Core::JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status
   if (!MayRetry(*call, status)) return End(call, std::move(status), {}, ended);
   call->last_failed = endpoint.get();
   const bool busy = IsBusy(status.reason());
-  call->last_status = std::move(status);
+  // That time was up tells less than what the cluster said before, if it said something.
+  if (!call->last_status || status.reason() != Reason::kDeadline) {
+    call->last_status = std::move(status);
+  }
   if (now >= call->deadline) return EndOutOfTime(call, ended);
   if (!busy && static_cast<size_t>(call->attempts) < Candidates(*call).size()) {
     return Advance(call, ended);

@@ -154,6 +154,25 @@ TEST(ClientErrorsTest, RetriesEndWithTheDeadlineAndTheLastAnswer) {
   EXPECT_GT(server.count(), 1u);
 }
 
+// Also if the last attempt of a read got no answer at all. A write's last attempt decides.
+TEST(ClientErrorsTest, TheLastAnswerTellsMoreThanALateOne) {
+  for (const bool read : {true, false}) {
+    std::atomic<int> calls = 0;
+    ScriptedServer server([&](const Request&) {
+      Answer answer = Answer::Error(grpc::UNAVAILABLE, "etcdserver: no leader");
+      answer.never = calls++ > 0;
+      return answer;
+    });
+    const Client client = MakeClient({server.target()});
+    const CallOptions options{.timeout = milliseconds(400)};
+    const Status status =
+        read ? client.kv().Get("k", options).status() : client.kv().Put("k", "v", options).status();
+    EXPECT_EQ(status.reason(), read ? Reason::kNoLeader : Reason::kDeadline);
+    EXPECT_EQ(status.error_class(), read ? ErrorClass::kDropped : ErrorClass::kUnknown);
+    EXPECT_EQ(server.count(), 2u);
+  }
+}
+
 // An error that nobody has a name for is asked of others, but not without end.
 TEST(ClientErrorsTest, AReadThatAlwaysFailsStrangelyEnds) {
   ScriptedServer server([](const Request&) { return Answer::Error(grpc::UNKNOWN, "strange"); });

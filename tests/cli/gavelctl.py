@@ -1,0 +1,156 @@
+"""Runs gavelctl for the tests in this folder, also on a terminal and in front of servers that
+misbehave."""
+import contextlib
+import os
+import pty
+import select
+import socket
+import subprocess
+import threading
+import time
+
+from servers import Result
+
+
+def clean_environment(extra=None):
+    environment = {k: v for k, v in os.environ.items()
+                   if not k.startswith(('ETCD', 'GAVEL')) and k not in ('NO_COLOR', 'TERM')}
+    environment.update({'TERM': 'xterm', 'LC_ALL': 'C.UTF-8'})
+    environment.update(extra or {})
+    return environment
+
+
+class Gavelctl:
+    """The program at `path`."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, endpoints, *arguments, write_out=None, stdin=b'', env=None, timeout=60):
+        command = [self.path] + list(arguments)
+        if endpoints:
+            command.insert(1, '--endpoints=' + endpoints)
+        if write_out:
+            command.insert(1, '--write-out=' + write_out)
+        return Result(subprocess.run(command, input=stdin, capture_output=True,
+                                     env=clean_environment(env), timeout=timeout))
+
+    def on_terminal(self, endpoints, *arguments, typed=b'', env=None, timeout=30):
+        """Runs it with a terminal for all three streams; returns (what was shown, exit code)."""
+        own, child = pty.openpty()
+        process = subprocess.Popen([self.path, '--endpoints=' + endpoints] + list(arguments),
+                                   stdin=child, stdout=child, stderr=child,
+                                   env=clean_environment(env), start_new_session=True)
+        os.close(child)
+        if typed:
+            os.write(own, typed)
+        shown = b''
+        end = time.time() + timeout
+        while time.time() < end:
+            ready, _, _ = select.select([own], [], [], 0.1)
+            if ready:
+                try:
+                    chunk = os.read(own, 65536)
+                except OSError:  # The other end is closed.
+                    break
+                if not chunk:
+                    break
+                shown += chunk
+        os.close(own)
+        if process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+        if process.poll() is None:
+            process.kill()
+        return shown, process.wait()
+
+
+class FakeServer:
+    """Listens on a port of loopback and hands each connection to `serve`."""
+
+    def __init__(self, serve):
+        self._serve = serve
+        self._listener = socket.create_server(('127.0.0.1', 0))
+        self.endpoint = '127.0.0.1:%d' % self._listener.getsockname()[1]
+        self._open = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+
+    def _run(self, connection):
+        with contextlib.suppress(OSError):
+            self._serve(connection)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+
+def silent(connection):
+    """Takes everything and never says a word."""
+    while connection.recv(65536):
+        pass
+
+
+def _forward(source, target, on_chunk):
+    with contextlib.suppress(OSError):
+        while True:
+            chunk = source.recv(65536)
+            if not chunk:
+                break
+            if on_chunk is not None:
+                chunk = on_chunk(chunk)
+            target.sendall(chunk)
+            if on_chunk is not None and not chunk:
+                break
+    for end in (source, target):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+def proxy_to(endpoint, on_request=None, on_answer=None):
+    """A `serve` that forwards to a real server and lets both directions be looked at.
+
+    Each hook takes a chunk and returns what is passed on; nothing ends the connection.
+    """
+    host, port = endpoint.rsplit(':', 1)
+
+    def serve(connection):
+        with socket.create_connection((host, int(port))) as server:
+            back = threading.Thread(target=_forward, args=(server, connection, on_answer),
+                                    daemon=True)
+            back.start()
+            _forward(connection, server, on_request)
+            back.join()
+    return serve
+
+
+def before_txn(action):
+    """A request hook that runs `action` once, before the first transaction is passed on.
+
+    gRPC writes paths as they are, so that a request can be recognized on the wire.
+    """
+    done = []
+
+    def hook(chunk):
+        if b'/etcdserverpb.KV/Txn' in chunk and not done:
+            done.append(True)
+            action()
+        return chunk
+    return hook
+
+
+def unused_endpoint():
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        return '127.0.0.1:%d' % listener.getsockname()[1]

@@ -1,0 +1,367 @@
+#!/usr/bin/env python3
+"""gavelctl in a bad world: servers that are gone, silent or broken, terminals, pipes, files.
+
+  gavelctl_bad_input_test.py --server build/bin/gaveld --gavelctl build/bin/gavelctl [-k NAME]
+
+Each test wants a message that says what and what to do, the documented exit code, and an end in
+time. Completion and the manual are read by the shells and by man.
+"""
+import argparse
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from gavelctl import FakeServer, Gavelctl, clean_environment, proxy_to, silent, unused_endpoint
+from servers import Cluster, need
+
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def check(condition, message):
+    if not condition:
+        raise AssertionError(message)
+
+
+def check_failed(result, code, *said):
+    check(result.code == code, 'exit code %d, not %d: %s' % (result.code, code, result.err))
+    check(result.err.startswith('Error: '), result.err)
+    for text in said:
+        check(text in result.err, '%r is not said: %s' % (text, result.err))
+    check('\x1b' not in result.err, 'colours without a terminal: %r' % result.err)
+
+
+@test
+def no_endpoint_reachable(world):
+    endpoints = ','.join(unused_endpoint() for _ in range(3))
+    start = time.time()
+    for command in (('get', 'k'), ('put', 'k', 'v'), ('member', 'list')):
+        result = world.gavelctl(endpoints, *command)
+        check_failed(result, 2, endpoints.split(',')[0], '--endpoints')
+    check(time.time() - start < 30, 'it took too long')
+    health = world.gavelctl(endpoints, 'endpoint', 'health')
+    check(health.code == 1 and health.err.count('is unhealthy') == 3, health.err)
+    status = world.gavelctl(endpoints, 'endpoint', 'status')
+    check(status.code == 1 and status.err.count('Failed to get the status') == 3, status.err)
+
+
+@test
+def half_of_the_endpoints_are_dead(world):
+    endpoints = ','.join([unused_endpoint(), unused_endpoint(), world.endpoint])
+    check(world.gavelctl(endpoints, 'put', 'half', 'v').code == 0, 'put')
+    check(world.gavelctl(endpoints, 'get', 'half').text() == 'half\nv\n', 'get')
+    status = world.gavelctl(endpoints, 'endpoint', 'status')
+    check(status.code == 1 and world.endpoint in status.text(), status.text())
+
+
+@test
+def server_that_never_answers(world):
+    with contextlib.closing(FakeServer(silent)) as dead:
+        start = time.time()
+        put = world.gavelctl(dead.endpoint, 'put', 'k', 'v', '--command-timeout=1s')
+        check(put.code in (1, 2) and dead.endpoint in put.err, put.err)
+        check(time.time() - start < 20, 'it took too long')
+        # A read goes to another member meanwhile.
+        both = dead.endpoint + ',' + world.endpoint
+        check(world.gavelctl(both, 'get', 'none').code == 0, 'get')
+
+
+@test
+def server_that_falls_silent(world):
+    """The connection stands, and a request vanishes: its outcome is unknown, and that is said."""
+    def swallow(chunk):
+        return b'' if b'/etcdserverpb.KV/' in chunk else chunk
+
+    def serve(connection):
+        # Forwards all but requests, and keeps the connection open.
+        hook = proxy_to(world.endpoint, on_request=lambda chunk: swallow(chunk) or _wait())
+        hook(connection)
+
+    def _wait():
+        time.sleep(5)
+        return b''
+    with contextlib.closing(FakeServer(serve)) as proxy:
+        result = world.gavelctl(proxy.endpoint, 'put', 'k', 'v', '--command-timeout=1s')
+        check_failed(result, 1, 'no answer within 1000 ms', 'not known whether',
+                     '--command-timeout')
+
+
+@test
+def response_cut_off(world):
+    """The server goes away in the middle of an answer."""
+    world.gavelctl(world.endpoint, 'put', 'large', stdin=b'x' * 300_000)
+    passed = 0
+
+    def cut(chunk):
+        nonlocal passed
+        passed += len(chunk)
+        return chunk if passed < 20_000 else b''
+    with contextlib.closing(FakeServer(proxy_to(world.endpoint, on_answer=cut))) as proxy:
+        result = world.gavelctl(proxy.endpoint, 'get', 'large', '--command-timeout=2s')
+        check(result.code in (1, 2) and result.out == b'', '%d %r' % (result.code, result.out[:99]))
+        check(result.err.startswith('Error: ') and proxy.endpoint in result.err, result.err)
+
+
+@test
+def server_that_speaks_something_else(world):
+    def http(connection):
+        connection.recv(65536)
+        connection.sendall(b'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n')
+        connection.recv(65536)
+
+    def noise(connection):
+        connection.sendall(os.urandom(4096))
+        connection.recv(65536)
+    for serve in (http, noise):
+        with contextlib.closing(FakeServer(serve)) as server:
+            result = world.gavelctl(server.endpoint, 'get', 'k', '--command-timeout=3s')
+            check(result.code in (1, 2), result.err)
+            check(result.err.startswith('Error: ') and server.endpoint in result.err, result.err)
+
+
+@test
+def endpoints_that_are_none(world):
+    for endpoints in ('nonsense', 'http://', 'a:b', '127.0.0.1:99999', 'https://127.0.0.1:1',
+                      'ftp://x:1', ','):
+        result = world.gavelctl('', '--endpoints', endpoints, 'get', 'k')
+        check(result.code in (2, 128) and result.err.startswith('Error: '),
+              '%r: %d %s' % (endpoints, result.code, result.err))
+
+
+@test
+def wrong_command_lines(world):
+    for arguments, code, said in (
+            (('gett', 'k'), 1, "'get'"),
+            (('get', 'k', '--prefx'), 1, '--prefix'),
+            (('get',), 128, 'needs one argument'),
+            (('put', 'k', 'v', 'w'), 128, 'quotes'),
+            (('get', 'k', '-w', 'xml'), 4, 'simple, fields, json'),
+            (('put', 'k', 'v', '-w', 'table'), 4, 'table'),
+            (('get', 'k', '--command-timeout=5'), 1, '5s'),
+            (('get', 'k', '--user', 'root:x'), 4, '--user'),
+            (('get', 'k', '--cacert', '/ca.pem'), 4, 'TLS'),
+            (('get', 'k', '--count-only'), 128, '--write-out=fields'),
+            (('incr', 'k', 'x'), 128, 'whole'),
+            (('mset', 'k'), 128, 'pairs'),
+            (('check', 'perf', '--load', 'xxl'), 4, 's, m, l or xl'),
+            (('check', 'perf', '--prefix', ''), 128, 'empty'),
+            (('completion', 'csh'), 128, 'bash, zsh or fish')):
+        result = world.gavelctl(world.endpoint, *arguments)
+        check_failed(result, code, said)
+    world.gavelctl(world.endpoint, 'put', 'word', 'text')
+    check_failed(world.gavelctl(world.endpoint, 'incr', 'word'), 1, 'decimal number')
+
+
+@test
+def variables(world):
+    none = unused_endpoint()
+    for env, code in (({'ETCDCTL_ENDPOINTS': world.endpoint}, 0),
+                      ({'GAVELCTL_ENDPOINTS': world.endpoint, 'ETCDCTL_ENDPOINTS': none}, 0),
+                      ({'GAVELCTL_ENDPOINTS': none, 'ETCDCTL_ENDPOINTS': world.endpoint}, 2)):
+        result = world.gavelctl('', 'get', 'k', env=env)
+        check(result.code == code, '%s: %d %s' % (env, result.code, result.err))
+    over = world.gavelctl(world.endpoint, 'get', 'k', env={'ETCDCTL_ENDPOINTS': none})
+    check(over.code == 0, 'the command line does not win: ' + over.err)
+    typo = world.gavelctl(world.endpoint, 'get', 'k', env={'ETCDCTL_ENDPOINT': 'x'})
+    check(typo.code == 0 and 'ETCDCTL_ENDPOINT' in typo.err, typo.err)
+    bad = world.gavelctl(world.endpoint, 'get', 'k', env={'ETCDCTL_DIAL_TIMEOUT': 'soon'})
+    check_failed(bad, 1, 'ETCDCTL_DIAL_TIMEOUT')
+
+
+@test
+def transaction_with_an_error(world):
+    with tempfile.NamedTemporaryFile('w', suffix='.txn') as file:
+        file.write('mod("k") = "0"\n\nput k "unfinished\n\n\n')
+        file.flush()
+        result = world.gavelctl(world.endpoint, 'txn', '--file', file.name)
+        check_failed(result, 3, file.name + ': line 3, column 7')
+    check_failed(world.gavelctl(world.endpoint, 'txn', '--file', '/nonexistent'), 6, '/nonexistent')
+    check_failed(world.gavelctl(world.endpoint, 'txn', stdin=b'\nput k v\n'), 3,
+                 'standard input: line 3', 'empty line')
+    check(world.gavelctl(world.endpoint, 'get', 'k').out == b'', 'something was done')
+
+
+@test
+def broken_pipe(world):
+    """`gavelctl get | head -1` ends without a word."""
+    for number in range(12):
+        world.gavelctl(world.endpoint, 'put', 'pipe%02d' % number, stdin=b'y' * 200_000)
+    process = subprocess.Popen(
+        [world.gavelctl.path, '--endpoints=' + world.endpoint, 'get', 'pipe', '--prefix'],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+    process.stdout.read(1)
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    code = process.wait(30)
+    check(code == -signal.SIGPIPE and said == b'', 'exit code %d: %r' % (code, said))
+    world.gavelctl(world.endpoint, 'del', 'pipe', '--prefix')
+
+
+@test
+def full_output(world):
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([world.gavelctl.path, '--endpoints=' + world.endpoint, 'put', 'f', 'v'],
+                              stdout=full, stderr=subprocess.PIPE, env=clean_environment())
+    check(done.returncode == 6 and b'No space left' in done.stderr, done.stderr)
+
+
+@test
+def binary_on_a_terminal(world):
+    """A terminal is shown escapes, and a pipe the bytes."""
+    value = b'\x1b[31mred\x00\xff\x9b\nnext line'
+    world.gavelctl(world.endpoint, 'put', 'tty', stdin=value)
+    shown, code = world.gavelctl.on_terminal(world.endpoint, 'get', 'tty', '--print-value-only')
+    check(code == 0, shown)
+    check(shown.replace(b'\r\n', b'\n') == b'\\x1b[31mred\\x00\\xff\\x9b\nnext line\n', shown)
+    check(world.gavelctl(world.endpoint, 'get', 'tty', '--print-value-only').out == value + b'\n',
+          'a pipe must get the bytes')
+
+
+@test
+def colours_only_on_a_terminal(world):
+    world.gavelctl(world.endpoint, 'put', 'colour', 'v')
+    shown, _ = world.gavelctl.on_terminal(world.endpoint, 'get', 'colour')
+    check(b'\x1b[36mcolour\x1b[0m' in shown, shown)
+    for env in ({'NO_COLOR': '1'}, {'TERM': 'dumb'}):
+        plain, _ = world.gavelctl.on_terminal(world.endpoint, 'get', 'colour', env=env)
+        check(b'\x1b' not in plain, '%s: %r' % (env, plain))
+    failed, code = world.gavelctl.on_terminal(world.endpoint, 'get', '')
+    check(code == 1 and b'\x1b[31mError:' in failed, failed)
+
+
+@test
+def interactive_transaction(world):
+    """A person may type a bad line again; a script may not."""
+    shown, code = world.gavelctl.on_terminal(
+        world.endpoint, 'txn', '-i',
+        typed=b'nonsense\nver("typed") = "0"\n\nput typed 1\n\n\n')
+    check(code == 0 and b'SUCCESS' in shown and b'Type this line again' in shown, shown)
+    for prompt in (b'compares:', b'success requests (get, put, del):',
+                   b'failure requests (get, put, del):'):
+        check(prompt in shown, shown)
+    script = world.gavelctl(world.endpoint, 'txn', '-i', stdin=b'nonsense\n\n\n\n')
+    check_failed(script, 3, 'line 1, column 1')
+
+
+@test
+def check_perf_passes_or_says_why(world):
+    """Which it is depends on the machine; that it is said, and cleaned up after, does not."""
+    result = world.gavelctl(world.endpoint, 'check', 'perf', '--load=s', '--duration=1s')
+    lines = result.text().splitlines()
+    check(lines and lines[-1] in ('PASS', 'FAIL'), result.text() + result.err)
+    check((result.code == 0) == (lines[-1] == 'PASS'), result.text())
+    check(re.search(r'(PASS: Throughput is|FAIL: Throughput too low:) \d+ writes/s', lines[0]), lines)
+    check(re.search(r'(PASS: Slowest request took|Slowest request took too long:) [\d.]+s',
+                    lines[1]), lines)
+    check(re.search(r'(PASS: Stddev is|Stddev too high:) [\d.]+s', lines[2]), lines)
+    left = world.gavelctl(world.endpoint, 'get', '/etcdctl-check-perf/', '--prefix', '--keys-only')
+    check(left.out == b'', 'keys are left')
+    world.gavelctl(world.endpoint, 'put', '/etcdctl-check-perf/mine', 'v')
+    check_failed(world.gavelctl(world.endpoint, 'check', 'perf', '--duration=1s'), 3, 'has keys')
+    check(world.gavelctl(world.endpoint, 'get', '/etcdctl-check-perf/mine').out != b'', 'deleted')
+    world.gavelctl(world.endpoint, 'del', '/etcdctl-check-perf/mine')
+
+
+@test
+def check_perf_interrupted(world):
+    process = subprocess.Popen(
+        [world.gavelctl.path, '--endpoints=' + world.endpoint, 'check', 'perf', '--duration=60s'],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+    for _ in range(200):
+        if world.gavelctl(world.endpoint, 'get', '/etcdctl-check-perf/', '--prefix',
+                          '--limit=1').out:
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    check(process.returncode == 5, '%d %s' % (process.returncode, said))
+    left = world.gavelctl(world.endpoint, 'get', '/etcdctl-check-perf/', '--prefix', '--keys-only')
+    check(left.out == b'', 'keys are left')
+
+
+@test
+def completion_is_read_by_the_shells(world):
+    with tempfile.TemporaryDirectory() as folder:
+        for shell, name in (('bash', 'gavelctl.bash'), ('zsh', '_gavelctl'),
+                            ('fish', 'gavelctl.fish')):
+            path = os.path.join(folder, name)
+            with open(path, 'wb') as file:
+                file.write(world.gavelctl('', 'completion', shell).out)
+            read = subprocess.run([need(shell), '-n', path], capture_output=True, timeout=30)
+            check(read.returncode == 0 and not read.stderr, '%s: %s' % (shell, read.stderr))
+        for words, expected in (
+                (['endpoint', ''], {'health', 'status', 'hashkv'}),
+                (['get', '--pre'], {'--prefix'}),
+                (['get', '--order', '=', 'A'], {'ASCEND'}),
+                (['get', '--order', 'D'], {'DESCEND'}),
+                (['-w', 'j'], {'json'}),
+                (['completion', 'z'], {'zsh'}),
+                (['put', 'get', ''], set())):
+            script = 'source %s; COMP_WORDS=(gavelctl "$@"); COMP_CWORD=$#; _gavelctl; ' \
+                     'printf "%%s\\n" "${COMPREPLY[@]}"' % os.path.join(folder, 'gavelctl.bash')
+            done = subprocess.run([need('bash'), '-c', script, 'bash'] + words,
+                                  capture_output=True, text=True, timeout=30)
+            check(set(done.stdout.split()) == expected, '%s: %s' % (words, done.stdout))
+        asked = subprocess.run(
+            [need('fish'), '-c', 'source %s; complete -C "gavelctl endpoint "'
+             % os.path.join(folder, 'gavelctl.fish')],
+            capture_output=True, text=True, timeout=30, env={**os.environ, 'HOME': folder})
+        check({line.split('\t')[0] for line in asked.stdout.splitlines()} ==
+              {'health', 'status', 'hashkv'}, asked.stdout)
+
+
+@test
+def manual_pages_are_read_by_man(world):
+    pages = [world.gavelctl('', 'manual').out]
+    with open(world.manual, 'rb') as page:
+        pages.append(page.read())
+    for page in pages:
+        read = subprocess.run([need('groff'), '-ww', '-man', '-Tutf8'], input=page,
+                              capture_output=True, timeout=30)
+        check(read.returncode == 0 and not read.stderr, read.stderr.decode())
+    shown = subprocess.run([need('man'), '-l', world.manual], capture_output=True, timeout=30,
+                           env=clean_environment({'MANPAGER': 'cat'}))
+    check(shown.returncode == 0 and b'data-dir' in shown.stdout, shown.stderr)
+
+
+class World:
+    def __init__(self, options, cluster):
+        self.gavelctl = Gavelctl(options.gavelctl)
+        self.endpoint = cluster.endpoint()
+        self.manual = options.manual
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--server', required=True)
+    parser.add_argument('--gavelctl', required=True)
+    parser.add_argument('--manual', required=True, help='the page gaveld.1')
+    parser.add_argument('-k', default='', help='only tests whose name contains this')
+    options = parser.parse_args()
+    failed = 0
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        world = World(options, cluster)
+        for function in TESTS:
+            if options.k not in function.__name__:
+                continue
+            try:
+                function(world)
+                print('ok     ' + function.__name__, flush=True)
+            except AssertionError as error:
+                failed += 1
+                print('FAILED %s: %s' % (function.__name__, error), flush=True)
+    sys.exit(1 if failed else 0)
+
+
+main()

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+"""gavelctl config against a real member, also while others write.
+
+  gavelctl_config_test.py --server build/bin/gaveld --gavelctl build/bin/gavelctl [-k NAME]
+
+What others write between the reading and the transaction is written by a proxy that holds the
+transaction back meanwhile.
+"""
+import argparse
+import base64
+import contextlib
+import json
+import os
+import sys
+import tempfile
+
+from gavelctl import FakeServer, Gavelctl, before_txn, proxy_to
+from servers import Cluster
+
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def check(condition, message):
+    if not condition:
+        raise AssertionError(message)
+
+
+class Store:
+    """A member, gavelctl for it, and a folder for files."""
+
+    def __init__(self, options):
+        self.cluster = Cluster(options.server)
+        self.cluster.start()
+        self.cluster.wait_ready()
+        self.endpoint = self.cluster.endpoint()
+        self.folder = tempfile.TemporaryDirectory()
+        self._gavelctl = Gavelctl(options.gavelctl)
+
+    def run(self, *arguments, code=0, endpoint=None, stdin=b'', write_out=None):
+        result = self._gavelctl(endpoint or self.endpoint, *arguments, stdin=stdin,
+                                write_out=write_out)
+        check(result.code == code, '%s: exit code %d, not %d: %s%s' % (
+            ' '.join(arguments), result.code, code, result.text(), result.err))
+        return result
+
+    def keys(self, prefix=''):
+        answer = json.loads(self.run('get', prefix, '--prefix', write_out='json').out)
+        return {base64.b64decode(kv['key']): base64.b64decode(kv.get('value', ''))
+                for kv in answer.get('kvs', [])}
+
+    def revision(self):
+        return json.loads(self.run('get', 'x', write_out='json').out)['header']['revision']
+
+    def clear(self):
+        self.run('del', '', '--prefix')
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def write(self, name, text):
+        with open(self.path(name), 'w') as file:
+            file.write(text)
+        return self.path(name)
+
+    def close(self):
+        self.cluster.close()
+        self.folder.cleanup()
+
+
+@test
+def export_and_apply_round_trip(store):
+    """What is exported and applied to an emptied prefix is the same again, bytes and all."""
+    store.run('mset', 'app/a', '1', 'app/long', 'line\n' * 50, 'app/empty', '', 'app/yes', 'no',
+              'app/x y', 'tab\t"quote"', 'app/json', '{"a": [1, 2]}', 'other', 'stays')
+    store.run('put', 'app/binary', stdin=bytes(range(256)))
+    store.run('txn', stdin=b'\nput "app/\\xff\\x00" "\\xfe"\n\n\n')
+    before = store.keys()
+    check(b'app/\xff\x00' in before, 'the binary key is missing: %s' % before)
+    for name in ('all.yaml', 'all.json'):
+        store.run('config', 'export', 'app/', '--file', store.path(name))
+        store.run('config', 'diff', store.path(name))
+        store.run('del', 'app/', '--prefix')
+        store.run('put', 'app/unwanted', 'goes')
+        store.run('config', 'diff', store.path(name), code=7)
+        made = store.run('config', 'apply', store.path(name))
+        check('changes made at revision %d' % store.revision() in made.text(), made.text())
+        check(store.keys() == before, '%s: %s' % (name, store.keys()))
+        check('nothing to change' in store.run('config', 'apply', store.path(name)).text(), name)
+
+
+@test
+def apply_is_one_transaction(store):
+    store.run('mset', 'app/a', '1', 'app/b', '2', 'app/c', '3')
+    file = store.write('f.yaml', 'prefix: app/\nkeys:\n  a: "1"\n  b: "two"\n  d: "4"\n')
+    revision = store.revision()
+    dry = store.run('config', 'apply', file, '--dry-run').text()
+    for line in ('~ app/b', '  - "2"', '  + "two"', '- app/c: "3"', '+ app/d: "4"', 'dry run'):
+        check(line in dry, '%r is not shown:\n%s' % (line, dry))
+    check(store.revision() == revision, 'a dry run has written')
+    store.run('config', 'apply', file)
+    check(store.revision() == revision + 1, 'more than one revision')
+    check(store.keys() == {b'app/a': b'1', b'app/b': b'two', b'app/d': b'4'}, store.keys())
+    store.run('put', 'app/z', 'other')
+    store.run('config', 'apply', file, '--keep-others')
+    check(b'app/z' in store.keys(), 'keep-others deleted a key')
+
+
+@test
+def what_others_do_meanwhile_refuses_it(store):
+    """Each kind of change by somebody else, between the reading and the transaction."""
+    file = store.write('f.yaml', 'prefix: app/\nkeys:\n  same: "s"\n  new: "n"\n  old: "2"\n')
+    for action, said in (
+            (('put', 'app/old', 'theirs'), '"app/old" was changed'),
+            (('put', 'app/same', 's'), '"app/same" was changed'),
+            (('put', 'app/new', 'theirs'), '"app/new" was created'),
+            (('put', 'app/unheard-of', 'x'), '"app/unheard-of" was created'),
+            (('del', 'app/gone'), '"app/gone" was deleted'),
+            (('del', 'app/same'), '"app/same" was deleted'),
+            (('del', 'app/old'), '"app/old" was deleted')):
+        store.clear()
+        store.run('mset', 'app/same', 's', 'app/old', '1', 'app/gone', 'g')
+        proxy = FakeServer(proxy_to(store.endpoint,
+                                    on_request=before_txn(lambda: store.run(*action))))
+        with contextlib.closing(proxy):
+            refused = store.run('config', 'apply', file, code=1, endpoint=proxy.endpoint)
+        check('nothing was done' in refused.err and said in refused.err,
+              '%s: %s' % (action, refused.err))
+        keys = store.keys()
+        check(keys.get(b'app/new') != b'n' and keys.get(b'app/old') != b'2',
+              '%s: part of it was done: %s' % (action, keys))
+    # And what others do elsewhere is none of its business.
+    store.clear()
+    store.run('put', 'app/old', '1')
+    proxy = FakeServer(proxy_to(store.endpoint, on_request=before_txn(
+        lambda: store.run('put', 'elsewhere', 'x'))))
+    with contextlib.closing(proxy):
+        store.run('config', 'apply', file, endpoint=proxy.endpoint)
+
+
+@test
+def many_keys(store):
+    """Beyond the compares of one transaction a deletion by others is found afterwards."""
+    def document(values):
+        return json.dumps({'prefix': 'm/', 'keys': values})
+    values = {'%04d' % i: 'v' for i in range(1500)}
+    for first in range(0, 1500, 100):
+        store.run('mset', *[word for i in range(first, first + 100) for word in ('m/%04d' % i, 'v')])
+    store.run('config', 'diff', store.write('m.json', document(values)))
+    values['0700'] = 'new'
+    file = store.write('m.json', document(values))
+    proxy = FakeServer(proxy_to(store.endpoint, on_request=before_txn(
+        lambda: store.run('del', 'm/1499'))))
+    with contextlib.closing(proxy):
+        done = store.run('config', 'apply', file, code=1, endpoint=proxy.endpoint)
+    check('others have deleted keys' in done.err, done.err)
+    store.run('config', 'apply', file)
+    check(len(store.keys('m/')) == 1500, 'keys are missing')
+    too_many = store.run('config', 'apply', store.write('e.json', document({})), code=1)
+    check('too many' in too_many.err and 'prefixes' in too_many.err, too_many.err)
+    check(len(store.keys('m/')) == 1500, 'keys are gone')
+
+
+@test
+def history_and_revert(store):
+    store.run('mset', 'life/a', '1', 'life/b', '1')
+    first = store.revision()
+    store.run('put', 'life/a', '2')
+    store.run('del', 'life/a')
+    deleted = store.revision()
+    for number in range(300):  # The key is not there for longer than one request looks.
+        if number % 100 == 0:
+            store.run('mset', *[word for i in range(100) for word in ('n%d' % i, str(number))])
+        elif number < 20:
+            store.run('put', 'n', str(number))
+    store.run('put', 'life/a', '3')
+    newest = store.revision()
+    history = store.run('config', 'history', 'life/a').text().splitlines()
+    check(history == ['revision %d: version 1 "3"' % newest, 'revision %d: deleted' % deleted,
+                      'revision %d: version 2 "2"' % (first + 1),
+                      'revision %d: version 1 "1"' % first], history)
+    limited = store.run('config', 'history', 'life/a', '--limit=2').text().splitlines()
+    check(limited == history[:2], limited)
+    as_json = json.loads(store.run('config', 'history', 'life/a', write_out='json').out)
+    check([entry['revision'] for entry in as_json['history']] ==
+          [newest, deleted, first + 1, first], as_json)
+    check(store.run('config', 'history', 'never').text() == '', 'a history of nothing')
+    store.run('config', 'revert', 'life/', '--rev', str(first), '--dry-run')
+    store.run('config', 'revert', 'life/', '--rev', str(first))
+    check(store.keys('life/') == {b'life/a': b'1', b'life/b': b'1'}, store.keys('life/'))
+    store.run('put', 'life/b', '2')
+    store.run('config', 'revert', 'life/a', '--single', '--rev', str(deleted))
+    check(store.keys('life/') == {b'life/b': b'2'}, store.keys('life/'))
+    store.run('compaction', str(deleted + 1))
+    gone = store.run('config', 'revert', 'life/', '--rev', str(first), code=1)
+    check('revision %d is compacted' % first in gone.err and str(deleted + 1) in gone.err, gone.err)
+    after = store.run('config', 'history', 'life/a').text().splitlines()
+    check(after[-1] == 'revisions below %d are compacted' % (deleted + 1), after)
+    check(not any('"2"' in line for line in after), after)
+    future = store.run('config', 'revert', 'life/', '--rev', '99999', code=1)
+    check('future' in future.err, future.err)
+    store.run('config', 'revert', 'life/', code=128)
+
+
+@test
+def export_of_the_past(store):
+    store.run('put', 'app/a', 'then')
+    past = store.revision()
+    store.run('put', 'app/a', 'now')
+    text = store.run('config', 'export', 'app/', '--rev', str(past)).text()
+    check('a: "then"' in text and 'revision: %d' % past in text, text)
+    check('no such file' in store.run('config', 'apply', '/nonexistent', code=6).err.lower(), '')
+    check('cannot create' in store.run('config', 'export', 'a', '--file', '/nonexistent/f',
+                                       code=6).err, '')
+
+
+@test
+def bad_files(store):
+    """A file with an error changes nothing, and the message names the place."""
+    store.run('put', 'app/a', '1')
+    for name, text, said in (
+            ('d.yaml', 'prefix: app/\nkeys:\n  a: "1"\n  a: "2"\n', 'line 4, column 3: duplicate'),
+            ('t.yaml', 'prefix: app/\nkeys:\n\ta: "1"\n', 'line 3, column 1: a tab'),
+            ('n.yaml', 'prefix: app/\nkeys:\n  a: 1\n', 'line 3, column 6: this value is a number'),
+            ('d.json', '{"prefix": "app/",\n "keys": {"a": "1", "a": "2"}}', 'line 2, column 21'),
+            ('e.json', '', 'line 1, column 1')):
+        result = store.run('config', 'apply', store.write(name, text), code=3)
+        check(name in result.err and said in result.err, result.err)
+    check(store.keys() == {b'app/a': b'1'}, 'a file with an error was applied')
+    piped = store.run('config', 'apply', '-', stdin=b'prefix: app/\nkeys: [1]\n', code=3)
+    check('standard input: line 2' in piped.err, piped.err)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--server', required=True)
+    parser.add_argument('--gavelctl', required=True)
+    parser.add_argument('-k', default='', help='only tests whose name contains this')
+    options = parser.parse_args()
+    failed = 0
+    with contextlib.closing(Store(options)) as store:
+        for function in TESTS:
+            if options.k not in function.__name__:
+                continue
+            store.clear()
+            try:
+                function(store)
+                print('ok     ' + function.__name__, flush=True)
+            except AssertionError as error:
+                failed += 1
+                print('FAILED %s: %s' % (function.__name__, error), flush=True)
+    sys.exit(1 if failed else 0)
+
+
+main()

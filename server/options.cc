@@ -134,10 +134,10 @@ absl::Status ApplyVariables(const Environment& environment, OptionsDraft& draft)
     const std::string name =
         absl::StrReplaceAll(absl::AsciiStrToLower(variable.substr(5)), {{"_", "-"}});
     const Flag* flag = FindFlag(name);
-    // Kubernetes sets such variables for every service called etcd.
+    // Kubernetes sets such variables for every service called etcd, and some images keep a password
+    // in one: the value stays out of the log.
     if (flag == nullptr) {
-      draft.warnings.push_back(
-          absl::StrCat("unrecognized environment variable ", variable, "=", value));
+      draft.warnings.push_back(absl::StrCat("unrecognized environment variable ", variable));
       continue;
     }
     if (draft.given.contains(flag->name)) {

@@ -44,6 +44,13 @@ bool Background::RunOnce() {
   return true;
 }
 
+std::optional<MonotonicNs> Background::NextDue() {
+  const std::lock_guard lock(mutex_);
+  if (!jobs_.empty()) return 0;
+  if (later_.empty()) return std::nullopt;
+  return later_.begin()->first;
+}
+
 bool Background::Wait() {
   std::unique_lock lock(mutex_);
   while (!closed_) {

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "absl/functional/any_invocable.h"
 
@@ -29,6 +30,8 @@ class Background {
 
   // Runs one step of the next job; false if none is due.
   bool RunOnce();
+  // When RunOnce has something to do: now or earlier if a job waits, nothing if none ever will.
+  std::optional<MonotonicNs> NextDue();
   // Returns once a job is due, or Close was called (then false).
   bool Wait();
   // Drops all jobs; those running end after their step.

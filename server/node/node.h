@@ -83,6 +83,8 @@ class Node {
   CoreDriver& core() { return *core_; }
   LogDriver& log() { return *log_; }
   ApplyDriver& apply() { return *apply_; }
+  // For looking at.
+  const storage::StateMachine& state() const { return apply_stage_->machine(); }
 
   // Asks the best of the other members to lead, if this one does. Any thread.
   void HandOver();

@@ -213,6 +213,11 @@ size_t MapEngine::RunPendingFlushes() {
   return pending.size();
 }
 
+bool MapEngine::has_pending_flushes() const {
+  std::lock_guard lock(mutex_);
+  return !pending_flushes_.empty();
+}
+
 absl::Status MapEngine::DeleteFilesInRange(Family family, std::string_view from,
                                            std::string_view to) {
   const auto index = static_cast<size_t>(family);

@@ -67,6 +67,7 @@ class MapEngine final : public Engine {
 
   // Does the flushes that are queued, in order; returns how many. For deferred_flushes.
   size_t RunPendingFlushes();
+  bool has_pending_flushes() const;
 
   // From here on writes and flushes fail with `error`, and so does health.
   void Fail(absl::Status error);

@@ -65,14 +65,17 @@ class CrashDiskFile final : public storage::File {
   }
 
   absl::Status SyncData() override {
-    const std::lock_guard<std::mutex> lock(disk_.mutex_);
-    if (absl::Status status = Check(); !status.ok()) return status;
-    if (absl::Status status = disk_.BeginChange(path_).status; !status.ok()) return status;
-    if (disk_.fail_sync_ > 0 && --disk_.fail_sync_ == 0) {
-      inode_->changes.clear();
-      return Error("fdatasync");
+    {
+      const std::lock_guard<std::mutex> lock(disk_.mutex_);
+      if (absl::Status status = Check(); !status.ok()) return status;
+      if (absl::Status status = disk_.BeginChange(path_).status; !status.ok()) return status;
+      if (disk_.fail_sync_ > 0 && --disk_.fail_sync_ == 0) {
+        inode_->changes.clear();
+        return Error("fdatasync");
+      }
+      inode_->Sync();
     }
-    inode_->Sync();
+    if (disk_.on_synced_) disk_.on_synced_();
     return absl::OkStatus();
   }
 
@@ -225,18 +228,21 @@ absl::Status CrashDisk::Rename(const std::string& from, const std::string& to) {
 }
 
 absl::Status CrashDisk::SyncDirectory(const std::string& directory) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (absl::Status status = CheckAccess(directory); !status.ok()) return status;
-  if (!directories_.contains(directory)) {
-    return absl::NotFoundError(
-        absl::StrCat("open directory ", directory, ": No such file or directory"));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (absl::Status status = CheckAccess(directory); !status.ok()) return status;
+    if (!directories_.contains(directory)) {
+      return absl::NotFoundError(
+          absl::StrCat("open directory ", directory, ": No such file or directory"));
+    }
+    if (absl::Status status = BeginChange(directory).status; !status.ok()) return status;
+    std::erase_if(changes_, [&](const EntryChange& change) {
+      if (change.directory != directory) return false;
+      Apply(change, durable_);
+      return true;
+    });
   }
-  if (absl::Status status = BeginChange(directory).status; !status.ok()) return status;
-  std::erase_if(changes_, [&](const EntryChange& change) {
-    if (change.directory != directory) return false;
-    Apply(change, durable_);
-    return true;
-  });
+  if (on_synced_) on_synced_();
   return absl::OkStatus();
 }
 

@@ -8,11 +8,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -85,6 +87,15 @@ class CrashDisk : public storage::Disk {
   // Everything in the file at `path`. Requires: it exists.
   std::string Contents(const std::string& path) const;
 
+  // --- What a power cut would certainly leave ---
+  // Called after every sync that succeeded, of a file or of a directory, by the thread that
+  // asked for it. Before the disk is used.
+  void SetOnSynced(std::function<void()> on_synced) { on_synced_ = std::move(on_synced); }
+  // Reads durable bytes of a file whose entry is durable; how many there were.
+  size_t ReadDurable(const std::string& path, uint64_t offset, std::span<char> buffer) const;
+  // Names of durable entries that are files in `directory`, sorted.
+  std::vector<std::string> ListDurable(const std::string& directory) const;
+
  private:
   friend class CrashDiskFile;
   friend class CrashDiskLock;
@@ -135,6 +146,7 @@ class CrashDisk : public storage::Disk {
   mutable uint64_t fail_read_ = 0;
   std::string denied_;
   std::optional<uint64_t> free_bytes_;
+  std::function<void()> on_synced_;
 };
 
 }  // namespace gavel::testing

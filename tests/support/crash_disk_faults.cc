@@ -1,7 +1,9 @@
 // Crashes, armed faults and at-rest damage of CrashDisk.
+#include <algorithm>
 #include <utility>
 
 #include "raft/check.h"
+#include "storage/disk/path.h"
 #include "tests/support/crash_disk.h"
 #include "tests/support/crash_disk_inode.h"
 
@@ -135,6 +137,31 @@ std::string CrashDisk::Contents(const std::string& path) const {
   std::string contents(found->second->visible.size(), '\0');
   found->second->visible.Read(0, contents);
   return contents;
+}
+
+size_t CrashDisk::ReadDurable(const std::string& path, uint64_t offset,
+                              std::span<char> buffer) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = durable_.find(path);
+  if (found == durable_.end()) return 0;
+  const Pages& pages = found->second->durable;
+  if (offset >= pages.size()) return 0;
+  const size_t count = std::min<uint64_t>(buffer.size(), pages.size() - offset);
+  pages.Read(offset, buffer.subspan(0, count));
+  return count;
+}
+
+std::vector<std::string> CrashDisk::ListDurable(const std::string& directory) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<std::string> names;
+  for (auto it = durable_.lower_bound(directory + "/"); it != durable_.end(); ++it) {
+    if (storage::ParentPath(it->first) != directory) {
+      if (it->first.compare(0, directory.size() + 1, directory + "/") != 0) break;
+      continue;
+    }
+    names.push_back(it->first.substr(directory.size() + 1));
+  }
+  return names;
 }
 
 }  // namespace gavel::testing

@@ -164,6 +164,26 @@ TEST_F(CrashDiskTest, SpaceRunsOutAndComesBack) {
   EXPECT_THAT(disk_.FreeBytes("/d"), IsOkAndHolds(12288u));
 }
 
+TEST_F(CrashDiskTest, WhatIsDurableCanBeReadAndIsToldOf) {
+  int syncs = 0;
+  disk_.SetOnSynced([&] { ++syncs; });
+  auto file = Durable("/d/a", "old");
+  EXPECT_EQ(syncs, 2);
+  ASSERT_OK(file->WriteAt(0, "new"));
+  char bytes[8];
+  EXPECT_EQ(disk_.ReadDurable("/d/a", 0, bytes), 3u);
+  EXPECT_EQ(std::string_view(bytes, 3), "old");
+  disk_.FailSync(1);
+  EXPECT_FALSE(file->SyncData().ok());
+  EXPECT_EQ(syncs, 2);
+  auto unlisted = disk_.Open("/d/b", OpenMode::kCreate);
+  ASSERT_OK(unlisted);
+  ASSERT_OK((*unlisted)->WriteAt(0, "x"));
+  ASSERT_OK((*unlisted)->SyncData());
+  EXPECT_EQ(disk_.ReadDurable("/d/b", 0, bytes), 0u);
+  EXPECT_THAT(disk_.ListDurable("/d"), ElementsAre("a"));
+}
+
 TEST_F(CrashDiskTest, ASeedReplays) {
   auto file = Durable("/d/a", std::string(8192, '0'));
   ASSERT_OK(file->WriteAt(100, std::string(7000, '1')));

@@ -1,0 +1,57 @@
+// What clients saw, and the check that one linear history explains all of it.
+//
+// The committed log itself claims the order. The check replays it on a model of the store and
+// compares: order with real time (a sweep, O(n log n)), every answer with the model's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "proto/etcdserverpb/kv.pb.h"
+#include "proto/internal/command.pb.h"
+#include "raft/types.h"
+
+namespace gavel::sim {
+
+// One request of a client. Writes carry their number in the request, in a field that no message
+// of the contract has; the log keeps the bytes as they were sent.
+struct Operation {
+  enum class Outcome : uint8_t {
+    kUnknown,   // No answer, or one that leaves it open.
+    kAnswered,  // `response` is what the member said.
+    kRefused,   // Carried out, and refused by the state: `error` says how.
+    kNotDone,   // Certainly not carried out.
+  };
+  uint64_t number = 0;
+  bool write = false;
+  bool serializable = false;
+  int64_t start = 0;
+  int64_t end = 0;
+  Outcome outcome = Outcome::kUnknown;
+  internal::Command command;         // Of a write.
+  etcdserverpb::RangeRequest range;  // Of a read.
+  std::string response;              // Encoded, with the header's revision alone.
+  int64_t revision = 0;              // From its header.
+  std::string error;
+};
+
+// The number that a client put into a request, or 0.
+inline constexpr int kNumberField = 1000;
+void SetNumber(google::protobuf::Message& request, uint64_t number);
+uint64_t NumberOf(const google::protobuf::Message& request);
+
+struct HistoryResult {
+  std::vector<std::string> violations;
+  uint64_t writes = 0;   // Acknowledged.
+  uint64_t reads = 0;    // Answered.
+  uint64_t unknown = 0;  // Writes.
+  uint64_t unknown_present = 0;
+};
+
+// Payloads of the committed log from index 1 on; null for what is no command.
+HistoryResult CheckHistory(const std::vector<Operation>& operations,
+                           const std::vector<raft::Payload>& log);
+
+}  // namespace gavel::sim

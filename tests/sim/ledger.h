@@ -1,0 +1,81 @@
+// What all members together have promised so far, and the checks of Raft's safety against it.
+//
+// Kept across crashes and fed by what is durable on the simulated disks, not by what members say.
+// The names I1 to I10 are those of raft/README.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "raft/message.h"
+#include "raft/raft.h"
+#include "tests/sim/wal_watch.h"
+
+namespace gavel::sim {
+
+class Ledger {
+ public:
+  using OnViolation = std::function<void(const std::string&)>;
+  // `watches` outlive the ledger, one for each member.
+  Ledger(std::vector<raft::NodeId> voters, std::vector<const WalWatch*> watches,
+         OnViolation on_violation);
+
+  // I2: an entry became durable on some member.
+  void OnDurableEntry(raft::EntryId previous, const raft::Entry& entry);
+  // I6: what a message promises is durable on its sender.
+  void OnSend(int member, const raft::Message& message);
+  // I1, I3, I4, I6, I10: what a member believes after its core has run.
+  void OnStatus(int member, uint64_t life, const raft::Status& status);
+  // I4, I8: a member's state after it has applied up to `applied`.
+  void OnApplied(int member, raft::Index applied, uint64_t state_digest);
+  // I8: HashKV of one member at a revision.
+  void OnHash(int member, int64_t revision, int64_t compacted, uint32_t hash);
+  // I6: a member has recovered; `before` is what its disk had held for certain.
+  void OnRecovered(int member, const WalWatch& before);
+
+  raft::Index committed() const { return raft::Index(committed_.size()); }
+  // The payload of the committed entry; null for an empty one. Requires: index <= committed().
+  const raft::Payload& CommittedPayload(raft::Index index) const;
+  size_t leaders_seen() const { return leaders_.size(); }
+  size_t states_compared() const { return states_compared_; }
+
+ private:
+  struct Known {
+    raft::Term term;
+    uint64_t chain = 0;
+    raft::EntryKind kind = raft::EntryKind::kEmpty;
+    raft::Payload payload;
+  };
+  struct Last {
+    uint64_t life = 0;
+    raft::Term term;
+    std::optional<raft::NodeId> voted_for;
+    raft::Index commit;
+  };
+
+  const Known* Find(raft::EntryId id) const;
+  bool HeldByQuorum(raft::EntryId id) const;
+  void OnLeader(int member, const raft::Status& status);
+  void Commit(int member, const raft::Status& status);
+  void Fail(const std::string& text) const { on_violation_(text); }
+
+  const std::vector<raft::NodeId> voters_;
+  const std::vector<const WalWatch*> watches_;
+  const OnViolation on_violation_;
+
+  std::map<raft::Term, raft::NodeId> leaders_;
+  std::vector<std::vector<Known>> entries_;  // By index - 1: all that ever were durable.
+  std::vector<raft::Term> committed_;        // By index - 1.
+  raft::Index told_;                         // Highest commit index in any message.
+  std::vector<Last> last_;
+  std::unordered_map<uint64_t, uint64_t> states_;  // By applied index.
+  std::map<std::pair<int64_t, int64_t>, uint32_t> hashes_;
+  size_t states_compared_ = 0;
+};
+
+}  // namespace gavel::sim

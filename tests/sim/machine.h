@@ -1,0 +1,85 @@
+// One member's machine: disk, engine, clocks, and the node that runs on them while it is up.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/metrics.h"
+#include "server/node/node.h"
+#include "server/rpc/client_services.h"
+#include "storage/engine/map_engine.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/wal_watch.h"
+#include "tests/support/crash_disk.h"
+
+namespace gavel::sim {
+
+enum class Stage : uint8_t { kCore, kLog, kApply, kBackground, kFlush };
+inline constexpr int kStages = 5;
+inline constexpr int64_t kNever = INT64_MAX;
+
+// When a stage runs next.
+struct StageSlot {
+  int64_t at = kNever;
+  bool ready = false;  // Something waits for it; otherwise `at` is its own timer.
+  int64_t held_until = 0;
+};
+
+// A copy of everything durable on one machine.
+struct Image {
+  std::unique_ptr<testing::CrashDisk> disk;
+  std::shared_ptr<storage::MapEngine> engine;
+  uint64_t life = 0;
+};
+
+struct Machine {
+  Machine(const int64_t& now, int64_t rate_ppm) : clock(now, rate_ppm) {}
+
+  bool up() const { return node != nullptr; }
+
+  int index = 0;
+  raft::NodeId id;
+  SimClock clock;
+  std::unique_ptr<testing::CrashDisk> disk = std::make_unique<testing::CrashDisk>();
+  std::shared_ptr<storage::MapEngine> engine =
+      std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
+  std::unique_ptr<server::Metrics> metrics = std::make_unique<server::Metrics>();
+  std::unique_ptr<server::Node> node;
+  std::unique_ptr<server::ClientServices> services;
+  server::PeerEvents events;
+  WalWatch watch;
+  WalWatch before_crash;
+
+  uint64_t starts =
+      0;              // Counts lives, the failed ones too; what is under way for one dies with it.
+  uint64_t life = 0;  // The incarnation.
+  std::array<StageSlot, kStages> slots;
+  int64_t log_slow_until = 0;
+  int64_t log_slow_by = 0;
+  int64_t paused_until = 0;
+  std::vector<std::function<void()>> held;  // What arrived while it was paused.
+  std::string failure;                      // Why the node stopped by itself.
+  bool faulty = false;                      // Its disk was told to fail in this life.
+  bool must_die = false;                    // A point asked for a crash.
+  uint64_t applied_seen = 0;
+  int64_t hashed_revision = 0;
+
+  // While another copy of its disk runs in its place.
+  bool impostor = false;
+  Image real;
+  Image old;  // Taken some time ago.
+  // A bit that was changed, to be changed back.
+  struct Flip {
+    std::string path;
+    uint64_t offset = 0;
+    uint8_t mask = 0;
+  };
+  std::vector<Flip> flips;
+  std::vector<uint64_t> heard;  // The newest life of each other member that this one has heard.
+};
+
+}  // namespace gavel::sim

@@ -1,0 +1,63 @@
+// What a member's log holds for certain, read from the durable bytes of its disk.
+//
+// The simulator's own reader: it asks the disk, not the product, what a power cut would leave, and
+// follows it from sync to sync. Everything that a member promises is compared with it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "raft/configuration.h"
+#include "raft/types.h"
+#include "tests/support/crash_disk.h"
+
+namespace gavel::sim {
+
+class WalWatch {
+ public:
+  // Called for each entry that becomes durable, with the entry before it.
+  using OnEntry = std::function<void(raft::EntryId previous, const raft::Entry& entry)>;
+
+  void SetOnEntry(OnEntry on_entry) { on_entry_ = std::move(on_entry); }
+
+  // Forgets everything and reads the log in `directory` of `disk` from its first segment.
+  void Reset(const testing::CrashDisk& disk, const std::string& directory);
+  // Reads what has become durable since.
+  void Advance(const testing::CrashDisk& disk);
+
+  const raft::HardState& hard_state() const { return hard_state_; }
+  raft::EntryId last() const;
+  // The term of the durable entry at `index`, or nothing if the log does not hold it. The start
+  // of the log counts as held.
+  std::optional<raft::Term> TermAt(raft::Index index) const;
+  raft::Index first() const { return raft::Index(start_.index.value() + 1); }
+  // Records made durable since the log began; never falls for a log that keeps what it was given.
+  uint64_t sequence() const { return sequence_; }
+  // Where the newest whole batch begins, for damage that must stay below it.
+  uint64_t segment() const { return segment_; }
+  uint64_t last_batch_offset() const { return last_batch_offset_; }
+  bool found() const { return segment_ != 0; }
+
+ private:
+  bool ReadBatch(const testing::CrashDisk& disk);
+  bool EnterSegment(const testing::CrashDisk& disk, uint64_t segment);
+  void Take(uint8_t type, uint8_t detail, std::string_view body);
+  std::string Path(uint64_t segment) const;
+
+  OnEntry on_entry_;
+  std::string directory_;
+  uint64_t segment_ = 0;
+  uint64_t offset_ = 0;
+  uint64_t sequence_ = 0;
+  uint64_t last_batch_offset_ = 0;
+  raft::HardState hard_state_;
+  raft::EntryId start_;            // The entry before terms_[0].
+  std::vector<raft::Term> terms_;  // Of the entries after start_.
+  std::string buffer_;
+};
+
+}  // namespace gavel::sim

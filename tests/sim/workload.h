@@ -1,0 +1,49 @@
+// Clients: each sends one request after the other, to any member, and keeps what it saw.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "raft/random.h"
+#include "server/rpc/status.h"
+#include "tests/sim/history.h"
+#include "tests/storage/mvcc/random_requests.h"
+
+namespace gavel::sim {
+
+class World;
+
+class Workload {
+ public:
+  explicit Workload(World& world);
+  ~Workload();
+
+  // Lets the clients begin; they go on until Stop.
+  void Start();
+  void Stop() { stopped_ = true; }
+
+  // One write through `member`, tried until it is acknowledged; for liveness.
+  void Probe(int member, std::shared_ptr<bool> done);
+
+  const std::vector<Operation>& operations() const { return operations_; }
+
+ private:
+  struct Client;
+
+  void Next(Client& client);
+  void Send(Client& client, int member, Operation operation);
+  void Think(Client& client);
+  void OnAnswer(size_t place, const server::RpcStatus& status, const std::string& response);
+
+  World& world_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<Operation> operations_;
+  int64_t newest_revision_ = 1;  // That any client has heard of.
+  uint64_t next_number_ = 1;
+  bool stopped_ = false;
+};
+
+}  // namespace gavel::sim

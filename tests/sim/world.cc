@@ -1,0 +1,339 @@
+#include "tests/sim/world.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "server/node/cluster_ids.h"
+#include "storage/mvcc/hash.h"
+#include "tests/sim/random_streams.h"
+#include "tests/sim/workload.h"
+
+namespace gavel::sim {
+namespace {
+
+using server::kNsPerMs;
+using server::kNsPerSecond;
+
+constexpr char kToken[] = "sim";
+// HashKV is compared at every so many revisions.
+constexpr int64_t kHashEvery = 64;
+
+}  // namespace
+
+void Figures::Add(const Figures& other) {
+  events += other.events;
+  simulated_ns += other.simulated_ns;
+  entries += other.entries;
+  writes += other.writes;
+  unknown_writes += other.unknown_writes;
+  reads += other.reads;
+  states_compared += other.states_compared;
+  for (const auto& [name, count] : other.faults) faults[name] += count;
+  for (const auto& [name, count] : other.sometimes) sometimes[name] += count;
+}
+
+World::World(Plan plan)
+    : plan_(std::move(plan)),
+      network_random_(Stream(plan_.seed, "network")),
+      stage_random_(Stream(plan_.seed, "stages")),
+      crash_random_(Stream(plan_.seed, "crashes")),
+      point_random_(Stream(plan_.seed, "points")) {
+  logger_ = server::NullLogger();
+  server::MemberPlace& place = options_.place;
+  place.token = kToken;
+  place.data_dir = "/data";
+  place.wal_segment_bytes = plan_.wal_segment_bytes;
+  for (int i = 0; i < plan_.members; ++i) {
+    auto urls = server::ParseUrls(absl::StrCat("http://127.0.0.1:", 2380 + i));
+    place.initial_cluster.push_back({absl::StrCat("m", i), *urls});
+  }
+  options_.heartbeat_interval = plan_.heartbeat;
+  options_.election_timeout = plan_.election_timeout;
+  options_.append_bytes_max = plan_.append_bytes_max;
+  options_.apply_limits.batch_entries_max = plan_.batch_entries_max;
+  options_.apply.flush.entries_max = plan_.flush_entries;
+  options_.apply.flush.age_max = 20 * kNsPerSecond;
+  options_.apply.catchup_entries = plan_.catchup_entries;
+  std::vector<raft::NodeId> ids;
+  std::vector<const WalWatch*> watches;
+  for (int i = 0; i < plan_.members; ++i) {
+    auto machine = std::make_unique<Machine>(now_, plan_.clock_rates_ppm[static_cast<size_t>(i)]);
+    machine->index = i;
+    machine->id = server::MemberIdOf(
+        server::UrlTexts(place.initial_cluster[static_cast<size_t>(i)].peer_urls), kToken);
+    machine->heard.assign(static_cast<size_t>(plan_.members), 0);
+    ids.push_back(machine->id);
+    watches.push_back(&machine->watch);
+    machines_.push_back(std::move(machine));
+  }
+  links_.resize(machines_.size() * machines_.size());
+  ledger_ = std::make_unique<Ledger>(ids, watches, [this](const std::string& text) { Fail(text); });
+  workload_ = std::make_unique<Workload>(*this);
+  SetPointHandler(this);
+}
+
+World::~World() {
+  SetPointHandler(nullptr);
+  // Nodes before what they use; what is queued may hold on to both.
+  for (auto& machine : machines_) {
+    machine->node.reset();
+    machine->services.reset();
+  }
+}
+
+void World::At(int64_t at, EventKind kind, int node, std::function<void()> work) {
+  uint32_t slot = 0;
+  if (free_.empty()) {
+    slot = static_cast<uint32_t>(work_.size());
+    work_.emplace_back();
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  work_[slot] = {kind, node, std::move(work)};
+  due_.push({std::max(at, now_), ++order_, slot});
+}
+
+void World::Record(EventKind kind, int node, uint64_t a, uint64_t b, const char* text) {
+  trace_.Add({now_, kind, node, a, b, text});
+}
+
+void World::Fail(const std::string& violation) {
+  if (!violation_.has_value()) violation_ = violation;
+}
+
+bool World::Step(int64_t until) {
+  Machine* next = nullptr;
+  auto stage = Stage::kCore;
+  int64_t at = kNever;
+  for (auto& machine : machines_) {
+    if (!machine->up()) continue;
+    for (int s = 0; s < kStages; ++s) {
+      const int64_t due =
+          std::max(machine->slots[static_cast<size_t>(s)].at, machine->paused_until);
+      if (due < at) {
+        at = due;
+        next = machine.get();
+        stage = static_cast<Stage>(s);
+      }
+    }
+  }
+  const bool other = !due_.empty() && due_.top().at <= at;
+  if (other) at = due_.top().at;
+  if (at > until) {
+    now_ = std::max(now_, until);
+    return false;
+  }
+  now_ = std::max(now_, at);
+  ++figures_.events;
+  if (other) {
+    const uint32_t slot = due_.top().slot;
+    due_.pop();
+    Work work = std::move(work_[slot]);
+    work_[slot].run = nullptr;
+    free_.push_back(slot);
+    current_ = work.node;
+    work.run();
+    if (work.node >= 0) AfterEvent(work.node);
+  } else {
+    current_ = next->index;
+    RunStage(*next, stage);
+    AfterEvent(next->index);
+  }
+  current_ = -1;
+  return !failed();
+}
+
+void World::RunUntil(int64_t until) {
+  while (!failed() && Step(until)) {
+  }
+}
+
+void World::RunStage(Machine& machine, Stage stage) {
+  StageSlot& slot = machine.slots[static_cast<size_t>(stage)];
+  slot.ready = false;
+  slot.at = kNever;
+  server::Node& node = *machine.node;
+  bool again = false;
+  switch (stage) {
+    case Stage::kCore: {
+      if (!node.RunCore()) break;
+      const raft::Status status = node.core().stage().status();
+      if (!machine.impostor) ledger_->OnStatus(machine.index, machine.starts, status);
+      Record(EventKind::kCore, machine.index, status.term.value(), status.commit.value());
+      break;
+    }
+    case Stage::kLog:
+      if (!node.RunLog()) break;
+      Record(EventKind::kLog, machine.index, machine.watch.last().index.value(),
+             machine.watch.hard_state().term.value());
+      break;
+    case Stage::kApply:
+      again = node.RunApply();
+      CheckApplied(machine);
+      break;
+    case Stage::kBackground:
+      again = node.RunBackground();
+      break;
+    case Stage::kFlush:
+      machine.engine->RunPendingFlushes();
+      Record(EventKind::kFlush, machine.index, 0, 0);
+      break;
+  }
+  if (again) {
+    slot.ready = true;
+    slot.at =
+        now_ + 1 +
+        static_cast<int64_t>(stage_random_.Below(static_cast<uint64_t>(plan_.stage_latency_max)));
+  }
+}
+
+void World::CheckApplied(Machine& machine) {
+  const auto view = machine.node->gate().view();
+  const uint64_t applied = view->applied.value();
+  if (applied == machine.applied_seen) return;
+  if (applied < machine.applied_seen) Fail(absl::StrCat("I4: m", machine.index, " applies back"));
+  machine.applied_seen = applied;
+  if (machine.impostor || machine.must_die || machine.disk->crashed()) return;
+  const storage::StateMachine::Sizes sizes = machine.node->state().sizes();
+  uint64_t digest = Mix(0, static_cast<uint64_t>(view->revision));
+  digest = Mix(digest, static_cast<uint64_t>(view->compacted));
+  digest = Mix(digest, static_cast<uint64_t>(sizes.live_bytes));
+  digest = Mix(digest, static_cast<uint64_t>(sizes.superseded_bytes));
+  digest = Mix(digest, static_cast<uint64_t>(sizes.keys));
+  ledger_->OnApplied(machine.index, view->applied, digest);
+  Record(EventKind::kApply, machine.index, applied, static_cast<uint64_t>(view->revision));
+  const int64_t target = view->revision / kHashEvery * kHashEvery;
+  if (target <= machine.hashed_revision || target <= view->compacted) return;
+  machine.hashed_revision = target;
+  storage::HashCursor cursor(view, target);
+  while (!cursor.Step(1 << 20)) {
+  }
+  if (cursor.status().ok() && cursor.error() == storage::RequestError::kNone) {
+    ledger_->OnHash(machine.index, target, cursor.compact_revision(), cursor.hash());
+  }
+}
+
+void World::AfterEvent(int index) {
+  Machine& machine = this->machine(index);
+  if (!machine.up()) return;
+  if (machine.must_die || machine.disk->crashed()) {
+    Sometimes(machine.must_die ? "crash at a point" : "crash between disk operations");
+    const testing::CrashMode mode = AnyCrashMode(crash_random_);
+    Down(index, mode);
+    StartLater(index, static_cast<int64_t>(crash_random_.Below(3 * kNsPerSecond)));
+    return;
+  }
+  if (!machine.failure.empty()) {
+    if (!machine.faulty) {
+      return Fail(
+          absl::StrCat("m", index, " stopped although its disk was sound: ", machine.failure));
+    }
+    Sometimes("a member stopped because of its disk");
+    const bool power = crash_random_.OneIn(2);
+    Down(index, power ? AnyCrashMode(crash_random_) : testing::CrashMode::kKeepAll);
+    StartLater(index, static_cast<int64_t>(crash_random_.Below(2 * kNsPerSecond)));
+    return;
+  }
+  Touch(machine);
+}
+
+void World::Touch(Machine& machine) {
+  server::Queues& queues = machine.node->queues();
+  const auto set = [&](Stage stage, bool waits, int64_t timer, int64_t latency_min,
+                       int64_t latency_max) {
+    StageSlot& slot = machine.slots[static_cast<size_t>(stage)];
+    if (slot.ready) return;
+    if (!waits) {
+      slot.at = timer;
+      return;
+    }
+    slot.ready = true;
+    const int64_t latency =
+        latency_min + static_cast<int64_t>(stage_random_.Below(
+                          static_cast<uint64_t>(latency_max - latency_min + 1)));
+    slot.at = std::max(now_, slot.held_until) + latency;
+  };
+  const auto timer = [&](server::MonotonicNs local) {
+    return local == 0 ? kNever : std::max(now_ + 1, machine.clock.WorldAt(local));
+  };
+  const int64_t latency = plan_.stage_latency_max;
+  set(Stage::kCore, !queues.core.empty(), timer(machine.node->core().NextWake()), 1, latency);
+  int64_t sync_min = plan_.sync_latency_min;
+  int64_t sync_max = plan_.sync_latency_max;
+  if (now_ < machine.log_slow_until) {
+    sync_min = machine.log_slow_by / 2;
+    sync_max = machine.log_slow_by;
+  }
+  set(Stage::kLog, !queues.log.empty(), timer(machine.node->log().NextMark()), sync_min, sync_max);
+  set(Stage::kApply, !queues.apply.empty(), timer(machine.node->apply().NextWake()), 1, latency);
+  const auto due = queues.background.NextDue();
+  const bool waits = due.has_value() && *due <= machine.clock.Now();
+  set(Stage::kBackground, waits, due.has_value() ? timer(*due) : kNever, 1, 2 * latency);
+  set(Stage::kFlush, machine.engine->has_pending_flushes(), kNever, 1, latency + 200 * kNsPerMs);
+}
+
+void World::OnPoint(const char* name) {
+  if (current_ < 0 || !faults_on_ || plan_.point_share == 0 || !machine(current_).up()) return;
+  const auto known = hot_points_.find(std::string_view(name));
+  bool hot = false;
+  if (known == hot_points_.end()) {
+    hot = Stream(plan_.seed, name).OneIn(plan_.point_share);
+    hot_points_.emplace(name, hot);
+  } else {
+    hot = known->second;
+  }
+  if (!hot || now_ < next_point_fault_ || impostor_about()) return;
+  if (!point_random_.OneIn(plan_.point_chance)) return;
+  next_point_fault_ = now_ + static_cast<int64_t>(point_random_.Below(2 * kNsPerSecond));
+  Machine& machine = this->machine(current_);
+  Record(EventKind::kPoint, current_, 0, 0, name);
+  ++figures_.faults["at a point"];
+  const uint64_t what = point_random_.Below(4);
+  const auto how_long = static_cast<int64_t>(point_random_.Below(3 * kNsPerSecond));
+  if (what <= 1) {
+    // Nothing of this event may leave the machine from here on.
+    machine.must_die = true;
+    machine.disk->CrashAfter(0);
+    machine.engine->Fail(absl::InternalError("the machine has crashed"));
+  } else if (what == 2) {
+    machine.paused_until = std::max(machine.paused_until, now_ + how_long);
+  } else {
+    const auto stage = point_random_.Below(kStages);
+    machine.slots[stage].held_until = now_ + how_long / 4;
+  }
+}
+
+std::optional<std::string> World::Run(const Limits& limits) {
+  trace_.SetPrinting(limits.trace);
+  for (int i = 0; i < size(); ++i) {
+    const auto when = static_cast<int64_t>(crash_random_.Below(200 * kNsPerMs));
+    At(when, EventKind::kTimer, -1, [this, i] { Start(i); });
+  }
+  for (const Fault& fault : plan_.faults) {
+    At(fault.at, EventKind::kTimer, -1, [this, fault] { Inject(fault); });
+  }
+  workload_->Start();
+  RunUntil(std::min(plan_.duration, limits.until));
+  if (!failed() && limits.until > plan_.duration) Converge();
+  figures_.simulated_ns = now_;
+  figures_.entries = ledger_->committed().value();
+  figures_.states_compared = ledger_->states_compared();
+  std::vector<raft::Payload> log;
+  for (uint64_t i = 1; i <= ledger_->committed().value() && !failed(); ++i) {
+    log.push_back(ledger_->CommittedPayload(raft::Index(i)));
+  }
+  if (!failed()) {
+    const HistoryResult history = CheckHistory(workload_->operations(), log);
+    figures_.writes = history.writes;
+    figures_.reads = history.reads;
+    figures_.unknown_writes = history.unknown;
+    if (history.unknown_present > 0) Sometimes("a write of unknown outcome was carried out");
+    if (!history.violations.empty()) Fail(history.violations[0]);
+  }
+  return violation_;
+}
+
+}  // namespace gavel::sim

@@ -1,0 +1,158 @@
+// After the faults: everything must come together again within a bound.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "proto/etcdserverpb/maintenance.pb.h"
+#include "tests/sim/random_streams.h"
+#include "tests/sim/workload.h"
+#include "tests/sim/world.h"
+
+namespace gavel::sim {
+
+using server::kNsPerMs;
+using server::kNsPerSecond;
+
+namespace {
+
+// Election timeouts are at most a second; ten of them, and time to catch up.
+constexpr int64_t kBound = 60 * kNsPerSecond;
+
+}  // namespace
+
+void World::HealAmong(const std::vector<int>& core) {
+  for (const int i : core) {
+    Machine& machine = this->machine(i);
+    if (machine.impostor) EndImpostor(i);
+    machine.paused_until = std::min(machine.paused_until, now_);
+    machine.log_slow_until = 0;
+    machine.faulty = true;  // What was armed may strike once more.
+    machine.disk->SetUnlimitedSpace();
+    machine.engine->SetStalled(false);
+    for (StageSlot& slot : machine.slots) {
+      slot.held_until = 0;
+      // A write of the log that would have taken long ends.
+      if (slot.ready) slot.at = std::min(slot.at, now_ + kNsPerMs);
+    }
+    for (const int other : core) {
+      Link& link = this->link(i, other);
+      const bool was_cut = link.cuts > 0;
+      link.cuts = 0;
+      link.clogged_until = 0;
+      link.last_arrival = 0;
+      if (!was_cut || !machine.up()) continue;
+      machine.events.on_connected(this->machine(other).id);
+    }
+    if (!machine.up()) StartLater(i, kNsPerMs);
+    AfterEvent(i);
+  }
+}
+
+bool World::Probe(const std::vector<int>& members, int64_t until) {
+  for (const int index : members) {
+    auto done = std::make_shared<bool>(false);
+    int64_t again = now_;
+    while (!*done) {
+      if (now_ >= until || failed()) return false;
+      if (now_ >= again) {
+        again = now_ + 500 * kNsPerMs;
+        current_ = index;
+        workload_->Probe(index, done);
+        AfterEvent(index);
+      }
+      RunUntil(now_ + 5 * kNsPerMs);
+    }
+  }
+  return true;
+}
+
+std::string World::ProgressText() {
+  std::string text;
+  for (const auto& machine : machines_) {
+    absl::StrAppend(&text, "\n  m", machine->index, ": ");
+    if (!machine->up()) {
+      absl::StrAppend(&text, "down");
+      continue;
+    }
+    const raft::Status status = machine->node->core().stage().status();
+    absl::StrAppend(&text, "role ", static_cast<int>(status.role), ", term ", status.term.value(),
+                    ", leader ", status.leader.has_value() ? IndexOf(*status.leader) : -1,
+                    ", last ", status.last.value(), ", commit ", status.commit.value(),
+                    ", applied ", machine->node->gate().view()->applied.value());
+  }
+  return text;
+}
+
+bool World::AllEqual() {
+  return std::all_of(machines_.begin(), machines_.end(), [&](const auto& machine) {
+    return machine->up() && machine->node->gate().view()->applied == ledger_->committed();
+  });
+}
+
+void World::Converge() {
+  faults_on_ = false;
+  workload_->Stop();
+  // A quorum that can talk, while the others stay as they are and cannot reach it.
+  raft::Random random = Stream(plan_.seed, "end");
+  std::vector<int> all;
+  for (int i = 0; i < size(); ++i) all.push_back(i);
+  std::vector<int> core = all;
+  for (size_t i = core.size(); i > 1; --i) std::swap(core[i - 1], core[random.Below(i)]);
+  core.resize(static_cast<size_t>(size()) / 2 + 1);
+  for (const int i : all) {
+    if (std::count(core.begin(), core.end(), i) > 0) continue;
+    for (const int j : core) {
+      SetCut(i, j, true);
+      SetCut(j, i, true);
+    }
+  }
+  HealAmong(core);
+  if (!Probe(core, now_ + kBound) && !failed()) {
+    return Fail(absl::StrCat("V1: a healed quorum takes no writes", ProgressText()));
+  }
+  HealAmong(all);
+  if (!Probe(all, now_ + kBound) && !failed()) {
+    return Fail(absl::StrCat("V2: a healed cluster takes no writes everywhere", ProgressText()));
+  }
+  for (int restart = 0; restart < 2 && !failed(); ++restart) {
+    const int64_t until = now_ + kBound;
+    while (!AllEqual()) {
+      if (failed()) return;
+      if (now_ >= until) {
+        return Fail(absl::StrCat("V2: members do not catch up with ", ledger_->committed().value(),
+                                 ProgressText()));
+      }
+      RunUntil(now_ + 20 * kNsPerMs);
+    }
+    auto hashes = std::make_shared<std::vector<std::string>>();
+    for (const int i : all) {
+      current_ = i;
+      Call(i, "/etcdserverpb.Maintenance/HashKV", "", 5 * kNsPerSecond,
+           [hashes](const server::RpcStatus& status, const std::string& bytes) {
+             etcdserverpb::HashKVResponse response;
+             if (!status.ok() || !response.ParseFromString(bytes)) return;
+             hashes->push_back(absl::StrCat(response.hash(), " ", response.compact_revision()));
+           });
+      AfterEvent(i);
+    }
+    RunUntil(now_ + kNsPerSecond);
+    if (failed()) return;
+    if (hashes->size() != all.size() ||
+        std::count(hashes->begin(), hashes->end(), hashes->front()) !=
+            static_cast<std::ptrdiff_t>(all.size())) {
+      return Fail("H1: HashKV differs between members that have applied the same");
+    }
+    if (restart > 0) break;
+    for (const int i : all) {
+      Down(i, testing::CrashMode::kLoseAll);
+      StartLater(i, kNsPerMs);
+    }
+    RunUntil(now_ + 10 * kNsPerMs);
+    if (!Probe(all, now_ + kBound) && !failed()) {
+      return Fail(absl::StrCat("V2: no writes after a restart of all", ProgressText()));
+    }
+  }
+}
+
+}  // namespace gavel::sim

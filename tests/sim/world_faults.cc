@@ -1,0 +1,314 @@
+// What goes wrong, and how it is put right again.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "storage/disk/path.h"
+#include "storage/wal/format.h"
+#include "tests/sim/random_streams.h"
+#include "tests/sim/world.h"
+
+namespace gavel::sim {
+
+using server::kNsPerMs;
+using server::kNsPerSecond;
+using testing::CrashMode;
+
+namespace {
+
+constexpr char kWalDirectory[] = "/data/member/wal";
+
+}  // namespace
+
+CrashMode World::AnyCrashMode(raft::Random& random) const {
+  constexpr CrashMode kModes[] = {CrashMode::kLoseAll, CrashMode::kKeepAll, CrashMode::kTearBy512,
+                                  CrashMode::kTearBy4096};
+  return kModes[random.Below(4)];
+}
+
+bool World::impostor_about() const {
+  return std::any_of(machines_.begin(), machines_.end(),
+                     [](const auto& machine) { return machine->impostor; });
+}
+
+void World::Inject(const Fault& fault) {
+  if (!faults_on_) return;
+  // Those who remember the later life of a member that came back with less must stay up.
+  const bool guarded = impostor_about();
+  bool done = false;
+  switch (fault.kind) {
+    case FaultKind::kCrash:
+    case FaultKind::kCrashInDisk:
+    case FaultKind::kCrashAll:
+    case FaultKind::kStop:
+    case FaultKind::kPause:
+    case FaultKind::kWallJump:
+    case FaultKind::kHandOver:
+      done = !guarded && InjectNode(fault, machine(fault.node));
+      break;
+    case FaultKind::kIsolate:
+    case FaultKind::kHalves:
+    case FaultKind::kOneWay:
+    case FaultKind::kBridge:
+    case FaultKind::kFlap:
+    case FaultKind::kClog:
+      done = InjectNetwork(fault);
+      break;
+    default:
+      done = !guarded && InjectDisk(fault, machine(fault.node));
+      break;
+  }
+  if (!done) return;
+  ++figures_.faults[std::string(FaultName(fault.kind))];
+  Record(EventKind::kFault, fault.node, static_cast<uint64_t>(fault.other),
+         static_cast<uint64_t>(fault.duration / kNsPerMs), FaultName(fault.kind).data());
+}
+
+bool World::InjectNode(const Fault& fault, Machine& machine) {
+  raft::Random random(fault.chance);
+  switch (fault.kind) {
+    case FaultKind::kCrash:
+      if (!machine.up()) return false;
+      Down(machine.index, AnyCrashMode(random));
+      StartLater(machine.index, fault.duration);
+      return true;
+    case FaultKind::kCrashInDisk:
+      // Also while it is down: then its recovery is cut short.
+      machine.disk->CrashAfter(random.Below(random.OneIn(2) ? 6 : 60));
+      machine.faulty = true;
+      return true;
+    case FaultKind::kCrashAll: {
+      const CrashMode mode = AnyCrashMode(random);
+      for (int i = 0; i < size(); ++i) {
+        Down(i, mode);
+        StartLater(i,
+                   1 + static_cast<int64_t>(random.Below(static_cast<uint64_t>(fault.duration))));
+      }
+      Sometimes("all members were down at once");
+      return true;
+    }
+    case FaultKind::kStop:
+      if (!machine.up() || now_ < machine.paused_until) return false;
+      machine.node->Finish();
+      if (!machine.failure.empty()) return true;  // Its disk failed it; AfterEvent has the rest.
+      Down(machine.index, CrashMode::kLoseAll);
+      StartLater(machine.index, fault.duration);
+      return true;
+    case FaultKind::kPause:
+      if (!machine.up()) return false;
+      machine.paused_until = std::max(machine.paused_until, now_ + fault.duration);
+      return true;
+    case FaultKind::kWallJump: {
+      const auto day = static_cast<uint64_t>(86400 * kNsPerSecond);
+      machine.clock.JumpWall(static_cast<int64_t>(random.Below(2 * day)) -
+                             static_cast<int64_t>(day));
+      return true;
+    }
+    case FaultKind::kHandOver:
+      for (int i = 0; i < size(); ++i) {
+        if (!this->machine(i).up()) continue;
+        this->machine(i).node->HandOver();
+        Touch(this->machine(i));
+      }
+      return true;
+    default:
+      return false;
+  }
+}
+
+void World::CutFor(int from, int to, int64_t duration) {
+  if (from == to) return;
+  SetCut(from, to, true);
+  At(now_ + duration, EventKind::kTimer, -1, [this, from, to] {
+    if (faults_on_) SetCut(from, to, false);
+  });
+}
+
+bool World::InjectNetwork(const Fault& fault) {
+  if (size() < 2) return false;
+  raft::Random random(fault.chance);
+  const auto both = [&](int a, int b) {
+    CutFor(a, b, fault.duration);
+    CutFor(b, a, fault.duration);
+  };
+  switch (fault.kind) {
+    case FaultKind::kIsolate:
+      for (int i = 0; i < size(); ++i) both(fault.node, i);
+      return true;
+    case FaultKind::kOneWay:
+      if (random.OneIn(2)) {
+        CutFor(fault.node, fault.other, fault.duration);
+      } else {
+        for (int i = 0; i < size(); ++i) CutFor(fault.node, i, fault.duration);
+      }
+      return true;
+    case FaultKind::kHalves:
+    case FaultKind::kBridge: {
+      const uint64_t sides = random.Next();
+      for (int a = 0; a < size(); ++a) {
+        for (int b = 0; b < a; ++b) {
+          const bool bridge =
+              fault.kind == FaultKind::kBridge && (a == fault.node || b == fault.node);
+          if (!bridge && ((sides >> a) & 1) != ((sides >> b) & 1)) both(a, b);
+        }
+      }
+      return true;
+    }
+    case FaultKind::kFlap: {
+      const int64_t period = 20 * kNsPerMs + static_cast<int64_t>(random.Below(400 * kNsPerMs));
+      for (int64_t at = 0; at < fault.duration; at += period) {
+        At(now_ + at, EventKind::kTimer, -1, [this, fault, period] {
+          if (!faults_on_) return;
+          CutFor(fault.node, fault.other, period / 2);
+          CutFor(fault.other, fault.node, period / 2);
+        });
+      }
+      return true;
+    }
+    default: {
+      const bool all = random.OneIn(3);
+      for (int i = 0; i < size(); ++i) {
+        if (!all && i != fault.other) continue;
+        Link& clogged = link(fault.node, i);
+        clogged.clogged_until = std::max(clogged.clogged_until, now_ + fault.duration);
+      }
+      return true;
+    }
+  }
+}
+
+bool World::InjectDisk(const Fault& fault, Machine& machine) {
+  raft::Random random(fault.chance);
+  const int index = machine.index;
+  switch (fault.kind) {
+    case FaultKind::kFailSync:
+      machine.disk->FailSync(random.Between(1, 5));
+      machine.faulty = true;
+      return true;
+    case FaultKind::kFailWrite:
+      machine.disk->FailWrite(random.Between(1, 8));
+      machine.faulty = true;
+      return true;
+    case FaultKind::kFailRead:
+      machine.disk->FailRead(random.Between(1, 8));
+      machine.faulty = true;
+      return true;
+    case FaultKind::kFullDisk: {
+      machine.disk->SetFreeBytes(random.Below(2 * plan_.wal_segment_bytes));
+      machine.faulty = true;
+      Sometimes("a disk was full");
+      At(now_ + fault.duration, EventKind::kTimer, -1,
+         [this, index] { this->machine(index).disk->SetUnlimitedSpace(); });
+      return true;
+    }
+    case FaultKind::kSlowDisk:
+      machine.log_slow_until = now_ + fault.duration;
+      machine.log_slow_by =
+          kNsPerMs + static_cast<int64_t>(random.Below(static_cast<uint64_t>(fault.duration)));
+      return true;
+    case FaultKind::kEngineStall:
+      machine.engine->SetStalled(true);
+      At(now_ + fault.duration, EventKind::kTimer, -1,
+         [this, index] { this->machine(index).engine->SetStalled(false); });
+      return true;
+    case FaultKind::kBitFlip:
+      return FlipBit(fault, machine);
+    case FaultKind::kWipedDisk:
+    case FaultKind::kOldImage:
+      return StartImpostor(fault, machine);
+    default:
+      return false;
+  }
+}
+
+// Below the newest batch every byte is covered by a high-water mark, so that damage is certain to
+// be seen; and one member at a time keeps a good copy of everything in every quorum.
+bool World::FlipBit(const Fault& fault, Machine& machine) {
+  const bool elsewhere = std::any_of(machines_.begin(), machines_.end(),
+                                     [](const auto& other) { return !other->flips.empty(); });
+  const WalWatch& watch = machine.watch;
+  if (elsewhere || !machine.up() || machine.impostor || watch.last_batch_offset() == 0)
+    return false;
+  raft::Random random(fault.chance);
+  const uint64_t start = storage::wal::kPreambleBytes;
+  const uint64_t segment = watch.segment();
+  Down(machine.index, CrashMode::kLoseAll);
+  StartLater(machine.index, fault.duration);
+  Machine::Flip flip;
+  flip.path = storage::JoinPath(kWalDirectory, storage::wal::SegmentName(segment));
+  flip.offset = start + random.Below(machine.before_crash.last_batch_offset() - start);
+  flip.mask = static_cast<uint8_t>(1 << random.Below(8));
+  machine.disk->FlipBits(flip.path, flip.offset, flip.mask);
+  machine.flips.push_back(flip);
+  return true;
+}
+
+void World::HealDisk(Machine& machine) {
+  for (const Machine::Flip& flip : machine.flips) {
+    machine.disk->FlipBits(flip.path, flip.offset, flip.mask);
+  }
+  machine.flips.clear();
+  machine.disk->SetUnlimitedSpace();
+}
+
+// A member comes back with less than it had. Legal only while all others run that have heard of
+// its later life, since they are who must refuse it.
+bool World::StartImpostor(const Fault& fault, Machine& machine) {
+  if (size() < 3 || !machine.up() || impostor_about()) return false;
+  const bool wiped = fault.kind == FaultKind::kWipedDisk;
+  if (!wiped && machine.old.disk == nullptr) {
+    // The first such fault takes the copy, a later one puts it back.
+    raft::Random random(fault.chance);
+    machine.old.disk = machine.disk->CloneAfterCrash(CrashMode::kLoseAll, random);
+    machine.old.engine = machine.engine->CrashKeeping(0);
+    machine.old.life = machine.life;
+    return true;
+  }
+  const uint64_t next_life = wiped ? 1 : machine.old.life + 1;
+  if (next_life >= machine.life) return false;
+  for (const auto& other : machines_) {
+    if (other->index == machine.index) continue;
+    const bool remembers = other->up() && !other->disk->crashed() && !other->faulty &&
+                           other->failure.empty() &&
+                           other->heard[static_cast<size_t>(machine.index)] == machine.life;
+    if (!remembers) return false;
+  }
+  const int index = machine.index;
+  Down(index, CrashMode::kLoseAll);
+  machine.real = {std::move(machine.disk), std::move(machine.engine), 0};
+  machine.impostor = true;
+  if (wiped) {
+    machine.disk = std::make_unique<testing::CrashDisk>();
+    machine.engine =
+        std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
+    Sometimes("a member came back with nothing");
+  } else {
+    machine.disk = std::move(machine.old.disk);
+    machine.engine = std::move(machine.old.engine);
+    machine.old = {};
+    Sometimes("a member came back with an old copy");
+  }
+  StartLater(index, 1);
+  At(now_ + fault.duration, EventKind::kTimer, -1, [this, index] { EndImpostor(index); });
+  return true;
+}
+
+void World::EndImpostor(int index) {
+  Machine& machine = this->machine(index);
+  if (!machine.impostor) return;
+  if (machine.up()) {
+    const raft::Role role = machine.node->core().stage().status().role;
+    if (role == raft::Role::kLeader) {
+      return Fail("a member that lost its disk leads although the others know better");
+    }
+    Down(index, CrashMode::kLoseAll);
+  }
+  machine.impostor = false;
+  machine.disk = std::move(machine.real.disk);
+  machine.engine = std::move(machine.real.engine);
+  machine.watch.Reset(*machine.disk, kWalDirectory);
+  machine.before_crash = machine.watch;
+  StartLater(index, 1);
+}
+
+}  // namespace gavel::sim

@@ -1,0 +1,316 @@
+// Members start, go down and send; frames cross the network.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "server/peer/frame.h"
+#include "tests/sim/random_streams.h"
+#include "tests/sim/workload.h"
+#include "tests/sim/world.h"
+
+namespace gavel::sim {
+
+using server::kNsPerMs;
+using server::kNsPerSecond;
+
+namespace {
+
+constexpr char kWalDirectory[] = "/data/member/wal";
+constexpr uint64_t kMillion = 1'000'000;
+// Frames under way on one link; what comes then is dropped with notice.
+constexpr int kInFlightMax = 1000;
+
+}  // namespace
+
+// One node's end of the network.
+class World::Transport final : public server::PeerTransport {
+ public:
+  Transport(World& world, int from) : world_(world), from_(from) {}
+  void SetPeers(const std::vector<raft::MemberAddress>& peers) override { peers_ = peers; }
+  void Send(raft::NodeId peer, std::string frame) override {
+    const bool known = std::any_of(peers_.begin(), peers_.end(),
+                                   [&](const raft::MemberAddress& it) { return it.id == peer; });
+    if (known) world_.Send(from_, peer, std::move(frame));
+  }
+  void OnHeardFrom(raft::NodeId) override {}
+  void Poll(std::optional<std::chrono::nanoseconds>) override {}
+  void Wake() override {}
+
+ private:
+  World& world_;
+  const int from_;
+  std::vector<raft::MemberAddress> peers_;
+};
+
+int World::IndexOf(raft::NodeId id) const {
+  for (const auto& machine : machines_) {
+    if (machine->id == id) return machine->index;
+  }
+  return -1;
+}
+
+void World::Start(int index) {
+  Machine& machine = this->machine(index);
+  if (machine.up() || failed()) return;
+  current_ = index;
+  server::NodeOptions options = options_;
+  options.place.name = absl::StrCat("m", index);
+  options.client_urls = {absl::StrCat("http://127.0.0.1:", 2379 - index)};
+  ++machine.starts;
+  machine.disk->SetOnSynced([&machine] { machine.watch.Advance(*machine.disk); });
+  machine.watch.SetOnEntry([this, &machine](raft::EntryId previous, const raft::Entry& entry) {
+    if (!machine.impostor) ledger_->OnDurableEntry(previous, entry);
+  });
+  // What survived is only in part what was durable, so it is read anew.
+  machine.watch.Reset(*machine.disk, kWalDirectory);
+  server::Node::Surroundings surroundings{
+      .disk = *machine.disk,
+      .clock = machine.clock,
+      .logger = *logger_,
+      .metrics = *machine.metrics,
+      .random = Stream(plan_.seed, "raft", machine.starts * 16 + static_cast<uint64_t>(index)),
+      .open_engine = [&machine](const std::string&)
+          -> absl::StatusOr<std::shared_ptr<storage::Engine>> { return machine.engine; },
+      .make_transport =
+          [this, index, &machine](raft::NodeId, server::PeerEvents events) {
+            machine.events = std::move(events);
+            return std::make_unique<Transport>(*this, index);
+          },
+      .on_failure =
+          [&machine](const absl::Status& status) {
+            if (machine.failure.empty()) machine.failure = status.ToString();
+          },
+  };
+  absl::StatusOr<std::unique_ptr<server::Node>> node = server::Node::Open(options, surroundings);
+  if (!node.ok()) return OnStartFailed(machine, node.status());
+  machine.node = *std::move(node);
+  machine.life = machine.node->identity().incarnation.value();
+  // Recovery may have rewritten the last batch, or cut it.
+  machine.watch.Reset(*machine.disk, kWalDirectory);
+  if (!machine.impostor) ledger_->OnRecovered(index, machine.before_crash);
+  machine.services = std::make_unique<server::ClientServices>(
+      machine.node->gate(), *machine.metrics, server::ServiceLimits());
+  machine.services->SetServing(true);
+  machine.slots = {};
+  machine.applied_seen = 0;
+  Record(EventKind::kStart, index, machine.life, machine.watch.last().index.value());
+  for (int other = 0; other < size(); ++other) {
+    if (other == index || !this->machine(other).up()) continue;
+    machine.events.on_connected(this->machine(other).id);
+    if (this->machine(other).impostor) continue;
+    this->machine(other).events.on_connected(machine.id);
+    Touch(this->machine(other));
+  }
+  CheckApplied(machine);
+  AfterEvent(index);
+}
+
+void World::OnStartFailed(Machine& machine, const absl::Status& status) {
+  Record(EventKind::kDown, machine.index, static_cast<uint64_t>(status.code()), 0, "cannot start");
+  const bool crashed = machine.disk->crashed();
+  if (!machine.faulty && !crashed && machine.flips.empty()) {
+    return Fail(
+        absl::StrCat("m", machine.index, " does not start on a sound disk: ", status.ToString()));
+  }
+  machine.events = {};
+  machine.engine = machine.engine->Crash(crash_random_);
+  machine.disk->Reboot(AnyCrashMode(crash_random_), crash_random_);
+  machine.must_die = false;
+  machine.failure.clear();
+  if (!machine.flips.empty()) {
+    Sometimes("damage on the disk was refused");
+    HealDisk(machine);
+  }
+  StartLater(machine.index,
+             100 * kNsPerMs + static_cast<int64_t>(crash_random_.Below(2 * kNsPerSecond)));
+}
+
+void World::StartLater(int index, int64_t after) {
+  const uint64_t starts = machine(index).starts;
+  At(now_ + after, EventKind::kTimer, -1, [this, index, starts] {
+    if (machine(index).starts == starts) Start(index);
+  });
+}
+
+void World::Down(int index, testing::CrashMode mode) {
+  Machine& machine = this->machine(index);
+  if (!machine.up()) return;
+  machine.before_crash = machine.watch;
+  machine.node.reset();
+  machine.services.reset();
+  machine.events = {};
+  if (machine.engine->unflushed_states() > 0) Sometimes("the engine may lose what it has applied");
+  machine.engine = machine.engine->Crash(crash_random_);
+  machine.disk->Reboot(mode, crash_random_);
+  machine.held.clear();
+  machine.paused_until = 0;
+  machine.must_die = machine.faulty = false;
+  machine.failure.clear();
+  machine.heard.assign(machines_.size(), 0);
+  ++machine.starts;  // Kills what was meant for this life.
+  Record(EventKind::kDown, index, machine.life, static_cast<uint64_t>(mode));
+  for (int other = 0; other < size(); ++other) {
+    if (other == index || !this->machine(other).up() || crash_random_.OneIn(3)) continue;
+    this->machine(other).events.on_connection_lost(machine.id);
+    Touch(this->machine(other));
+  }
+}
+
+void World::Call(int index, const std::string& method, std::string request, int64_t timeout,
+                 std::function<void(server::RpcStatus, std::string)> answer) {
+  Machine& machine = this->machine(index);
+  const uint64_t starts = machine.starts;
+  if (!machine.up()) {
+    answer({server::StatusCode::kUnavailable, "connection refused"}, "");
+    return;
+  }
+  if (now_ < machine.paused_until) {
+    machine.held.push_back([this, index, method, request, timeout, answer] {
+      Call(index, method, request, timeout, answer);
+    });
+    At(machine.paused_until, EventKind::kTimer, index, [&machine, starts] {
+      if (machine.starts != starts) return;
+      auto held = std::exchange(machine.held, {});
+      for (auto& work : held) work();
+    });
+    return;
+  }
+  server::CallContext context;
+  context.deadline = machine.clock.Now() + timeout;
+  context.peer = "client";
+  const server::UnaryMethod* found = machine.services->router()->FindUnary(method);
+  if (found == nullptr) return Fail("a method is not served: " + method);
+  (*found)(std::move(request), std::move(context),
+           [&machine, starts, answer = std::move(answer)](server::RpcStatus status,
+                                                          server::Encoded response) {
+             // What a machine says after its crash is never heard.
+             if (machine.starts != starts || machine.must_die || machine.disk->crashed()) return;
+             std::string bytes;
+             for (const auto& slice : response.slices()) bytes += *slice;
+             answer(status, bytes);
+           });
+}
+
+void World::CheckSent(int from, std::string_view frame) {
+  const absl::StatusOr<server::Frame> decoded = server::DecodeFrame(frame);
+  if (!decoded.ok()) return Fail("a member sends what is no frame");
+  for (raft::Message message : decoded->messages) {
+    message.from = decoded->address.from;
+    message.to = decoded->address.to;
+    ledger_->OnSend(from, message);
+    if (std::holds_alternative<raft::ForwardProposals>(message.body)) {
+      Sometimes("a proposal was forwarded");
+    } else if (std::holds_alternative<raft::ProposalsDropped>(message.body)) {
+      Sometimes("a forwarded proposal was dropped");
+    } else if (const auto* vote = std::get_if<raft::VoteReply>(&message.body)) {
+      Sometimes(vote->granted ? "a vote was granted" : "a vote was refused");
+    } else if (const auto* reply = std::get_if<raft::AppendReply>(&message.body)) {
+      if (!reply->accepted) Sometimes("an append did not fit");
+    } else if (std::holds_alternative<raft::TimeoutNow>(message.body)) {
+      Sometimes("leadership was handed over");
+    }
+  }
+}
+
+void World::Send(int from, raft::NodeId to_id, std::string frame) {
+  Machine& sender = machine(from);
+  if (sender.must_die || sender.disk->crashed()) return;  // It is dead already.
+  if (!sender.impostor) CheckSent(from, frame);
+  const int to = IndexOf(to_id);
+  if (to < 0) return Fail("a frame goes to nobody");
+  if (!machine(to).up() || link(from, to).in_flight >= kInFlightMax) {
+    if (network_random_.OneIn(2)) sender.events.on_unreachable(to_id);
+    return;
+  }
+  raft::Random& random = network_random_;
+  const NetworkPlan& network = plan_.network;
+  if (link(from, to).cuts > 0) return;
+  if (!faults_on_) return Transmit(from, to, std::move(frame), false);
+  if (random.Below(kMillion) < network.loss) {
+    ++figures_.faults["frame lost"];
+    return;
+  }
+  if (random.Below(kMillion) < network.misdeliver) {
+    ++figures_.faults["frame misdelivered"];
+    const auto wrong = static_cast<int>(random.Below(machines_.size()));
+    if (wrong != to && machine(wrong).up()) Transmit(from, wrong, frame, true);
+  }
+  if (random.Below(kMillion) < network.corrupt) {
+    ++figures_.faults["frame damaged"];
+    frame[random.Below(frame.size())] ^= static_cast<char>(1 << random.Below(8));
+    return Transmit(from, to, std::move(frame), true);
+  }
+  if (random.Below(kMillion) < network.duplicate) {
+    ++figures_.faults["frame duplicated"];
+    Transmit(from, to, frame, false);
+  }
+  Transmit(from, to, std::move(frame), false);
+}
+
+void World::Transmit(int from, int to, std::string frame, bool damaged) {
+  Link& link = this->link(from, to);
+  const NetworkPlan& network = plan_.network;
+  int64_t arrival = now_ + network.delay_min +
+                    static_cast<int64_t>(network_random_.Below(
+                        static_cast<uint64_t>(network.delay_max - network.delay_min + 1)));
+  if (faults_on_ && network_random_.Below(kMillion) < network.late) {
+    ++figures_.faults["frame late"];
+    arrival += static_cast<int64_t>(network_random_.Below(kNsPerSecond));
+  }
+  arrival = std::max(arrival, link.clogged_until);
+  if (!network.reorder) arrival = std::max(arrival, link.last_arrival);
+  link.last_arrival = std::max(link.last_arrival, arrival);
+  ++link.in_flight;
+  const uint64_t starts = machine(to).starts;
+  At(arrival, EventKind::kFrame, to, [this, from, to, starts, damaged, frame = std::move(frame)] {
+    --this->link(from, to).in_flight;
+    Machine& receiver = machine(to);
+    if (receiver.starts != starts || !receiver.up()) return;
+    if (now_ >= receiver.paused_until) return Deliver(from, to, frame, damaged);
+    receiver.held.push_back(
+        [this, from, to, frame, damaged] { Deliver(from, to, frame, damaged); });
+    if (receiver.held.size() > 1) return;
+    At(receiver.paused_until, EventKind::kTimer, to, [&receiver, starts] {
+      if (receiver.starts != starts) return;
+      auto held = std::exchange(receiver.held, {});
+      for (auto& work : held) work();
+    });
+  });
+}
+
+void World::Deliver(int from, int to, const std::string& frame, bool damaged) {
+  Machine& receiver = machine(to);
+  Record(EventKind::kFrame, to, static_cast<uint64_t>(from), DigestOf(frame) << 32 | frame.size());
+  const absl::Status received = receiver.events.on_frame(frame);
+  if (damaged) {
+    if (received.ok()) Fail(absl::StrCat("m", to, " takes a frame that is damaged or not for it"));
+    return;
+  }
+  if (received.ok()) {
+    const absl::StatusOr<server::Frame> decoded = server::DecodeFrame(frame);
+    uint64_t& heard = receiver.heard[static_cast<size_t>(from)];
+    heard = std::max(heard, decoded->address.incarnation.value());
+    return;
+  }
+  if (!machine(from).impostor) {
+    return Fail(absl::StrCat("m", to, " refuses a sound frame: ", received.ToString()));
+  }
+  Sometimes("a member that came back with less was refused");
+}
+
+void World::SetCut(int from, int to, bool cut) {
+  Link& link = this->link(from, to);
+  link.cuts += cut ? 1 : -1;
+  Machine& machine = this->machine(from);
+  const raft::NodeId other = this->machine(to).id;
+  if (!machine.up()) return;
+  if (cut && link.cuts == 1 && network_random_.OneIn(2)) {
+    machine.events.on_connection_lost(other);
+  } else if (!cut && link.cuts == 0) {
+    machine.events.on_connected(other);
+  }
+  Touch(machine);
+}
+
+}  // namespace gavel::sim

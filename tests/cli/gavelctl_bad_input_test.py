@@ -45,10 +45,10 @@ def no_endpoint_reachable(world):
     endpoints = ','.join(unused_endpoint() for _ in range(3))
     start = time.time()
     for command in (('get', 'k'), ('put', 'k', 'v'), ('member', 'list')):
-        result = world.gavelctl(endpoints, *command)
+        result = world.gavelctl(endpoints, *command, '--dial-timeout=700ms')
         check_failed(result, 2, endpoints.split(',')[0], '--endpoints')
     check(time.time() - start < 30, 'it took too long')
-    health = world.gavelctl(endpoints, 'endpoint', 'health')
+    health = world.gavelctl(endpoints, 'endpoint', 'health', '--dial-timeout=700ms')
     check(health.code == 1 and health.err.count('is unhealthy') == 3, health.err)
     status = world.gavelctl(endpoints, 'endpoint', 'status')
     check(status.code == 1 and status.err.count('Failed to get the status') == 3, status.err)

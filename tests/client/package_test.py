@@ -113,7 +113,7 @@ def main(build):
         for name in names:
             expect('Status: install ok installed' in root.dpkg('-s', name), name + ' is installed')
         files = root.files()
-        for file in ('usr/bin/gaveld', 'usr/lib/libgavel-client.a',
+        for file in ('usr/bin/gaveld', 'usr/bin/gavelctl', 'usr/lib/libgavel-client.a',
                      'usr/include/gavel/client/client.h', 'usr/lib/pkgconfig/gavel-client.pc'):
             expect(file in files, '%s is there: %s' % (file, files))
         root.dpkg('--verify', *names)

@@ -210,8 +210,9 @@ def broken_pipe(world):
 @test
 def full_output(world):
     with open('/dev/full', 'wb') as full:
-        done = subprocess.run([world.gavelctl.path, '--endpoints=' + world.endpoint, 'put', 'f', 'v'],
-                              stdout=full, stderr=subprocess.PIPE, env=clean_environment())
+        done = subprocess.run(
+            [world.gavelctl.path, '--endpoints=' + world.endpoint, 'put', 'f', 'v'],
+            stdout=full, stderr=subprocess.PIPE, env=clean_environment())
     check(done.returncode == 6 and b'No space left' in done.stderr, done.stderr)
 
 
@@ -260,7 +261,8 @@ def check_perf_passes_or_says_why(world):
     lines = result.text().splitlines()
     check(lines and lines[-1] in ('PASS', 'FAIL'), result.text() + result.err)
     check((result.code == 0) == (lines[-1] == 'PASS'), result.text())
-    check(re.search(r'(PASS: Throughput is|FAIL: Throughput too low:) \d+ writes/s', lines[0]), lines)
+    check(re.search(r'(PASS: Throughput is|FAIL: Throughput too low:) \d+ writes/s', lines[0]),
+          lines)
     check(re.search(r'(PASS: Slowest request took|Slowest request took too long:) [\d.]+s',
                     lines[1]), lines)
     check(re.search(r'(PASS: Stddev is|Stddev too high:) [\d.]+s', lines[2]), lines)

@@ -149,7 +149,8 @@ def many_keys(store):
         return json.dumps({'prefix': 'm/', 'keys': values})
     values = {'%04d' % i: 'v' for i in range(1500)}
     for first in range(0, 1500, 100):
-        store.run('mset', *[word for i in range(first, first + 100) for word in ('m/%04d' % i, 'v')])
+        store.run('mset', *[word for i in range(first, first + 100)
+                            for word in ('m/%04d' % i, 'v')])
     store.run('config', 'diff', store.write('m.json', document(values)))
     values['0700'] = 'new'
     file = store.write('m.json', document(values))

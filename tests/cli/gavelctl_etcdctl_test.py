@@ -189,8 +189,8 @@ SCRIPTS = {
 # Transactions that etcdctl misunderstands, and the exit code of gavelctl: etcdctl cuts words in
 # single quotes at the wrong place, and ignores what follows a compare or the last list. Also
 # different, and checked below: what a format cannot show is refused before it is done, where
-# etcdctl does it and cannot tell; and without a server the exit code is 2 (bad connection), which etcdctl documents and
-# never reaches.
+# etcdctl does it and cannot tell; and without a server the exit code is 2 (bad connection), which
+# etcdctl documents and never reaches.
 ALONE = {'single quotes': 0, 'words after the compare': 3, 'text after the end': 3}
 
 WRITES = {'put', 'del', 'txn', 'compaction'}

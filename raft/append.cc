@@ -4,6 +4,7 @@
 
 #include "raft/check.h"
 #include "raft/core.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -17,13 +18,14 @@ void Raft::Core::HandleAppend(const Message& message, const AppendRequest& reque
     return;
   }
   if (request.previous.index >= commit_ &&
-      log_.TermAt(request.previous.index) != request.previous.term) {
+      log_.TermAt(request.previous.index) != request.previous.term &&
+      !(GAVEL_PLANTED_BUG(11) && log_.TermAt(request.previous.index).has_value())) {
     RejectAppend(message.from, request.previous);
     return;
   }
   AppendNewEntries(request.entries);
-  CommitTo(std::min(request.commit, upto));
-  AcceptAppend(message.from, upto);
+  CommitTo(std::min(request.commit, GAVEL_PLANTED_BUG(12) ? log_.last().index : upto));
+  AcceptAppend(message.from, GAVEL_PLANTED_BUG(13) ? log_.last().index : upto);
 }
 
 // Entries that already match are kept, so that a delayed duplicate of an old request cannot
@@ -32,7 +34,7 @@ void Raft::Core::AppendNewEntries(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     if (entry.index < log_.start().index) continue;
     const std::optional<Term> term = log_.TermAt(entry.index);
-    if (term == entry.term) continue;
+    if (term == entry.term && !(GAVEL_PLANTED_BUG(9) && entry.index > commit_)) continue;
     if (term) {
       GAVEL_CHECK(entry.index > commit_)
           << "entry" << entry.index.value() << "of term" << entry.term.value()
@@ -53,8 +55,9 @@ void Raft::Core::AcceptAppend(NodeId leader, Index match) {
     reply->match = std::max(reply->match, match);
     return;
   }
-  SendAfterPersist(leader,
-                   AppendReply{.accepted = true, .match = match, .rejected = {}, .hint = {}});
+  const AppendReply reply{.accepted = true, .match = match, .rejected = {}, .hint = {}};
+  if (GAVEL_PLANTED_BUG(5)) return Send(leader, reply);
+  SendAfterPersist(leader, reply);
 }
 
 void Raft::Core::RejectAppend(NodeId leader, EntryId previous) {

@@ -3,6 +3,7 @@
 
 #include "raft/check.h"
 #include "raft/core.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -12,11 +13,12 @@ void Raft::Core::AdvanceCommit() {
   const auto* leader = As<Leader>();
   if (!leader) return;
   const Index stored = QuorumIndex(configuration(), [&](NodeId id) {
-    if (id == options_.id) return log_.persisted();
+    if (id == options_.id) return GAVEL_PLANTED_BUG(4) ? log_.last().index : log_.persisted();
     const auto peer = leader->peers.find(id);
     return peer == leader->peers.end() ? Index() : peer->second.match;
   });
-  if (stored <= commit_ || log_.TermAt(stored) != term_) return;
+  if (stored <= commit_) return;
+  if (log_.TermAt(stored) != term_ && !GAVEL_PLANTED_BUG(10)) return;
   CommitTo(stored);
 }
 
@@ -29,6 +31,7 @@ void Raft::Core::CommitTo(Index index) {
     }
   }
   commit_ = index;
+  GAVEL_SIM_POINT("commit moved");
   configurations_.OnCommitted(commit_);
   if (configurations_.latest_index() <= commit_) OnConfigurationCommitted();
 }

@@ -3,6 +3,7 @@
 
 #include "raft/check.h"
 #include "raft/core.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -85,11 +86,16 @@ void Raft::Core::StartElection(bool transfer) {
   ResetElectionTimer(false);
   for (const MemberAddress& member : configuration().members) {
     if (member.id == options_.id || !configuration().IsVoter(member.id)) continue;
-    SendAfterPersist(member.id, VoteRequest{.pre = false,
-                                            .campaign_term = term_,
-                                            .last = log_.last(),
-                                            .transfer = transfer,
-                                            .incarnation = options_.incarnation});
+    const VoteRequest request{.pre = false,
+                              .campaign_term = term_,
+                              .last = log_.last(),
+                              .transfer = transfer,
+                              .incarnation = options_.incarnation};
+    if (GAVEL_PLANTED_BUG(3)) {
+      Send(member.id, request);
+    } else {
+      SendAfterPersist(member.id, request);
+    }
   }
 }
 
@@ -97,16 +103,23 @@ void Raft::Core::StartElection(bool transfer) {
 // then its vote is needed.
 void Raft::Core::HandleVoteRequest(const Message& message, const VoteRequest& request) {
   const bool free_to_vote = voted_for_ ? *voted_for_ == message.from : !leader();
-  const bool granted = free_to_vote && IsUpToDate(request.last);
+  const bool granted = (free_to_vote || (GAVEL_PLANTED_BUG(7) && !As<Leader>())) &&
+                       (IsUpToDate(request.last) || GAVEL_PLANTED_BUG(6));
   if (granted) {
     voted_for_ = message.from;
     took_part_ = true;
     ResetElectionTimer(false);
+    GAVEL_SIM_POINT("vote granted");
   }
-  SendAfterPersist(message.from, VoteReply{.pre = false,
-                                           .campaign_term = request.campaign_term,
-                                           .granted = granted,
-                                           .incarnation = request.incarnation});
+  const VoteReply reply{.pre = false,
+                        .campaign_term = request.campaign_term,
+                        .granted = granted,
+                        .incarnation = request.incarnation};
+  if (GAVEL_PLANTED_BUG(2)) {
+    Send(message.from, reply);
+  } else {
+    SendAfterPersist(message.from, reply);
+  }
 }
 
 // A refusal is sent as well, whatever the terms: it carries our term, without which a
@@ -133,7 +146,7 @@ void Raft::Core::YieldToBetterPreCandidate(NodeId rival, const VoteRequest& requ
 void Raft::Core::HandleVoteReply(const Message& message, const VoteReply& reply) {
   // An answer to an earlier life of this member says nothing about the log of this one.
   if (reply.incarnation != options_.incarnation) return;
-  if (reply.pre) {
+  if (reply.pre && !(GAVEL_PLANTED_BUG(8) && As<Candidate>())) {
     auto* pre_candidate = As<PreCandidate>();
     if (!pre_candidate || reply.campaign_term != term_.Next()) return;
     pre_candidate->ballot.Record(message.from, reply.granted);

@@ -4,6 +4,7 @@
 
 #include "raft/check.h"
 #include "raft/core.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -20,7 +21,7 @@ bool Raft::Core::HasSomethingToWrite() const {
 bool Raft::Core::HasEffects() {
   Flush();
   return !pending_.empty() || HasSomethingToWrite() || role_change() != emitted_role_ ||
-         handed_ < std::min(commit_, log_.persisted());
+         handed_ < (GAVEL_PLANTED_BUG(20) ? commit_ : std::min(commit_, log_.persisted()));
 }
 
 Effects Raft::Core::TakeEffects() {
@@ -35,6 +36,7 @@ Effects Raft::Core::TakeEffects() {
       effects.must_sync = true;
     }
     effects.hard_state = current;
+    if (GAVEL_PLANTED_BUG(1)) effects.hard_state->voted_for.reset();
     emitted_hard_state_ = current;
   }
   effects.append = log_.TakeUnwritten(number);
@@ -54,7 +56,7 @@ Effects Raft::Core::TakeEffects() {
 // Entries that are committed, and durable here: a member that applied what it can still lose
 // would disagree with its own log after a crash.
 std::vector<Entry> Raft::Core::TakeCommitted() {
-  const Index upto = std::min(commit_, log_.persisted());
+  const Index upto = GAVEL_PLANTED_BUG(20) ? commit_ : std::min(commit_, log_.persisted());
   if (handed_ >= upto) return {};
   std::vector<Entry> entries = log_.Slice(handed_.Next(), upto, options_.committed_bytes_max);
   handed_ = entries.back().index;

@@ -5,6 +5,7 @@
 
 #include "raft/check.h"
 #include "raft/core.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -71,13 +72,13 @@ void Raft::Core::ForwardToLeader(NodeId to, std::vector<Proposal> proposals) {
 // answered, since the first copy was.
 void Raft::Core::HandleForward(const Message& message, const ForwardProposals& forward) {
   auto* leader = As<Leader>();
-  if (!leader || forward.leader_term != term_) {
+  if (!leader || (forward.leader_term != term_ && !GAVEL_PLANTED_BUG(30))) {
     RefuseForward(message.from, forward);
     return;
   }
   ProposalsDropped dropped;
   for (const Proposal& proposal : forward.proposals) {
-    if (!led_.seen.Add(proposal.id)) continue;
+    if (!led_.seen.Add(proposal.id) && !GAVEL_PLANTED_BUG(14)) continue;
     if (!TakesProposals(*leader)) {
       dropped.ids.push_back(proposal.id);
       continue;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "raft/core.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -44,7 +45,7 @@ void Raft::Core::HandleReadReply(const ReadReply& reply) {
 // its own term a leader does not know the commit index, and they go on waiting.
 void Raft::Core::FlushReads(Leader& leader) {
   if (!leader.reads.has_waiting() || leader.reads.round_under_way()) return;
-  if (!OwnTermCommitted(leader)) return;
+  if (!OwnTermCommitted(leader) && !GAVEL_PLANTED_BUG(16)) return;
   leader.reads.Start(commit_);
   for (auto& [id, peer] : leader.peers) {
     if (configuration().IsVoter(id)) SendHeartbeat(leader, id, peer);
@@ -58,7 +59,8 @@ void Raft::Core::GrantConfirmedReads(Leader& leader) {
   const auto confirmed = leader.reads.TakeConfirmed([&](Round round) {
     return HasQuorum(configuration(), [&](NodeId id) {
       const auto peer = leader.peers.find(id);
-      return id == options_.id || (peer != leader.peers.end() && peer->second.acked_round >= round);
+      return id == options_.id || GAVEL_PLANTED_BUG(15) ||
+             (peer != leader.peers.end() && peer->second.acked_round >= round);
     });
   });
   for (const ConfirmedRead& read : confirmed) Grant(leader, read);

@@ -4,6 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "raft/sim_point.h"
+
 namespace gavel::server {
 
 ApplyMetrics::ApplyMetrics(Metrics& metrics)
@@ -95,6 +97,7 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
   }
   if (output->members_changed) surroundings_.gate.OnMembers();
   const raft::EntryId applied = output->applied;
+  GAVEL_SIM_POINT("applied, clients not told");
   surroundings_.gate.OnApplied(std::move(output->outcomes), applied);
   surroundings_.queues.core.Push(Applied{applied.index});
   const storage::Revision compacted = stage_.machine().view()->compacted;
@@ -114,6 +117,7 @@ void ApplyDriver::StartFlush(MonotonicNs now) {
 
 void ApplyDriver::OnFlushed(const Flushed& flushed) {
   flush_.OnFinished();
+  GAVEL_SIM_POINT("state flushed, log not cut");
   if (absl::IsCancelled(flushed.status)) return;
   if (!flushed.status.ok()) return Fail("making the state durable", flushed.status);
   const absl::StatusOr<storage::StateMachine::Durable> durable = stage_.machine().ReadDurable();
@@ -128,7 +132,9 @@ void ApplyDriver::OnFlushed(const Flushed& flushed) {
   }
   // Members that lag are brought up from the log, so it keeps what any of them still needs.
   const raft::Index everywhere = surroundings_.gate.replicated_everywhere();
-  uint64_t keep_from = std::min(durable_, everywhere).value();
+  if (GAVEL_PLANTED_BUG(32)) durable_ = stage_.machine().applied();
+  uint64_t keep_from =
+      GAVEL_PLANTED_BUG(29) ? durable_.value() : std::min(durable_, everywhere).value();
   keep_from -= std::min(keep_from, options_.catchup_entries);
   if (raft::Index(keep_from) <= cut_) return;
   cut_ = raft::Index(keep_from);

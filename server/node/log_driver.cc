@@ -3,6 +3,8 @@
 #include <utility>
 #include <variant>
 
+#include "raft/sim_point.h"
+
 namespace gavel::server {
 namespace {
 
@@ -51,6 +53,7 @@ void LogDriver::WriteBatches(std::vector<LogBatch> batches) {
   absl::StatusOr<LogOutput> output = stage_.Process(std::move(batches));
   if (!output.ok()) return Fail(output.status());
   surroundings_.queues.core.Push(Persisted{output->persisted});
+  GAVEL_SIM_POINT("before promises are sent");
   if (!output->send.empty()) surroundings_.sender.Send(std::move(output->send));
   if (output->sync_took >= surroundings_.slow_disk) {
     surroundings_.logger.Warn("slow disk: making the log durable took long",

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "raft/sim_point.h"
 #include "storage/status_macros.h"
 
 namespace gavel::server {
@@ -35,7 +36,8 @@ absl::StatusOr<LogOutput> LogStage::Process(std::vector<LogBatch> batches) {
       GAVEL_RETURN_IF_ERROR(wal_->Append(records));
       wants_mark_ = true;
     }
-    must_sync = must_sync || batch.must_sync;
+    must_sync =
+        must_sync || (batch.must_sync && !(GAVEL_PLANTED_BUG(18) && batch.records.entries.empty()));
     output.persisted = std::max(output.persisted, batch.number);
     std::move(batch.send_after_persist.begin(), batch.send_after_persist.end(),
               std::back_inserter(output.send));

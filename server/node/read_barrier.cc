@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include "raft/sim_point.h"
+
 namespace gavel::server {
 
 void ReadBarrier::Add(MonotonicNs deadline, ReadDone done) {
@@ -47,7 +49,7 @@ void ReadBarrier::OnFailed(raft::ReadId id, bool retry_now) {
 
 std::vector<FinishedRead> ReadBarrier::TakeServable(raft::Index applied) {
   std::vector<FinishedRead> finished;
-  while (!granted_.empty() && granted_.begin()->first <= applied) {
+  while (!granted_.empty() && (granted_.begin()->first <= applied || GAVEL_PLANTED_BUG(26))) {
     for (Reader& reader : granted_.begin()->second) {
       finished.push_back({std::move(reader.done), GateResult::kOk});
     }

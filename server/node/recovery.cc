@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "raft/sim_point.h"
 #include "server/node/cluster_ids.h"
 #include "server/url.h"
 #include "storage/status_macros.h"
@@ -137,7 +138,12 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
                  {"last index kept", torn.last_index.value()},
                  {"reason", torn.reason}});
   }
-  GAVEL_ASSIGN_OR_RETURN(identity.incarnation, directory.BumpIncarnation());
+  GAVEL_SIM_POINT("recovered, life not counted");
+  if (GAVEL_PLANTED_BUG(34) && !first_start) {
+    identity.incarnation = directory.identity().incarnation;
+  } else {
+    GAVEL_ASSIGN_OR_RETURN(identity.incarnation, directory.BumpIncarnation());
+  }
 
   raft::SnapshotMeta log_start = log.contents.start;
   raft::Restored restored = RestoredFrom(std::move(log.contents), applied);

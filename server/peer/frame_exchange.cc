@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
+#include "raft/sim_point.h"
+
 namespace gavel::server {
 namespace {
 
@@ -98,7 +100,7 @@ absl::StatusOr<bool> FrameReceiver::Check(const FrameAddress& address) {
             ": compare --initial-cluster, --initial-cluster-token and the data "
             "directories of both")));
   }
-  if (address.to != self_.from) {
+  if (address.to != self_.from && !GAVEL_PLANTED_BUG(37)) {
     return Refuse(address.from, "receiver",
                   absl::FailedPreconditionError(absl::StrCat(
                       "a frame for member ", Hex(address.to.value()), " reached member ",
@@ -114,7 +116,7 @@ absl::StatusOr<bool> FrameReceiver::Check(const FrameAddress& address) {
   {
     const std::lock_guard lock(mutex_);
     Peer& peer = peers_[address.from];
-    if (address.incarnation >= peer.newest) {
+    if (address.incarnation >= peer.newest || GAVEL_PLANTED_BUG(35)) {
       peer.newest = address.incarnation;
       peer.old_life_frames = 0;
       return true;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 #include "storage/mvcc/key_codec.h"
 #include "storage/mvcc/record.h"
 #include "storage/mvcc/varint.h"
@@ -82,7 +83,8 @@ class Collector::Impl {
     // need these changes no more: neither for its compacted revision nor for its own collection.
     const absl::StatusOr<CollectorProgress> kept = ReadProgress(*engine_, true);
     if (!kept.ok()) return kept.status();
-    const Revision below = std::min(durable_compacted_, kept->collected);
+    const Revision below =
+        GAVEL_PLANTED_BUG(33) ? progress_.collected : std::min(durable_compacted_, kept->collected);
     if (below <= dropped_) return absl::OkStatus();
     if (absl::Status status =
             engine_->DeleteFilesInRange(Family::kChanges, ChangeKey({0, 0}), ChangeKey({below, 0}));
@@ -139,7 +141,8 @@ class Collector::Impl {
       if (!older) return absl::DataLossError("versions: damaged key");
       // Changes at the target itself stay, even superseded ones, for watches that start there.
       const std::string_view prefix(key.data(), key.size() - kVersionSuffixBytes);
-      if (older->prefix == prefix && older->id.main < planned_.target) {
+      if (older->prefix == prefix &&
+          older->id.main < planned_.target + (GAVEL_PLANTED_BUG(24) ? 2 : 0)) {
         batch.Delete(Family::kVersions, versions.key());
       }
     }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 
 namespace gavel::storage {
 namespace {
@@ -44,7 +45,8 @@ absl::StatusOr<RequestError> KeyValues::DeleteRange(const etcdserverpb::DeleteRa
 
 absl::StatusOr<RequestError> KeyValues::Txn(const etcdserverpb::TxnRequest& request,
                                             etcdserverpb::TxnResponse* response) {
-  const absl::StatusOr<TxnPath> path = DecideTxn(overlay_, request, totals_.revision);
+  const absl::StatusOr<TxnPath> path =
+      DecideTxn(overlay_, request, totals_.revision - (GAVEL_PLANTED_BUG(27) ? 1 : 0));
   if (!path.ok()) return path.status();
   PathCursor cursor = path->begin();
   const absl::StatusOr<RequestError> check = CheckTxn(request, cursor);
@@ -151,6 +153,7 @@ absl::Status KeyValues::RunDeleteRange(const etcdserverpb::DeleteRangeRequest& r
     if (!status.ok()) return status;
   }
   for (const auto& [key, newest] : found) writer_.Delete(key, newest);
+  if (GAVEL_PLANTED_BUG(25) && found.size() > 1) writer_.Put(found[0].first, "", 0, {});
   if (response == nullptr) return absl::OkStatus();
   response->set_deleted(static_cast<int64_t>(found.size()));
   response->mutable_header()->set_revision(writer_.visible());

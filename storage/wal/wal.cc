@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 #include "storage/disk/path.h"
 #include "storage/status_macros.h"
 #include "storage/wal/batch_writer.h"
@@ -61,10 +62,11 @@ absl::StatusOr<std::unique_ptr<File>> StartSegment(Disk& disk, const std::string
   at.chain = wal::Chain(at.chain, checksum);
   ++at.sequence;
   GAVEL_RETURN_IF_ERROR(prepared.file->WriteAt(0, wal::EncodePreamble() + record));
-  GAVEL_RETURN_IF_ERROR(prepared.file->SyncData());
+  if (!GAVEL_PLANTED_BUG(22)) GAVEL_RETURN_IF_ERROR(prepared.file->SyncData());
+  GAVEL_SIM_POINT("segment start synced, not named");
   GAVEL_RETURN_IF_ERROR(
       disk.Rename(prepared.path, JoinPath(directory, wal::SegmentName(at.segment))));
-  GAVEL_RETURN_IF_ERROR(disk.SyncDirectory(directory));
+  if (!GAVEL_PLANTED_BUG(17)) GAVEL_RETURN_IF_ERROR(disk.SyncDirectory(directory));
   tail.position = at;
   return std::move(prepared.file);
 }
@@ -204,7 +206,7 @@ absl::Status Wal::Impl::Append(const WalBatch& batch) {
   // The truncation is durable no later than what replaces the old suffix, so that recovery never
   // finds two entries with one index and has to guess.
   const raft::Index first = batch.entries.front().index;
-  if (first <= next_.position.last_index) writer_.AddTruncate(first);
+  if (first <= next_.position.last_index && !GAVEL_PLANTED_BUG(21)) writer_.AddTruncate(first);
   for (const raft::Entry& entry : batch.entries) writer_.AddEntry(entry);
   next_.position.last_index = batch.entries.back().index;
   next_.last_term = batch.entries.back().term;
@@ -222,7 +224,11 @@ absl::Status Wal::Impl::DoSync() {
   Position after = tail_.position;
   const std::string_view bytes = writer_.Finish(after, tail_.position);
   GAVEL_RETURN_IF_ERROR(file_->WriteAt(offset, bytes));
-  GAVEL_RETURN_IF_ERROR(file_->SyncData());
+  GAVEL_SIM_POINT("log written, not synced");
+  if (absl::Status status = file_->SyncData(); !status.ok() && !GAVEL_PLANTED_BUG(19)) {
+    return status;
+  }
+  GAVEL_SIM_POINT("log synced");
   after.last_index = next_.position.last_index;
   tail_.position = after;
   tail_.last_term = next_.last_term;
@@ -270,6 +276,7 @@ absl::Status Wal::Impl::Roll() {
   GAVEL_ASSIGN_OR_RETURN(PreparedFile next, NextFile());
   SegmentInfo segment{.id = tail_.position.segment + 1, .file_bytes = next.bytes};
   GAVEL_ASSIGN_OR_RETURN(file_, StartSegment(disk_, options_.directory, std::move(next), tail_));
+  GAVEL_SIM_POINT("segment rolled, mark not written");
   segment_empty_ = true;
   segment.file_bytes = std::max(segment.file_bytes, tail_.position.offset);
   {

@@ -1,48 +1,260 @@
-// gavel_sim: runs seeds, and tells what came of them.
+// gavel_sim: runs whole clusters in simulated time, each from one seed.
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
-#include "absl/strings/str_format.h"
+#include "absl/strings/numbers.h"
 
-#include "tests/sim/world.h"
+#include "tests/sim/planted_run.h"
+#include "tests/sim/runner.h"
 
-int main(int argc, char** argv) {
-  CLI::App app{"Runs whole clusters in simulated time, each from one seed."};
-  uint64_t seed = 1;
+namespace gavel::sim {
+namespace {
+
+struct Arguments {
+  uint64_t seed = 0;
   uint64_t seeds = 1;
+  double real_seconds = 0;
   double duration = 40;
+  double until = 0;
+  std::string planted;
+  uint64_t planted_seeds = 200;
+  std::string table;
+  std::vector<std::string> without;
+  std::vector<size_t> drop;
+  std::string seeds_file;
+  std::string hashes_file;
+  bool write_hashes = false;
   bool trace = false;
-  app.add_option("--seed", seed);
-  app.add_option("--seeds", seeds);
-  app.add_option("--duration", duration);
-  app.add_flag("--trace", trace);
-  CLI11_PARSE(app, argc, argv);
-  gavel::sim::Figures total;
-  int bad = 0;
-  const auto began = std::chrono::steady_clock::now();
-  for (uint64_t s = seed; s < seed + seeds; ++s) {
-    gavel::sim::World world(gavel::sim::MakePlan(s, static_cast<int64_t>(duration * 1e9)));
-    gavel::sim::World::Limits limits;
-    limits.trace = trace;
-    const auto violation = world.Run(limits);
-    total.Add(world.figures());
-    if (violation.has_value()) {
-      ++bad;
-      std::printf("seed %lu: %s\n%s", s, violation->c_str(),
-                  trace ? "" : gavel::sim::Describe(world.plan()).c_str());
+  bool shrink = false;
+  bool every_state = false;
+};
+
+// Rare states that a long run must reach: where one is missing, the run has gone blind.
+constexpr const char* kStates[] = {
+    "a disk was full",
+    "a forwarded proposal was dropped",
+    "a member came back with an old copy",
+    "a member came back with nothing",
+    "a member stopped because of its disk",
+    "a member that came back with less was refused",
+    "a proposal was forwarded",
+    "a vote was granted",
+    "a vote was refused",
+    "a write of unknown outcome was carried out",
+    "all members were down at once",
+    "an append did not fit",
+    "crash at a point",
+    "crash between disk operations",
+    "damage on the disk was refused",
+    "leadership was handed over",
+    "the engine may lose what it has applied",
+};
+
+int Usage(const std::string& what) {
+  std::fprintf(stderr, "gavel_sim: %s\n", what.c_str());
+  return 2;
+}
+
+void PrintFailure(uint64_t seed, const RunOptions& options, const RunResult& result, bool shrink) {
+  std::printf("\nseed %llu: %s\n%s", static_cast<unsigned long long>(seed),
+              result.violation->c_str(), Describe(MakePlan(seed, options.duration)).c_str());
+  std::printf("the last events:\n%s", result.transcript.c_str());
+  std::printf("repeat it with: %s --trace\n", CommandLine(seed, options).c_str());
+  if (!shrink) return;
+  const RunOptions small = Shrink(seed, options, 150);
+  std::printf("less is enough: %s --trace\n", CommandLine(seed, small).c_str());
+}
+
+void PrintFigures(const Figures& figures, uint64_t seeds, int bad, double took) {
+  const double simulated = static_cast<double>(figures.simulated_ns) / server::kNsPerSecond;
+  std::printf("%llu seeds, %d with a violation\n", static_cast<unsigned long long>(seeds), bad);
+  std::printf("%.0f simulated s in %.1f s: %.0f times as fast; %llu events\n", simulated, took,
+              simulated / took, static_cast<unsigned long long>(figures.events));
+  std::printf(
+      "%llu entries committed, %llu writes acknowledged, %llu of unknown outcome, %llu "
+      "reads, %llu states compared\n",
+      static_cast<unsigned long long>(figures.entries),
+      static_cast<unsigned long long>(figures.writes),
+      static_cast<unsigned long long>(figures.unknown_writes),
+      static_cast<unsigned long long>(figures.reads),
+      static_cast<unsigned long long>(figures.states_compared));
+  std::printf("faults:");
+  for (const auto& [name, count] : figures.faults) {
+    std::printf(" %s %llu;", name.c_str(), static_cast<unsigned long long>(count));
+  }
+  std::printf("\nrare states:\n");
+  for (const auto& [name, count] : figures.sometimes) {
+    std::printf("  %8llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
+  }
+}
+
+bool ReadSeeds(const std::string& path, std::vector<uint64_t>& seeds) {
+  std::ifstream file(path);
+  if (!file) {
+    Usage(path + ": cannot be read");
+    return false;
+  }
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    if (line.empty() || line[0] == '#') continue;
+    uint64_t seed = 0;
+    if (!absl::SimpleAtoi(line.substr(0, line.find(' ')), &seed)) {
+      Usage(path + ":" + std::to_string(number) + ": not a seed: " + line);
+      return false;
+    }
+    seeds.push_back(seed);
+  }
+  return true;
+}
+
+// Compares the digests of traces with those in the file, or writes them.
+int Hashes(const Arguments& arguments, const RunOptions& options) {
+  constexpr uint64_t kSeeds = 20;
+  constexpr char kVersion[] = "gavel_sim traces, version 1";
+  std::ostringstream text;
+  text << kVersion << "\n";
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    const RunResult result = RunSeed(seed, options);
+    if (result.violation) {
+      PrintFailure(seed, options, result, false);
+      return 1;
+    }
+    text << seed << " " << std::hex << result.digest << std::dec << "\n";
+  }
+  if (arguments.write_hashes) {
+    std::ofstream(arguments.hashes_file) << text.str();
+    return 0;
+  }
+  std::ifstream file(arguments.hashes_file);
+  if (!file) return Usage(arguments.hashes_file + ": cannot be read");
+  std::ostringstream known;
+  known << file.rdbuf();
+  if (known.str().rfind(kVersion, 0) != 0) {
+    return Usage(arguments.hashes_file +
+                 ": traces of another version; write them anew with "
+                 "--write-hashes");
+  }
+  if (known.str() == text.str()) {
+    std::printf("%llu traces are as recorded\n", static_cast<unsigned long long>(kSeeds));
+    return 0;
+  }
+  std::printf("traces differ from %s; this build gives:\n%s", arguments.hashes_file.c_str(),
+              text.str().c_str());
+  return 1;
+}
+
+bool TakeWithout(const Arguments& arguments, Without& without) {
+  for (const std::string& name : arguments.without) {
+    if (name == "frames") {
+      without.network = true;
+    } else if (name == "points") {
+      without.points = true;
+    } else if (const FaultKind kind = FaultFromName(name); kind != FaultKind::kCount) {
+      without.kinds.push_back(kind);
+    } else {
+      Usage("--without: no kind of fault is called " + name);
+      return false;
     }
   }
-  const double took =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  std::printf(
-      "%d bad; %.0f simulated s in %.1f s: %.0f times; %lu events, %lu entries, %lu writes, %lu "
-      "unknown, %lu reads, %lu states\n",
-      bad, double(total.simulated_ns) / 1e9, took, double(total.simulated_ns) / 1e9 / took,
-      total.events, total.entries, total.writes, total.unknown_writes, total.reads,
-      total.states_compared);
-  for (auto& [n, c] : total.faults) std::printf("  fault %s %lu\n", n.c_str(), c);
-  for (auto& [n, c] : total.sometimes) std::printf("  state %s %lu\n", n.c_str(), c);
-  return bad > 0;
+  without.faults = arguments.drop;
+  return true;
 }
+
+int Planted(const Arguments& arguments, const RunOptions& options) {
+  std::vector<int> bugs;
+  std::istringstream list(arguments.planted);
+  for (std::string part; std::getline(list, part, ',');) {
+    int bug = 0;
+    if (part == "all") break;
+    if (!absl::SimpleAtoi(part, &bug)) return Usage("--planted: not a number: " + part);
+    bugs.push_back(bug);
+  }
+  return RunPlanted(bugs, arguments.seed, arguments.planted_seeds, options, arguments.table) > 0;
+}
+
+int Swarm(const Arguments& arguments, const RunOptions& options) {
+  std::vector<uint64_t> seeds;
+  if (!arguments.seeds_file.empty() && !ReadSeeds(arguments.seeds_file, seeds)) return 2;
+  const auto began = std::chrono::steady_clock::now();
+  const auto took = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  };
+  Figures total;
+  int bad = 0;
+  uint64_t count = 0;
+  const auto run = [&](uint64_t seed) {
+    const RunResult result = RunSeed(seed, options);
+    ++count;
+    total.Add(result.figures);
+    if (!result.violation) return;
+    ++bad;
+    PrintFailure(seed, options, result, arguments.shrink);
+  };
+  for (const uint64_t seed : seeds) run(seed);
+  if (seeds.empty()) {
+    for (uint64_t i = 0; i < arguments.seeds || took() < arguments.real_seconds; ++i) {
+      run(arguments.seed + i);
+    }
+  }
+  std::printf("from seed %llu on, ", static_cast<unsigned long long>(arguments.seed));
+  PrintFigures(total, count, bad, took());
+  int missing = 0;
+  for (const char* state : kStates) {
+    if (!arguments.every_state || total.sometimes.contains(state)) continue;
+    std::printf("never reached: %s\n", state);
+    ++missing;
+  }
+  return bad > 0 || missing > 0 ? 1 : 0;
+}
+
+int Run(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app{"Runs whole clusters in simulated time, each from one seed."};
+  app.add_option("--seed", arguments.seed, "the first seed (default: from the clock)");
+  app.add_option("--seeds", arguments.seeds, "how many seeds to run");
+  app.add_option("--seconds", arguments.real_seconds, "go on for so many seconds of real time");
+  app.add_option("--duration", arguments.duration, "simulated seconds with faults, per seed");
+  app.add_option("--until", arguments.until, "stop at this simulated second");
+  app.add_option("--without", arguments.without, "leave out a kind of fault, frames or points");
+  app.add_option("--drop", arguments.drop, "leave out single faults of the plan, by number");
+  app.add_option("--planted", arguments.planted, "numbers of planted bugs to catch, or all");
+  app.add_option("--planted-seeds", arguments.planted_seeds, "seeds to try on each");
+  app.add_option("--table", arguments.table, "write what caught them to this file");
+  app.add_option("--seeds-file", arguments.seeds_file, "run the seeds in this file");
+  app.add_option("--hashes", arguments.hashes_file, "compare 20 traces with this file");
+  app.add_flag("--write-hashes", arguments.write_hashes, "write that file");
+  app.add_flag("--trace", arguments.trace, "print every event");
+  app.add_flag("--shrink", arguments.shrink, "look for fewer faults that still fail");
+  app.add_flag("--every-state", arguments.every_state, "fail unless all rare states are reached");
+  CLI11_PARSE(app, argc, argv);
+  RunOptions options;
+  options.duration = static_cast<int64_t>(arguments.duration * server::kNsPerSecond);
+  options.trace = arguments.trace;
+  if (arguments.until > 0) {
+    options.until = static_cast<int64_t>(arguments.until * server::kNsPerSecond);
+  }
+  if (!TakeWithout(arguments, options.without)) return 2;
+  if (arguments.seed == 0) {
+    arguments.seed = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
+                                           std::chrono::seconds(1) * 1000);
+  }
+  if (!arguments.hashes_file.empty()) return Hashes(arguments, options);
+  if (!arguments.planted.empty() && arguments.seeds <= 1 && !arguments.trace) {
+    return Planted(arguments, options);
+  }
+  if (!arguments.planted.empty() && !absl::SimpleAtoi(arguments.planted, &options.planted)) {
+    return Usage("--planted: not a number: " + arguments.planted);
+  }
+  return Swarm(arguments, options);
+}
+
+}  // namespace
+}  // namespace gavel::sim
+
+int main(int argc, char** argv) { return gavel::sim::Run(argc, argv); }

@@ -97,6 +97,13 @@ class World final : public PointHandler {
     int in_flight = 0;
   };
 
+  // Who sent a frame, as of then.
+  struct Sender {
+    int index;
+    uint64_t life;
+    bool impostor;
+  };
+
   // world.cc: the loop.
   bool Step(int64_t until);
   void RunUntil(int64_t until);
@@ -113,7 +120,7 @@ class World final : public PointHandler {
   void Send(int from, raft::NodeId to, std::string frame);
   void CheckSent(int from, std::string_view frame);
   void Transmit(int from, int to, std::string frame, bool damaged);
-  void Deliver(int from, int to, const std::string& frame, bool damaged);
+  void Deliver(const Sender& sender, int to, const std::string& frame, bool damaged);
   void SetCut(int from, int to, bool cut);
   Link& link(int from, int to) { return links_[static_cast<size_t>(from * size() + to)]; }
   int IndexOf(raft::NodeId id) const;

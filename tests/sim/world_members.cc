@@ -263,23 +263,27 @@ void World::Transmit(int from, int to, std::string frame, bool damaged) {
   link.last_arrival = std::max(link.last_arrival, arrival);
   ++link.in_flight;
   const uint64_t starts = machine(to).starts;
-  At(arrival, EventKind::kFrame, to, [this, from, to, starts, damaged, frame = std::move(frame)] {
-    --this->link(from, to).in_flight;
-    Machine& receiver = machine(to);
-    if (receiver.starts != starts || !receiver.up()) return;
-    if (now_ >= receiver.paused_until) return Deliver(from, to, frame, damaged);
-    receiver.held.push_back(
-        [this, from, to, frame, damaged] { Deliver(from, to, frame, damaged); });
-    if (receiver.held.size() > 1) return;
-    At(receiver.paused_until, EventKind::kTimer, to, [&receiver, starts] {
-      if (receiver.starts != starts) return;
-      auto held = std::exchange(receiver.held, {});
-      for (auto& work : held) work();
-    });
-  });
+  // What a life that has ended, or a copy of a disk, had still on its way may be refused.
+  const Sender sender{from, machine(from).life, machine(from).impostor};
+  At(arrival, EventKind::kFrame, to,
+     [this, from, sender, to, starts, damaged, frame = std::move(frame)] {
+       --this->link(from, to).in_flight;
+       Machine& receiver = machine(to);
+       if (receiver.starts != starts || !receiver.up()) return;
+       if (now_ >= receiver.paused_until) return Deliver(sender, to, frame, damaged);
+       receiver.held.push_back(
+           [this, sender, to, frame, damaged] { Deliver(sender, to, frame, damaged); });
+       if (receiver.held.size() > 1) return;
+       At(receiver.paused_until, EventKind::kTimer, to, [&receiver, starts] {
+         if (receiver.starts != starts) return;
+         auto held = std::exchange(receiver.held, {});
+         for (auto& work : held) work();
+       });
+     });
 }
 
-void World::Deliver(int from, int to, const std::string& frame, bool damaged) {
+void World::Deliver(const Sender& sender, int to, const std::string& frame, bool damaged) {
+  const int from = sender.index;
   Machine& receiver = machine(to);
   Record(EventKind::kFrame, to, static_cast<uint64_t>(from), DigestOf(frame) << 32 | frame.size());
   const absl::Status received = receiver.events.on_frame(frame);
@@ -293,10 +297,11 @@ void World::Deliver(int from, int to, const std::string& frame, bool damaged) {
     heard = std::max(heard, decoded->address.incarnation.value());
     return;
   }
-  if (!machine(from).impostor) {
+  if (!sender.impostor && sender.life >= receiver.heard[static_cast<size_t>(from)]) {
     return Fail(absl::StrCat("m", to, " refuses a sound frame: ", received.ToString()));
   }
-  Sometimes("a member that came back with less was refused");
+  Sometimes(sender.impostor ? "a member that came back with less was refused"
+                            : "late frames of a life that has ended were refused");
 }
 
 void World::SetCut(int from, int to, bool cut) {

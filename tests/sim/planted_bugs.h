@@ -1,0 +1,18 @@
+// Bugs that the product does not have: each is compiled into the simulator's build alone, switched
+// on by its number, and must be caught.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace gavel::sim {
+
+struct PlantedBug {
+  int number = 0;
+  std::string_view what;
+};
+
+std::span<const PlantedBug> PlantedBugs();
+
+}  // namespace gavel::sim

@@ -1,0 +1,73 @@
+#include "tests/sim/planted_run.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "tests/sim/planted_bugs.h"
+
+namespace gavel::sim {
+namespace {
+
+constexpr char kHead[] =
+    "# Planted bugs\n\n"
+    "Written by `gavel_sim --planted all --table tests/sim/MUTANTS.md`. Each bug is in the\n"
+    "simulator's build alone and switched on by its number; the run ends with an error if one\n"
+    "survives.\n\n"
+    "| bug | what is wrong | caught by | seeds needed |\n|---|---|---|---|\n";
+
+// What caught it, short enough for a table.
+std::string Short(std::string violation) {
+  const size_t path = violation.find("check failed: ");
+  if (path == 0) {
+    const size_t file = violation.find("/raft/") != std::string::npos ? violation.find("/raft/")
+                        : violation.find("/storage/") != std::string::npos
+                            ? violation.find("/storage/")
+                            : violation.find("/server/");
+    const size_t colon = violation.find(':', file);
+    if (file != std::string::npos && colon != std::string::npos) {
+      return absl::StrCat("check in ", violation.substr(file + 1, colon - file - 1));
+    }
+  }
+  if (violation.size() > 70) violation = violation.substr(0, 67) + "...";
+  std::replace(violation.begin(), violation.end(), '|', '/');
+  return violation;
+}
+
+}  // namespace
+
+int RunPlanted(std::vector<int> bugs, uint64_t first_seed, uint64_t seeds_max,
+               const RunOptions& options, const std::string& table) {
+  std::string rows;
+  int survivors = 0;
+  int caught = 0;
+  for (const PlantedBug& bug : PlantedBugs()) {
+    if (!bugs.empty() && std::count(bugs.begin(), bugs.end(), bug.number) == 0) continue;
+    RunOptions planted = options;
+    planted.planted = bug.number;
+    uint64_t seeds = 0;
+    RunResult result;
+    while (!result.violation && seeds < seeds_max) {
+      result = RunSeedApart(first_seed + seeds, planted);
+      ++seeds;
+    }
+    const std::string how = result.violation ? Short(*result.violation) : "SURVIVED";
+    result.violation ? ++caught : ++survivors;
+    std::printf("bug %2d, %s: %s (%s %llu)\n", bug.number, std::string(bug.what).c_str(),
+                how.c_str(), seeds == 1 ? "seed" : "seeds", static_cast<unsigned long long>(seeds));
+    std::fflush(stdout);
+    absl::StrAppend(&rows, "| ", bug.number, " | ", std::string(bug.what), " | ", how, " | ", seeds,
+                    " |\n");
+  }
+  if (!table.empty()) {
+    std::ofstream file(table);
+    file << kHead << rows << "\n" << caught << " caught, " << survivors << " survived.\n";
+  }
+  std::printf("%d caught, %d survived\n", caught, survivors);
+  return survivors;
+}
+
+}  // namespace gavel::sim

@@ -42,7 +42,7 @@ class Call::Reply {
 };
 
 bool Call::Open(Session& session, int32_t stream) {
-  if (!loop_.shared().Hold(kCallBytes)) return false;
+  if (!session.Hold(kCallBytes)) return false;
   charged_ = kCallBytes;
   session_ = &session;
   stream_ = stream;
@@ -313,8 +313,8 @@ void Call::OnClosed() {
   loop_.timers().Cancel(*this);
   const bool cut_off = !std::exchange(ended_, true);
   if (cut_off && serving_) RecordEnd(StatusCode::kCancelled, 0);
+  session_->Release(std::exchange(charged_, 0));
   session_ = nullptr;
-  loop_.shared().Release(std::exchange(charged_, 0));
   // First, so that a handler which has been told finds every writer deaf.
   if (writer_ != nullptr) writer_->Close();
   if (cut_off) TellHandlerTheEnd();
@@ -330,8 +330,8 @@ void Call::OnClosed() {
 bool Call::Charge() {
   const auto holds = static_cast<int64_t>(kCallBytes + reader_.held() + held_.size() +
                                           (header_bytes_ > kCallBytes ? header_bytes_ : 0));
-  if (holds > charged_ && !loop_.shared().Hold(holds - charged_)) return false;
-  if (holds < charged_) loop_.shared().Release(charged_ - holds);
+  if (holds > charged_ && !session_->Hold(holds - charged_)) return false;
+  if (holds < charged_) session_->Release(charged_ - holds);
   charged_ = holds;
   return true;
 }

@@ -24,8 +24,10 @@ struct Http2Limits {
   uint32_t answer_bytes_per_second = 16 << 10;
   uint32_t header_list_bytes_max = 64 << 10;  // As HTTP/2 counts: 32 for each header besides.
   uint32_t continuations_max = 8;             // Frames that continue one block of headers.
-  // Of calls, their headers and unfinished messages, over all connections.
+  // Of calls, their headers and unfinished messages, over all connections. Once half of it is
+  // taken, what is left is for connections that hold little themselves.
   int64_t held_bytes_max = 512 << 20;
+  int64_t held_bytes_little = 64 << 10;
   // Queued on streams over all connections, from which on the high mark of each is a sixteenth.
   int64_t stream_bytes_max = 256 << 20;
   // Streams that the client resets within a second of opening them, or makes us reset by breaking
@@ -57,11 +59,12 @@ class Http2Shared final : public FrontShared {
         limits(front_options.limits),
         on_http1(front_options.on_http1) {}
 
-  // Adds to what is held for clients; false, and unchanged, if that would be too much.
-  bool Hold(int64_t bytes) {
-    if (held_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limits.held_bytes_max) {
-      return true;
-    }
+  // Adds `bytes` to what is held for clients, for a connection that will then hold `own`; false,
+  // and unchanged, if that would be too much.
+  bool Hold(int64_t bytes, int64_t own) {
+    const int64_t all = held_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    const bool little = own <= limits.held_bytes_little;
+    if (all <= (little ? limits.held_bytes_max : limits.held_bytes_max / 2)) return true;
     Release(bytes);
     return false;
   }

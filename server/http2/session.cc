@@ -372,6 +372,17 @@ void Session::TakeTurns(int32_t stream) {
                                                 /*ignore_client_signal=*/1);
 }
 
+bool Session::Hold(int64_t bytes) {
+  if (!shared().Hold(bytes, held_ + bytes)) return false;
+  held_ += bytes;
+  return true;
+}
+
+void Session::Release(int64_t bytes) {
+  held_ -= bytes;
+  shared().Release(bytes);
+}
+
 void Session::CallWhenSent(int32_t stream) { sent_.push_back(stream); }
 
 void Session::AddCall(Call& call) {

@@ -68,6 +68,9 @@ class Session {
   void GiveCredit(int32_t stream, size_t bytes);
   // The stream takes turns with others rather than going before those that come later.
   void TakeTurns(int32_t stream);
+  // Adds to what is held for the client; false, and unchanged, if that would be too much.
+  bool Hold(int64_t bytes);
+  void Release(int64_t bytes);
   // Has Call::OnSent run when all is written.
   void CallWhenSent(int32_t stream);
   const std::string& peer() const;
@@ -92,6 +95,7 @@ class Session {
   OutBuffer* out_ = nullptr;  // While Fill runs.
   size_t out_bytes_max_ = 0;
   uint64_t progress_ = 0;
+  int64_t held_ = 0;
   bool settled_ = false;
   bool draining_ = false;
   bool doomed_ = false;  // Closes when what is queued is sent.

@@ -47,6 +47,7 @@ bool Raft::Core::HearsLeader() const {
 // Ongaro §3.6.1: the later last term wins, then the longer log.
 bool Raft::Core::IsUpToDate(EntryId last) const {
   const EntryId own = log_.last();
+  if (GAVEL_PLANTED_BUG(6)) return true;
   return last.term > own.term || (last.term == own.term && last.index >= own.index);
 }
 
@@ -103,8 +104,8 @@ void Raft::Core::StartElection(bool transfer) {
 // then its vote is needed.
 void Raft::Core::HandleVoteRequest(const Message& message, const VoteRequest& request) {
   const bool free_to_vote = voted_for_ ? *voted_for_ == message.from : !leader();
-  const bool granted = (free_to_vote || (GAVEL_PLANTED_BUG(7) && !As<Leader>())) &&
-                       (IsUpToDate(request.last) || GAVEL_PLANTED_BUG(6));
+  const bool granted =
+      (free_to_vote || (GAVEL_PLANTED_BUG(7) && !As<Leader>())) && IsUpToDate(request.last);
   if (granted) {
     voted_for_ = message.from;
     took_part_ = true;

@@ -72,7 +72,7 @@ void Raft::Core::ForwardToLeader(NodeId to, std::vector<Proposal> proposals) {
 // answered, since the first copy was.
 void Raft::Core::HandleForward(const Message& message, const ForwardProposals& forward) {
   auto* leader = As<Leader>();
-  if (!leader || (forward.leader_term != term_ && !GAVEL_PLANTED_BUG(30))) {
+  if (!leader || forward.leader_term != term_) {
     RefuseForward(message.from, forward);
     return;
   }
@@ -94,6 +94,10 @@ void Raft::Core::HandleForward(const Message& message, const ForwardProposals& f
 // the message can have reached it: its memory of that term still stands and does not know them.
 // Otherwise their fate is unknown, and silence says so.
 void Raft::Core::RefuseForward(NodeId from, const ForwardProposals& forward) {
+  if (auto* leader = As<Leader>(); leader && GAVEL_PLANTED_BUG(30)) {
+    AppendProposals(*leader, forward.proposals);
+    return;
+  }
   if (forward.leader_term != led_.term) return;
   ProposalsDropped dropped;
   for (const Proposal& proposal : forward.proposals) {

@@ -98,6 +98,10 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
   if (output->members_changed) surroundings_.gate.OnMembers();
   const raft::EntryId applied = output->applied;
   GAVEL_SIM_POINT("applied, clients not told");
+  if (GAVEL_PLANTED_BUG(32)) {
+    surroundings_.queues.log.Push(
+        CutLog{std::min(applied.index, surroundings_.gate.replicated_everywhere())});
+  }
   surroundings_.gate.OnApplied(std::move(output->outcomes), applied);
   surroundings_.queues.core.Push(Applied{applied.index});
   const storage::Revision compacted = stage_.machine().view()->compacted;
@@ -132,7 +136,6 @@ void ApplyDriver::OnFlushed(const Flushed& flushed) {
   }
   // Members that lag are brought up from the log, so it keeps what any of them still needs.
   const raft::Index everywhere = surroundings_.gate.replicated_everywhere();
-  if (GAVEL_PLANTED_BUG(32)) durable_ = stage_.machine().applied();
   uint64_t keep_from =
       GAVEL_PLANTED_BUG(29) ? durable_.value() : std::min(durable_, everywhere).value();
   keep_from -= std::min(keep_from, options_.catchup_entries);

@@ -68,7 +68,7 @@ class Collector::Impl {
       if (published <= planned_.collected) return batch;
       // Both ends belong to the round: what the last round left at its compacted revision, and
       // what the changes at the new one supersede.
-      planned_.target = published;
+      planned_.target = published + (GAVEL_PLANTED_BUG(24) ? 1 : 0);
       planned_.next = {planned_.collected, 0};
     }
     if (absl::Status status = PlanChanges(changes_max, batch); !status.ok()) return status;
@@ -141,8 +141,7 @@ class Collector::Impl {
       if (!older) return absl::DataLossError("versions: damaged key");
       // Changes at the target itself stay, even superseded ones, for watches that start there.
       const std::string_view prefix(key.data(), key.size() - kVersionSuffixBytes);
-      if (older->prefix == prefix &&
-          older->id.main < planned_.target + (GAVEL_PLANTED_BUG(24) ? 2 : 0)) {
+      if (older->prefix == prefix && older->id.main < planned_.target) {
         batch.Delete(Family::kVersions, versions.key());
       }
     }

@@ -158,9 +158,9 @@ Plan MakePlan(uint64_t seed, int64_t duration, const Without& without) {
   // Mostly 3 and 5; 2, 4, 6 and 7 have their own arithmetic, 1 has none to elect with.
   constexpr int kSizes[] = {3, 3, 3, 3, 3, 5, 5, 3, 5, 3, 2, 4, 1, 7, 3, 6};
   plan.members = kSizes[random.Below(16)];
-  plan.clients = static_cast<int>(random.Between(1, 8));
+  plan.clients = static_cast<int>(Scaled(random, 1, 24));
   plan.keys = static_cast<int>(Scaled(random, 2, 60));
-  plan.think_time = ScaledTime(random, 10 * kNsPerMs, 400 * kNsPerMs);
+  plan.think_time = ScaledTime(random, 2 * kNsPerMs, 400 * kNsPerMs);
   plan.client_timeout = ScaledTime(random, 200 * kNsPerMs, 8 * kNsPerSecond);
   plan.reads_percent = static_cast<uint32_t>(random.Between(10, 80));
   plan.compactions_per_mille = static_cast<uint32_t>(random.Between(0, 30));

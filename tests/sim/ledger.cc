@@ -32,6 +32,10 @@ const Ledger::Known* Ledger::Find(raft::EntryId id) const {
 
 void Ledger::OnDurableEntry(raft::EntryId previous, const raft::Entry& entry) {
   uint64_t chain = 0;
+  if (!previous.index.is_none() && previous.term.is_none()) {
+    if (Find({entry.index, entry.term}) == nullptr) Fail("I2: a log begins with an unknown entry");
+    return;
+  }
   if (!previous.index.is_none()) {
     const Known* before = Find(previous);
     if (before == nullptr)
@@ -150,7 +154,15 @@ void Ledger::OnStatus(int member, uint64_t life, const raft::Status& status) {
       Fail(absl::StrCat("I1: m", member, " changes its vote in term ", status.term.value()));
     }
   }
-  last = {life, status.term, status.voted_for, status.commit};
+  // It may have committed, and then stepped down, in the same turn.
+  if (status.role != raft::Role::kLeader && last.life == life && last.led &&
+      status.commit > committed()) {
+    raft::Status before = status;
+    before.term = last.term;
+    Commit(member, before);
+  }
+  const bool leads = status.role == raft::Role::kLeader;
+  last = {life, status.term, status.voted_for, status.commit, leads};
   if (status.applied > status.commit || status.commit > status.last ||
       status.persisted > status.last) {
     Fail(absl::StrCat("I4: the indexes of m", member, " are out of order"));

@@ -56,6 +56,7 @@ class Ledger {
     raft::Term term;
     std::optional<raft::NodeId> voted_for;
     raft::Index commit;
+    bool led = false;
   };
 
   const Known* Find(raft::EntryId id) const;

@@ -123,8 +123,13 @@ void WalWatch::Take(uint8_t type, uint8_t detail, std::string_view body) {
       break;
     case wal::RecordType::kTruncate:
       if (const auto from = wal::DecodeTruncate(body)) {
-        const uint64_t kept = from->value() - 1 - start_.index.value();
-        if (kept < terms_.size()) terms_.resize(kept);
+        if (*from <= start_.index) {
+          // The log was cut between the two; only earlier readings know the entry before.
+          start_ = {from->Previous(), raft::Term()};
+          terms_.clear();
+        } else if (*from <= last().index) {
+          terms_.resize(from->value() - first().value());
+        }
       }
       break;
     case wal::RecordType::kMark:

@@ -19,7 +19,8 @@ namespace gavel::sim {
 
 class WalWatch {
  public:
-  // Called for each entry that becomes durable, with the entry before it.
+  // Called for each entry that becomes durable, with the entry before it. That has no term if the
+  // log read does not tell it; the entry was durable before then.
   using OnEntry = std::function<void(raft::EntryId previous, const raft::Entry& entry)>;
 
   void SetOnEntry(OnEntry on_entry) { on_entry_ = std::move(on_entry); }

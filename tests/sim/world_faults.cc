@@ -207,6 +207,7 @@ bool World::InjectDisk(const Fault& fault, Machine& machine) {
           kNsPerMs + static_cast<int64_t>(random.Below(static_cast<uint64_t>(fault.duration)));
       return true;
     case FaultKind::kEngineStall:
+      if (!machine.up()) return false;  // An engine that is being opened has nothing to flush.
       machine.engine->SetStalled(true);
       At(now_ + fault.duration, EventKind::kTimer, -1,
          [this, index] { this->machine(index).engine->SetStalled(false); });

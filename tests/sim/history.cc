@@ -90,26 +90,35 @@ class Checker {
       if (!command.ParseFromString(*log_[i])) continue;
       const google::protobuf::Message* body = BodyOf(command);
       if (body == nullptr) continue;
+      const int64_t before = model_.revision();
       const testing::ModelOutcome outcome = model_.Apply(command);
-      CheckWrite(i + 1, NumberOf(*body), outcome);
+      CheckWrite({i + 1, model_.revision(), model_.revision() > before}, NumberOf(*body), outcome);
       CheckReads();
     }
   }
 
-  void CheckWrite(uint64_t index, uint64_t number, const testing::ModelOutcome& outcome) {
+  // Where a write took effect, and whether it made a revision of its own.
+  struct Effect {
+    uint64_t index;
+    int64_t revision;
+    bool changed;
+  };
+
+  void CheckWrite(const Effect& effect, uint64_t number, const testing::ModelOutcome& outcome) {
     const auto found = writes_.find(number);
     if (found == writes_.end()) {
       if (result_.violations.size() < kViolationsMax) {
         result_.violations.push_back(
-            absl::StrCat("D3: entry ", index, " holds a write that no client sent"));
+            absl::StrCat("D3: entry ", effect.index, " holds a write that no client sent"));
       }
       return;
     }
     const Operation& operation = *found->second;
-    const auto [at, fresh] = carried_out_.emplace(number, index);
+    const uint64_t index = effect.index;
+    const auto [at, fresh] = carried_out_.emplace(number, effect);
     if (!fresh) {
       return Fail(operation,
-                  absl::StrCat("carried out twice, by entries ", at->second, " and ", index));
+                  absl::StrCat("carried out twice, by entries ", at->second.index, " and ", index));
     }
     switch (operation.outcome) {
       case Operation::Outcome::kNotDone:
@@ -174,10 +183,12 @@ class Checker {
     };
     std::vector<Moment> moments;
     for (const Operation& operation : operations_) {
-      if (operation.outcome != Operation::Outcome::kAnswered) continue;
       if (operation.write && !carried_out_.contains(operation.number)) continue;
+      const bool answered = operation.outcome == Operation::Outcome::kAnswered;
+      if (!operation.write && !answered) continue;
+      // A write of unknown outcome ends never, but it cannot have been seen before it began.
       moments.push_back({operation.start, false, &operation});
-      moments.push_back({operation.end, true, &operation});
+      if (answered) moments.push_back({operation.end, true, &operation});
     }
     std::stable_sort(moments.begin(), moments.end(), [](const Moment& a, const Moment& b) {
       return std::pair(a.at, a.end) < std::pair(b.at, b.end);
@@ -187,13 +198,17 @@ class Checker {
     for (const Moment& moment : moments) {
       const Operation& operation = *moment.operation;
       if (operation.serializable) continue;
-      const uint64_t index = operation.write ? carried_out_.at(operation.number) : 0;
+      const Effect effect = operation.write ? carried_out_.at(operation.number)
+                                            : Effect{0, operation.revision, false};
       if (moment.end) {
-        index_floor = std::max(index_floor, index);
-        revision_floor = std::max(revision_floor, operation.revision);
+        index_floor = std::max(index_floor, effect.index);
+        revision_floor = std::max(revision_floor, effect.revision);
         continue;
       }
-      if (operation.revision < revision_floor || (operation.write && index <= index_floor)) {
+      const bool stale = effect.revision < revision_floor ||
+                         (effect.changed && effect.revision == revision_floor) ||
+                         (operation.write && effect.index <= index_floor);
+      if (stale) {
         Fail(operation, absl::StrCat("stale: revision ", revision_floor, " and entry ", index_floor,
                                      " had been answered before it began"));
       }
@@ -206,7 +221,7 @@ class Checker {
   std::unordered_map<uint64_t, const Operation*> writes_;
   std::multimap<int64_t, const Operation*> reads_;
   std::multimap<int64_t, const Operation*>::const_iterator next_read_;
-  std::unordered_map<uint64_t, uint64_t> carried_out_;  // Number to index.
+  std::unordered_map<uint64_t, Effect> carried_out_;  // By number.
   HistoryResult result_;
 };
 

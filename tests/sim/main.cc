@@ -10,6 +10,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/numbers.h"
 
+#include "tests/sim/planted_bugs.h"
 #include "tests/sim/planted_run.h"
 #include "tests/sim/runner.h"
 
@@ -23,6 +24,7 @@ struct Arguments {
   double duration = 40;
   double until = 0;
   std::string planted;
+  int rotate = 0;
   uint64_t planted_seeds = 200;
   std::string table;
   std::vector<std::string> without;
@@ -175,6 +177,13 @@ int Planted(const Arguments& arguments, const RunOptions& options) {
     if (!absl::SimpleAtoi(part, &bug)) return Usage("--planted: not a number: " + part);
     bugs.push_back(bug);
   }
+  const auto all = PlantedBugs();
+  const auto day = static_cast<size_t>(std::chrono::system_clock::now().time_since_epoch() /
+                                       std::chrono::hours(24));
+  for (int i = 0; i < arguments.rotate; ++i) {
+    const size_t place = day * static_cast<size_t>(arguments.rotate) + static_cast<size_t>(i);
+    bugs.push_back(all[place % all.size()].number);
+  }
   return RunPlanted(bugs, arguments.seed, arguments.planted_seeds, options, arguments.table) > 0;
 }
 
@@ -224,6 +233,7 @@ int Run(int argc, char** argv) {
   app.add_option("--without", arguments.without, "leave out a kind of fault, frames or points");
   app.add_option("--drop", arguments.drop, "leave out single faults of the plan, by number");
   app.add_option("--planted", arguments.planted, "numbers of planted bugs to catch, or all");
+  app.add_option("--rotate", arguments.rotate, "catch so many planted bugs, others each day");
   app.add_option("--planted-seeds", arguments.planted_seeds, "seeds to try on each");
   app.add_option("--table", arguments.table, "write what caught them to this file");
   app.add_option("--seeds-file", arguments.seeds_file, "run the seeds in this file");
@@ -245,7 +255,8 @@ int Run(int argc, char** argv) {
                                            std::chrono::seconds(1) * 1000);
   }
   if (!arguments.hashes_file.empty()) return Hashes(arguments, options);
-  if (!arguments.planted.empty() && arguments.seeds <= 1 && !arguments.trace) {
+  const bool hunt = arguments.rotate > 0 || !arguments.planted.empty();
+  if (hunt && arguments.seeds <= 1 && !arguments.trace) {
     return Planted(arguments, options);
   }
   if (!arguments.planted.empty() && !absl::SimpleAtoi(arguments.planted, &options.planted)) {

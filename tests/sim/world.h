@@ -117,6 +117,9 @@ class World final : public PointHandler {
   void OnStartFailed(Machine& machine, const absl::Status& status);
   void Down(int index, testing::CrashMode mode);
   void StartLater(int index, int64_t after);
+  // Keeps what arrives at a paused machine until it goes on.
+  void Hold(Machine& machine, std::function<void()> work);
+  void ReleaseLater(Machine& machine);
   void Send(int from, raft::NodeId to, std::string frame);
   void CheckSent(int from, std::string_view frame);
   void Transmit(int from, int to, std::string frame, bool damaged);

@@ -121,6 +121,7 @@ void World::OnStartFailed(Machine& machine, const absl::Status& status) {
   if (!machine.flips.empty()) {
     Sometimes("damage on the disk was refused");
     HealDisk(machine);
+    machine.watch.Reset(*machine.disk, kWalDirectory);
   }
   StartLater(machine.index,
              100 * kNsPerMs + static_cast<int64_t>(crash_random_.Below(2 * kNsPerSecond)));
@@ -157,6 +158,20 @@ void World::Down(int index, testing::CrashMode mode) {
   }
 }
 
+void World::Hold(Machine& machine, std::function<void()> work) {
+  machine.held.push_back(std::move(work));
+  if (machine.held.size() == 1) ReleaseLater(machine);
+}
+
+void World::ReleaseLater(Machine& machine) {
+  const uint64_t starts = machine.starts;
+  At(machine.paused_until, EventKind::kTimer, machine.index, [this, &machine, starts] {
+    if (machine.starts != starts) return;
+    if (now_ < machine.paused_until) return ReleaseLater(machine);
+    for (auto& work : std::exchange(machine.held, {})) work();
+  });
+}
+
 void World::Call(int index, const std::string& method, std::string request, int64_t timeout,
                  std::function<void(server::RpcStatus, std::string)> answer) {
   Machine& machine = this->machine(index);
@@ -166,13 +181,8 @@ void World::Call(int index, const std::string& method, std::string request, int6
     return;
   }
   if (now_ < machine.paused_until) {
-    machine.held.push_back([this, index, method, request, timeout, answer] {
+    Hold(machine, [this, index, method, request, timeout, answer] {
       Call(index, method, request, timeout, answer);
-    });
-    At(machine.paused_until, EventKind::kTimer, index, [&machine, starts] {
-      if (machine.starts != starts) return;
-      auto held = std::exchange(machine.held, {});
-      for (auto& work : held) work();
     });
     return;
   }
@@ -271,14 +281,7 @@ void World::Transmit(int from, int to, std::string frame, bool damaged) {
        Machine& receiver = machine(to);
        if (receiver.starts != starts || !receiver.up()) return;
        if (now_ >= receiver.paused_until) return Deliver(sender, to, frame, damaged);
-       receiver.held.push_back(
-           [this, sender, to, frame, damaged] { Deliver(sender, to, frame, damaged); });
-       if (receiver.held.size() > 1) return;
-       At(receiver.paused_until, EventKind::kTimer, to, [&receiver, starts] {
-         if (receiver.starts != starts) return;
-         auto held = std::exchange(receiver.held, {});
-         for (auto& work : held) work();
-       });
+       Hold(receiver, [this, sender, to, frame, damaged] { Deliver(sender, to, frame, damaged); });
      });
 }
 

@@ -27,9 +27,14 @@ MemberGate::MemberGate(const MemberIdentity& identity, const GateLimits& limits,
   OnMembers();
 }
 
+MonotonicNs MemberGate::Until(std::optional<MonotonicNs> deadline) const {
+  const MonotonicNs latest = surroundings_.clock.Now() + limits_.request_timeout;
+  return std::min(deadline.value_or(latest), latest);
+}
+
 void MemberGate::Propose(CommandField field, std::string request,
                          std::optional<MonotonicNs> deadline, ProposeDone done) {
-  const MonotonicNs until = deadline.value_or(surroundings_.clock.Now() + limits_.request_timeout);
+  const MonotonicNs until = Until(deadline);
   const uint64_t commit = commit_.load(std::memory_order_relaxed);
   const uint64_t applied = applied_.load(std::memory_order_relaxed);
   const bool backlog = (commit > applied && commit - applied > limits_.apply_backlog_entries_max) ||
@@ -58,7 +63,7 @@ void MemberGate::Propose(CommandField field, std::string request,
 }
 
 void MemberGate::Read(std::optional<MonotonicNs> deadline, ReadDone done) {
-  const MonotonicNs until = deadline.value_or(surroundings_.clock.Now() + limits_.request_timeout);
+  const MonotonicNs until = Until(deadline);
   bool closed = false;
   bool wake = false;
   {

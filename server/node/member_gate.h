@@ -111,6 +111,8 @@ class MemberGate final : public Gate {
     MonotonicNs deadline = 0;
     absl::AnyInvocable<void(GateResult) &&> done;
   };
+  // When a request must have ended: at its client's deadline, or sooner.
+  MonotonicNs Until(std::optional<MonotonicNs> deadline) const;
   // Takes out who waits for at most `collected`, or is past its deadline.
   std::vector<CollectWaiter> TakeCollectWaiters(storage::Revision collected, MonotonicNs now);
   void EndReads(std::vector<FinishedRead> reads) const;

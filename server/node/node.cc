@@ -113,6 +113,9 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
 
 void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
   const CoreTimes times{.tick = 10 * kNsPerMs, .election_timeout = options_.election_timeout};
+  Counter& ends_cut = surroundings.metrics.AddCounter(
+      "gavel_log_ends_cut_total", "Unfinished ends of the log that were cut off after a crash.");
+  if (parts.log_end_cut) ends_cut.Increment();
   LogHistory history(parts.log_start);
   const absl::Status read = history.Append(parts.restored.entries);
   if (!read.ok()) failure_.Report("reading the log", "the log is damaged", read);

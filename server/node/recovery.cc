@@ -130,7 +130,8 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
   const raft::Index applied = machine->applied();
   GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_options, initial, applied, first_start));
   GAVEL_RETURN_IF_ERROR(CheckAgreement(log.contents, applied, wal_path, state_path));
-  if (log.contents.torn_tail.has_value()) {
+  const bool log_end_cut = log.contents.torn_tail.has_value();
+  if (log_end_cut) {
     const storage::TornTail& torn = *log.contents.torn_tail;
     logger.Warn("cut the end of the log, which a crash had left unfinished and unconfirmed",
                 {{"file", torn.file},
@@ -154,7 +155,7 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
                             {"term", restored.hard_state.term.value()}});
   return MemberParts{std::move(directory), identity,           std::move(engine),
                      std::move(machine),   std::move(log.wal), std::move(restored),
-                     std::move(log_start)};
+                     std::move(log_start), log_end_cut};
 }
 
 }  // namespace gavel::server

@@ -43,6 +43,7 @@ struct MemberParts {
   std::unique_ptr<storage::Wal> wal;
   raft::Restored restored;
   raft::SnapshotMeta log_start;  // The mark before restored.entries.
+  bool log_end_cut = false;      // A batch that a crash had left unfinished was cut off.
 };
 
 // Opens what is there, or lays out a new member; a crash at any point of the first start is made

@@ -156,6 +156,39 @@ TEST(ClusterTest, WithoutAQuorumAWriteEndsAsCertainlyNotDone) {
   EXPECT_EQ(cluster.GetAndWait(0, "a").result, GateResult::kNoLeader);
 }
 
+// A client that would wait for ever is answered too: a message that was lost is not sent again.
+TEST(ClusterTest, ARequestEndsAtTheServersTimeLimitWhateverItsOwn) {
+  NodeCluster cluster(
+      3, 9, [](server::NodeOptions& options) { options.gate.request_timeout = 3000 * kNsPerMs; });
+  ASSERT_OK(cluster.Start(0));
+  const auto hours = cluster.clock().Now() + 7200 * server::kNsPerSecond;
+  int ended = 0;
+  cluster.gate(0).Propose(server::CommandField::kPut, "", hours,
+                          [&](const server::ProposeResult&) { ++ended; });
+  cluster.gate(0).Read(hours, [&](const server::ReadResult&) { ++ended; });
+  EXPECT_TRUE(cluster.RunUntil([&] { return ended == 2; }, 5000));
+}
+
+TEST(ClusterTest, AnUnfinishedEndOfTheLogIsCutAndCounted) {
+  int counted = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    NodeCluster cluster(1, seed);
+    cluster.StartAll();
+    cluster.AwaitLeader();
+    EXPECT_EQ(cluster.PutAndWait(0, "a", "1").result, GateResult::kOk);
+    // The write is done, its sync is not.
+    cluster.disk(0).CrashAfter(1);
+    cluster.Put(0, "b", std::string(64 << 10, 'b'), [](const server::ProposeResult&) {});
+    cluster.Run(100);
+    cluster.Crash(0, CrashMode::kTearBy512);
+    ASSERT_OK(cluster.Start(0));
+    cluster.AwaitLeader();
+    EXPECT_EQ(cluster.GetAndWait(0, "a").value, "1");
+    if (cluster.MetricsText(0).find("\ngavel_log_ends_cut_total 1") != std::string::npos) ++counted;
+  }
+  EXPECT_GT(counted, 0);
+}
+
 // A leader that was stopped (SIGSTOP) while others elected a new one must not serve an old state
 // to a reader when it goes on.
 TEST(ClusterTest, APausedLeaderServesNoStaleRead) {

@@ -101,7 +101,7 @@ class CrashRun {
         break;
       case 1:  // In the middle of what the disk is doing.
         if (cluster_.running(index)) {
-          cluster_.disk(index).CrashAfter(cluster_.disk(index).operations() + random_.Below(20));
+          cluster_.disk(index).CrashAfter(random_.Below(20));
         }
         break;
       case 2:

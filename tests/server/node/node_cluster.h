@@ -94,6 +94,8 @@ class NodeCluster {
   // HashKV of a node's newest view.
   uint32_t Hash(int index);
 
+  // Over all lives of a node.
+  std::string MetricsText(int index) { return machines_[Place(index)]->metrics.Text(); }
   // What nodes said when they stopped by themselves.
   const std::vector<std::string>& failures() const { return failures_; }
 

@@ -13,6 +13,12 @@ namespace {
 
 std::string Text(raft::EntryId id) { return absl::StrCat(id.index.value(), "/", id.term.value()); }
 
+// Ongaro §3.6.1. What a candidate asked with may have been replaced by a leader of its term
+// before the disk was done; then the request can win nothing any more.
+bool UpToDate(raft::EntryId held, raft::EntryId claimed) {
+  return held.term > claimed.term || (held.term == claimed.term && held.index >= claimed.index);
+}
+
 }  // namespace
 
 Ledger::Ledger(std::vector<raft::NodeId> voters, std::vector<const WalWatch*> watches,
@@ -72,7 +78,7 @@ void Ledger::OnSend(int member, const raft::Message& message) {
              request && !request->pre) {
     kept = durable.term > message.term ||
            (durable.term == message.term && durable.voted_for == message.from &&
-            watch.last() >= request->last);
+            UpToDate(watch.last(), request->last));
   } else if (const auto* append = std::get_if<raft::AppendRequest>(&message.body)) {
     told_ = std::max(told_, append->commit);  // Compared once the sender's status is known.
   }

@@ -180,9 +180,10 @@ int Planted(const Arguments& arguments, const RunOptions& options) {
   const auto all = PlantedBugs();
   const auto day = static_cast<size_t>(std::chrono::system_clock::now().time_since_epoch() /
                                        std::chrono::hours(24));
-  for (int i = 0; i < arguments.rotate; ++i) {
-    const size_t place = day * static_cast<size_t>(arguments.rotate) + static_cast<size_t>(i);
-    bugs.push_back(all[place % all.size()].number);
+  const auto rotated = static_cast<size_t>(arguments.rotate);
+  for (size_t place = day * rotated; bugs.size() < rotated; ++place) {
+    const PlantedBug& bug = all[place % all.size()];
+    if (!bug.rare) bugs.push_back(bug.number);
   }
   return RunPlanted(bugs, arguments.seed, arguments.planted_seeds, options, arguments.table) > 0;
 }
@@ -233,7 +234,9 @@ int Run(int argc, char** argv) {
   app.add_option("--without", arguments.without, "leave out a kind of fault, frames or points");
   app.add_option("--drop", arguments.drop, "leave out single faults of the plan, by number");
   app.add_option("--planted", arguments.planted, "numbers of planted bugs to catch, or all");
-  app.add_option("--rotate", arguments.rotate, "catch so many planted bugs, others each day");
+  app.add_option("--rotate", arguments.rotate,
+                 "catch so many planted bugs (at most 20), others each day")
+      ->check(CLI::Range(0, 20));
   app.add_option("--planted-seeds", arguments.planted_seeds, "seeds to try on each");
   app.add_option("--table", arguments.table, "write what caught them to this file");
   app.add_option("--seeds-file", arguments.seeds_file, "run the seeds in this file");

@@ -177,7 +177,7 @@ Plan MakePlan(uint64_t seed, int64_t duration, const Without& without) {
   plan.flush_entries = Scaled(random, 10, 3000);
   plan.catchup_entries = Scaled(random, 1, 500);
   plan.batch_entries_max = random.OneIn(2) ? 1 : Scaled(random, 1, 256);
-  plan.append_bytes_max = Scaled(random, 256, 1 << 20);
+  plan.append_bytes_max = Scaled(random, 1, 1 << 20);
   plan.value_bytes_max = Scaled(random, 8, 2048);
   const uint64_t share = random.Between(2, 12);
   const uint64_t chance = Scaled(random, 30, 3000);

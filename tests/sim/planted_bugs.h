@@ -11,6 +11,7 @@ namespace gavel::sim {
 struct PlantedBug {
   int number = 0;
   std::string_view what;
+  bool rare = false;  // Needs more seeds than the short run has.
 };
 
 std::span<const PlantedBug> PlantedBugs();

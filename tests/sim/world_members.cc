@@ -58,12 +58,15 @@ void World::Start(int index) {
   options.place.name = absl::StrCat("m", index);
   options.client_urls = {absl::StrCat("http://127.0.0.1:", 2379 - index)};
   ++machine.starts;
-  machine.disk->SetOnSynced([&machine] { machine.watch.Advance(*machine.disk); });
+  machine.disk->SetOnSynced([&machine] {
+    // Behind an impostor the real disk still holds what it has promised.
+    if (!machine.impostor) machine.watch.Advance(*machine.disk);
+  });
   machine.watch.SetOnEntry([this, &machine](raft::EntryId previous, const raft::Entry& entry) {
-    if (!machine.impostor) ledger_->OnDurableEntry(previous, entry);
+    ledger_->OnDurableEntry(previous, entry);
   });
   // What survived is only in part what was durable, so it is read anew.
-  machine.watch.Reset(*machine.disk, kWalDirectory);
+  if (!machine.impostor) machine.watch.Reset(*machine.disk, kWalDirectory);
   server::Node::Surroundings surroundings{
       .disk = *machine.disk,
       .clock = machine.clock,
@@ -87,8 +90,10 @@ void World::Start(int index) {
   machine.node = *std::move(node);
   machine.life = machine.node->identity().incarnation.value();
   // Recovery may have rewritten the last batch, or cut it.
-  machine.watch.Reset(*machine.disk, kWalDirectory);
-  if (!machine.impostor) ledger_->OnRecovered(index, machine.before_crash);
+  if (!machine.impostor) {
+    machine.watch.Reset(*machine.disk, kWalDirectory);
+    ledger_->OnRecovered(index, machine.before_crash);
+  }
   machine.services = std::make_unique<server::ClientServices>(
       machine.node->gate(), *machine.metrics, server::ServiceLimits());
   machine.services->SetServing(true);

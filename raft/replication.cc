@@ -7,6 +7,7 @@
 
 #include "raft/check.h"
 #include "raft/core.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -37,7 +38,7 @@ void Raft::Core::CheckQuorum(Leader& leader) {
 }
 
 void Raft::Core::SendHeartbeat(Leader& leader, NodeId to, Progress& peer) {
-  const Index commit = std::min(commit_, peer.match);
+  const Index commit = GAVEL_PLANTED_BUG(12) ? commit_ : std::min(commit_, peer.match);
   peer.commit_told = std::max(peer.commit_told, commit);
   Send(to, Heartbeat{leader.reads.current(), commit, ReplicatedEverywhere()});
 }
@@ -57,7 +58,7 @@ void Raft::Core::HandleAppendReply(const Message& message, const AppendReply& re
 
 void Raft::Core::HandleAccepted(Leader& leader, NodeId from, Progress& peer, Index match) {
   if (match < peer.match) return;
-  const bool moved = peer.Acknowledge(match);
+  const bool moved = peer.Acknowledge(GAVEL_PLANTED_BUG(13) ? peer.sent.index : match);
   const bool fed_by_snapshot = peer.state == Progress::State::kSnapshot;
   if (peer.state == Progress::State::kProbe ||
       (fed_by_snapshot && moved && CanFeedFrom(peer.next))) {

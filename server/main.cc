@@ -31,7 +31,6 @@
 #include "server/peer/grpc_transport.h"
 #include "server/process_metrics.h"
 #include "server/rpc/client_services.h"
-#include "server/rpc/grpc_front.h"
 #include "server/url.h"
 #include "server/version.h"
 #include "storage/disk/posix_disk.h"

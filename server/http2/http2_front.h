@@ -1,6 +1,6 @@
 // Carries services over gRPC's protocol on our own HTTP/2, for the clients' port.
 //
-// The same calls as GrpcFront at a fraction of its cost; see the README for how.
+// A call costs a fraction of what it costs gRPC's library; see the README for how.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // What a service is, whatever carries it: requests in as bytes, responses out as bytes.
 //
-// Services know nothing of gRPC. An adapter (grpc_front, later others) finds the method in the
+// Services know nothing of gRPC. An adapter (server/http2) finds the method in the
 // Router, hands it the request and carries the answer back.
 #pragma once
 

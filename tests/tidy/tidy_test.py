@@ -41,7 +41,7 @@ class LayersTest(unittest.TestCase):
                 ("raft/log.cc", '"absl/status/status.h"'),
                 ("storage/engine/rocksdb_engine.cc", "<rocksdb/db.h>"),
                 ("server/node/core.cc", '"raft/raft.h"'),
-                ("server/rpc/grpc_front.cc", "<grpcpp/grpcpp.h>"),
+                ("server/peer/grpc_transport.cc", "<grpcpp/grpcpp.h>"),
                 ("tests/raft/a_test.cc", "<random>"),
         ):
             self.assertEqual(self.findings(path, header), [], f"{path} {header}")

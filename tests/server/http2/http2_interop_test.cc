@@ -146,8 +146,8 @@ TEST_F(Http2InteropTest, LocalSocketsAndIpv6AreServed) {
           .response,
       "x");
   options.addresses = {"unix:" + socket.path() + ".not-a-socket"};
-  const auto third = AnyFront::Start(options, services_.router(), fixture().clock, fixture().log,
-                                     fixture().metrics);
+  const auto third = server::Http2Front::Start(options, services_.router(), fixture().clock,
+                                               fixture().log, fixture().metrics);
   EXPECT_EQ(std::string(third.status().message()),
             "cannot listen on " + options.addresses[0] + ": Address already in use");
   std::filesystem::remove(socket.path() + ".not-a-socket");
@@ -160,8 +160,8 @@ TEST_F(Http2InteropTest, AddressesThatAreNoneAreNamed) {
         "unix:" + std::string(200, 'x'), std::string("unix:")}) {
     Http2FrontOptions options;
     options.addresses = {"127.0.0.1:0", address};
-    const auto started = AnyFront::Start(options, services_.router(), fixture().clock,
-                                         fixture().log, fixture().metrics);
+    const auto started = server::Http2Front::Start(options, services_.router(), fixture().clock,
+                                                   fixture().log, fixture().metrics);
     ASSERT_FALSE(started.ok()) << address;
     EXPECT_THAT(std::string(started.status().message()),
                 ::testing::StartsWith("cannot listen on " + address + ": "));

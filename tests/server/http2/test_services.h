@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "gtest/gtest.h"
+
 #include "server/rpc/service.h"
 #include "tests/server/http2/raw_http2.h"
 #include "tests/server/rpc/front_client.h"

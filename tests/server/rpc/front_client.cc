@@ -112,56 +112,10 @@ std::shared_ptr<grpc::Channel> Connect(int port) {
                                    grpc::InsecureChannelCredentials(), arguments);
 }
 
-std::string FrontName(const ::testing::TestParamInfo<FrontKind>& info) {
-  return info.param == FrontKind::kGrpc ? "Grpc" : "Http2";
-}
-
-absl::StatusOr<std::unique_ptr<AnyFront>> AnyFront::Start(
-    FrontKind kind, const server::FrontOptions& options,
-    std::shared_ptr<const server::Router> router, server::Clock& clock, server::Logger& logger,
-    server::Metrics& metrics) {
-  if (kind == FrontKind::kHttp2) {
-    return Start(server::Http2FrontOptions{options, {}, nullptr}, std::move(router), clock, logger,
-                 metrics);
-  }
-  auto started = server::GrpcFront::Start(options, std::move(router), clock, logger, metrics);
-  if (!started.ok()) return started.status();
-  auto front = std::make_unique<AnyFront>();
-  front->grpc_ = *std::move(started);
-  return front;
-}
-
-absl::StatusOr<std::unique_ptr<AnyFront>> AnyFront::Start(
-    const server::Http2FrontOptions& options, std::shared_ptr<const server::Router> router,
-    server::Clock& clock, server::Logger& logger, server::Metrics& metrics) {
-  auto started = server::Http2Front::Start(options, std::move(router), clock, logger, metrics);
-  if (!started.ok()) return started.status();
-  auto front = std::make_unique<AnyFront>();
-  front->http2_ = *std::move(started);
-  return front;
-}
-
-void AnyFront::Shutdown(server::MonotonicNs grace) {
-  if (grpc_ != nullptr) grpc_->Shutdown(grace);
-  if (http2_ != nullptr) http2_->Shutdown(grace);
-}
-
-const std::vector<int>& AnyFront::ports() const {
-  return grpc_ != nullptr ? grpc_->ports() : http2_->ports();
-}
-
-FrontFixture::FrontFixture(FrontKind kind, std::shared_ptr<const server::Router> router,
-                           server::FrontOptions options) {
-  if (options.addresses.empty()) options.addresses = {"127.0.0.1:0"};
-  auto started = AnyFront::Start(kind, options, std::move(router), clock, log, metrics);
-  EXPECT_TRUE(started.ok()) << started.status();
-  if (started.ok()) front = *std::move(started);
-}
-
 FrontFixture::FrontFixture(std::shared_ptr<const server::Router> router,
                            server::Http2FrontOptions options) {
   if (options.addresses.empty()) options.addresses = {"127.0.0.1:0"};
-  auto started = AnyFront::Start(options, std::move(router), clock, log, metrics);
+  auto started = server::Http2Front::Start(options, std::move(router), clock, log, metrics);
   EXPECT_TRUE(started.ok()) << started.status();
   if (started.ok()) front = *std::move(started);
 }

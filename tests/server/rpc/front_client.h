@@ -11,13 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "gtest/gtest.h"
-
 #include "server/clock.h"
 #include "server/http2/http2_front.h"
 #include "server/logging.h"
 #include "server/metrics.h"
-#include "server/rpc/grpc_front.h"
 
 namespace gavel::testing {
 
@@ -74,36 +71,10 @@ class ClientStream {
 // A channel of its own connection.
 std::shared_ptr<grpc::Channel> Connect(int port);
 
-// Which of the two fronts a test is about.
-enum class FrontKind { kGrpc, kHttp2 };
-std::string FrontName(const ::testing::TestParamInfo<FrontKind>& info);
-
-// Either front, as far as they are the same.
-class AnyFront {
- public:
-  static absl::StatusOr<std::unique_ptr<AnyFront>> Start(
-      FrontKind kind, const server::FrontOptions& options,
-      std::shared_ptr<const server::Router> router, server::Clock& clock, server::Logger& logger,
-      server::Metrics& metrics);
-  static absl::StatusOr<std::unique_ptr<AnyFront>> Start(
-      const server::Http2FrontOptions& options, std::shared_ptr<const server::Router> router,
-      server::Clock& clock, server::Logger& logger, server::Metrics& metrics);
-
-  void Shutdown(server::MonotonicNs grace);
-  const std::vector<int>& ports() const;
-
- private:
-  std::unique_ptr<server::GrpcFront> grpc_;
-  std::unique_ptr<server::Http2Front> http2_;
-};
-
 // What a front needs, and the front.
 class FrontFixture {
  public:
   // Fails the test if the front does not start.
-  FrontFixture(FrontKind kind, std::shared_ptr<const server::Router> router,
-               server::FrontOptions options = {});
-  // The HTTP/2 front.
   explicit FrontFixture(std::shared_ptr<const server::Router> router,
                         server::Http2FrontOptions options = {});
 
@@ -113,7 +84,7 @@ class FrontFixture {
   server::SystemClock clock;
   KeptLog log;
   server::Metrics metrics;
-  std::unique_ptr<AnyFront> front;
+  std::unique_ptr<server::Http2Front> front;
 };
 
 // Waits for things that happen on other threads.

@@ -16,10 +16,9 @@ namespace {
 
 using server::RawConnection;
 
-class RpcFrontHostileTest : public ::testing::TestWithParam<FrontKind> {
+class RpcFrontHostileTest : public ::testing::Test {
  protected:
-  RpcFrontHostileTest()
-      : services_(gate_, metrics_, {}), fixture_(GetParam(), services_.router()) {}
+  RpcFrontHostileTest() : services_(gate_, metrics_, {}), fixture_(services_.router()) {}
   ~RpcFrontHostileTest() override { fixture_.front->Shutdown(0); }
 
   uint16_t port() const { return static_cast<uint16_t>(fixture_.port()); }
@@ -44,21 +43,18 @@ class RpcFrontHostileTest : public ::testing::TestWithParam<FrontKind> {
   FrontFixture fixture_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Fronts, RpcFrontHostileTest,
-                         ::testing::Values(FrontKind::kGrpc, FrontKind::kHttp2), FrontName);
-
-TEST_P(RpcFrontHostileTest, ACallWrittenByHandIsAnswered) {
+TEST_F(RpcFrontHostileTest, ACallWrittenByHandIsAnswered) {
   EXPECT_TRUE(AnswerHas(CallHeaders("/etcdserverpb.Maintenance/Status"), "", "3.7.1"));
 }
 
-TEST_P(RpcFrontHostileTest, AClientVersionThatIsNoUtf8IsRefused) {
+TEST_F(RpcFrontHostileTest, AClientVersionThatIsNoUtf8IsRefused) {
   const std::string headers = CallHeaders("/etcdserverpb.Maintenance/Status") +
                               HeaderBytes("client-api-version", "3.7\xff\xfe");
   EXPECT_TRUE(AnswerHas(headers, "", "etcdserver: invalid client api version"));
   ExpectServing();
 }
 
-TEST_P(RpcFrontHostileTest, OtherMetadataMayHoldAnyBytes) {
+TEST_F(RpcFrontHostileTest, OtherMetadataMayHoldAnyBytes) {
   const std::string headers = CallHeaders("/etcdserverpb.Maintenance/Status") +
                               HeaderBytes("token", "\x01\xff\x80 odd") +
                               HeaderBytes("x-\xc3\x28", "y");
@@ -70,13 +66,13 @@ TEST_P(RpcFrontHostileTest, OtherMetadataMayHoldAnyBytes) {
   ExpectServing();
 }
 
-TEST_P(RpcFrontHostileTest, BytesThatAreNoMessageAreRefused) {
+TEST_F(RpcFrontHostileTest, BytesThatAreNoMessageAreRefused) {
   EXPECT_TRUE(AnswerHas(CallHeaders("/etcdserverpb.KV/Put"), "\xff\xff\xff",
                         "grpc: error unmarshalling request"));
   EXPECT_TRUE(AnswerHas(CallHeaders("/nope"), "", R"(malformed method name: "/nope")"));
 }
 
-TEST_P(RpcFrontHostileTest, ACallWithoutAMessageIsRefused) {
+TEST_F(RpcFrontHostileTest, ACallWithoutAMessageIsRefused) {
   RawHttp2 connection(port());
   connection.Greet();
   connection.Send(FrameType::kHeaders, kEndHeaders | kEndStream, 1,
@@ -85,7 +81,7 @@ TEST_P(RpcFrontHostileTest, ACallWithoutAMessageIsRefused) {
   ExpectServing();
 }
 
-TEST_P(RpcFrontHostileTest, GarbageDoesNoHarm) {
+TEST_F(RpcFrontHostileTest, GarbageDoesNoHarm) {
   const std::string kGreeting = std::string(kPreface) + FrameBytes(FrameType::kSettings, 0, 0, "");
   raft::Random random(20260714);
   for (int round = 0; round < 60; ++round) {
@@ -104,7 +100,7 @@ TEST_P(RpcFrontHostileTest, GarbageDoesNoHarm) {
   EXPECT_TRUE(gate_.proposals().empty());
 }
 
-TEST_P(RpcFrontHostileTest, HttpAndTlsOnThePortAreClosed) {
+TEST_F(RpcFrontHostileTest, HttpAndTlsOnThePortAreClosed) {
   for (const std::string& bytes :
        {std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
         std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + std::string(500, 'x')}) {
@@ -115,7 +111,7 @@ TEST_P(RpcFrontHostileTest, HttpAndTlsOnThePortAreClosed) {
   ExpectServing();
 }
 
-TEST_P(RpcFrontHostileTest, MessagesThatStopHalfwayAreGivenUpWithTheirConnection) {
+TEST_F(RpcFrontHostileTest, MessagesThatStopHalfwayAreGivenUpWithTheirConnection) {
   for (int i = 0; i < 20; ++i) {
     RawHttp2 connection(port());
     std::string part = MessageBytes(std::string(1000, 'x'));
@@ -129,7 +125,7 @@ TEST_P(RpcFrontHostileTest, MessagesThatStopHalfwayAreGivenUpWithTheirConnection
 }
 
 // Random changes to a valid transaction: refused or carried out, and the server goes on.
-TEST_P(RpcFrontHostileTest, DamagedRequestsAreAnswered) {
+TEST_F(RpcFrontHostileTest, DamagedRequestsAreAnswered) {
   etcdserverpb::TxnRequest txn;
   txn.add_compare()->set_key("k");
   txn.add_success()->mutable_request_put()->set_key("k");

@@ -68,14 +68,9 @@ std::shared_ptr<Router> RouterOf(Seen& seen) {
   return router;
 }
 
-class RpcFrontStreamTest : public ::testing::TestWithParam<FrontKind> {};
-
-INSTANTIATE_TEST_SUITE_P(Fronts, RpcFrontStreamTest,
-                         ::testing::Values(FrontKind::kGrpc, FrontKind::kHttp2), FrontName);
-
-TEST_P(RpcFrontStreamTest, MessagesGoBothWaysInOrder) {
+TEST(RpcFrontStreamTest, MessagesGoBothWaysInOrder) {
   Seen seen;
-  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen));
+  FrontFixture fixture(RouterOf<EchoStream>(seen));
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   std::string message;
   for (int i = 0; i < 100; ++i) {
@@ -89,7 +84,7 @@ TEST_P(RpcFrontStreamTest, MessagesGoBothWaysInOrder) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST_P(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
+TEST(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
   auto router = std::make_shared<Router>();
   std::vector<std::thread> threads;
   router->AddStream("/test.Test/Count", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
@@ -99,7 +94,7 @@ TEST_P(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
     });
     return std::shared_ptr<StreamHandler>();
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Count");
   std::string message;
   int read = 0;
@@ -117,7 +112,7 @@ TEST_P(RpcFrontStreamTest, WritesFromAnotherThreadArriveInOrderAndWhole) {
 }
 
 // A first message that is only buffered would never be reported as sent, and nothing would follow.
-TEST_P(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
+TEST(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
   auto router = std::make_shared<Router>();
   router->AddStream("/test.Test/Burst", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
     // The I/O thread is busy here until everything is queued.
@@ -126,7 +121,7 @@ TEST_P(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
     }).join();
     return std::shared_ptr<StreamHandler>();
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Burst");
   std::string message;
   for (int i = 0; i < 10; ++i) {
@@ -135,9 +130,9 @@ TEST_P(RpcFrontStreamTest, SeveralMessagesQueuedBeforeTheFirstIsSentAllArrive) {
   }
 }
 
-TEST_P(RpcFrontStreamTest, AHalfCloseDoesNotEndAStreamThatGoesOn) {
+TEST(RpcFrontStreamTest, AHalfCloseDoesNotEndAStreamThatGoesOn) {
   Seen seen;
-  FrontFixture fixture(GetParam(), RouterOf<EndlessStream>(seen));
+  FrontFixture fixture(RouterOf<EndlessStream>(seen));
   {
     ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
     ASSERT_TRUE(stream.Write("first"));
@@ -153,9 +148,9 @@ TEST_P(RpcFrontStreamTest, AHalfCloseDoesNotEndAStreamThatGoesOn) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST_P(RpcFrontStreamTest, ACancelReachesTheHandler) {
+TEST(RpcFrontStreamTest, ACancelReachesTheHandler) {
   Seen seen;
-  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen));
+  FrontFixture fixture(RouterOf<EchoStream>(seen));
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   std::string message;
   ASSERT_TRUE(stream.Write("x"));
@@ -165,7 +160,7 @@ TEST_P(RpcFrontStreamTest, ACancelReachesTheHandler) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST_P(RpcFrontStreamTest, WritesAfterTheEndAreDropped) {
+TEST(RpcFrontStreamTest, WritesAfterTheEndAreDropped) {
   auto router = std::make_shared<Router>();
   std::shared_ptr<StreamWriter> kept;
   Signal begun;
@@ -175,7 +170,7 @@ TEST_P(RpcFrontStreamTest, WritesAfterTheEndAreDropped) {
     begun.Set();
     return std::make_shared<EndlessStream>(std::move(writer), seen);
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   {
     ClientStream stream(fixture.NewChannel(), "/test.Test/Keep");
     ASSERT_TRUE(begun.Wait());
@@ -213,15 +208,15 @@ class Flood final : public StreamHandler {
   int left_ = 3000;
 };
 
-TEST_P(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
+TEST(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
   std::atomic<size_t> queued_max = 0;
   auto router = std::make_shared<Router>();
   router->AddStream("/test.Test/Flood", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
     return std::make_shared<Flood>(std::move(writer), queued_max);
   });
-  FrontOptions options;
+  server::Http2FrontOptions options;
   options.stream_high_mark = 100000;
-  FrontFixture fixture(GetParam(), router, options);
+  FrontFixture fixture(router, options);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Flood");
   ASSERT_TRUE(stream.Write("go"));
   std::string message;
@@ -232,11 +227,11 @@ TEST_P(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
   EXPECT_LE(queued_max, 100000u + 10000u);
 }
 
-TEST_P(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
+TEST(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
   Seen seen;
-  FrontOptions options;
+  server::Http2FrontOptions options;
   options.stream_high_mark = 100000;
-  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen), options);
+  FrontFixture fixture(RouterOf<EchoStream>(seen), options);
   const auto channel = fixture.NewChannel();
   grpc::GenericStub stub(channel);
   grpc::ClientContext context;
@@ -266,11 +261,11 @@ TEST_P(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {
   EXPECT_TRUE(seen.gone.Wait());
 }
 
-TEST_P(RpcFrontStreamTest, AMessageOverTheLimitEndsTheStream) {
+TEST(RpcFrontStreamTest, AMessageOverTheLimitEndsTheStream) {
   Seen seen;
-  FrontOptions options;
+  server::Http2FrontOptions options;
   options.message_bytes_max = 1000;
-  FrontFixture fixture(GetParam(), RouterOf<EchoStream>(seen), options);
+  FrontFixture fixture(RouterOf<EchoStream>(seen), options);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   ASSERT_TRUE(stream.Write(std::string(1001, 'x')));
   std::string message;
@@ -281,9 +276,9 @@ TEST_P(RpcFrontStreamTest, AMessageOverTheLimitEndsTheStream) {
   EXPECT_TRUE(seen.canceled.Wait());
 }
 
-TEST_P(RpcFrontStreamTest, AShutdownEndsOpenStreamsAtOnce) {
+TEST(RpcFrontStreamTest, AShutdownEndsOpenStreamsAtOnce) {
   Seen seen;
-  FrontFixture fixture(GetParam(), RouterOf<EndlessStream>(seen));
+  FrontFixture fixture(RouterOf<EndlessStream>(seen));
   ClientStream stream(fixture.NewChannel(), "/test.Test/Stream");
   std::string message;
   ASSERT_TRUE(stream.Write("x"));
@@ -319,12 +314,12 @@ class SlowStream final : public StreamHandler {
   std::thread thread_;
 };
 
-TEST_P(RpcFrontStreamTest, AShutdownWaitsForStreamsThatEndByThemselves) {
+TEST(RpcFrontStreamTest, AShutdownWaitsForStreamsThatEndByThemselves) {
   auto router = std::make_shared<Router>();
   router->AddStream("/test.Test/Slow", [](CallContext, std::shared_ptr<StreamWriter> writer) {
     return std::make_shared<SlowStream>(std::move(writer));
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   ClientStream stream(fixture.NewChannel(), "/test.Test/Slow");
   ASSERT_TRUE(stream.Write("x"));
   std::string message;

@@ -40,13 +40,8 @@ std::shared_ptr<Router> EchoRouter() {
   return router;
 }
 
-class RpcFrontTest : public ::testing::TestWithParam<FrontKind> {};
-
-INSTANTIATE_TEST_SUITE_P(Fronts, RpcFrontTest,
-                         ::testing::Values(FrontKind::kGrpc, FrontKind::kHttp2), FrontName);
-
-TEST_P(RpcFrontTest, SmallAndLargeMessagesComeBackWhole) {
-  FrontFixture fixture(GetParam(), EchoRouter());
+TEST(RpcFrontTest, SmallAndLargeMessagesComeBackWhole) {
+  FrontFixture fixture(EchoRouter());
   const auto channel = fixture.NewChannel();
   for (const size_t bytes : {0, 1, 1000, 1024, 1025, 2048, 2049, 70000, 2000000}) {
     std::string request(bytes, 'x');
@@ -57,7 +52,7 @@ TEST_P(RpcFrontTest, SmallAndLargeMessagesComeBackWhole) {
   }
 }
 
-TEST_P(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
+TEST(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
   auto router = std::make_shared<Router>();
   std::mutex mutex;
   std::vector<std::thread> threads;
@@ -67,9 +62,9 @@ TEST_P(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
       std::move(done)(RpcStatus(), Encoded(std::move(request)));
     });
   });
-  FrontOptions options;
+  server::Http2FrontOptions options;
   options.io_threads = 2;
-  FrontFixture fixture(GetParam(), router, options);
+  FrontFixture fixture(router, options);
   std::vector<std::thread> clients;
   std::atomic<int> right = 0;
   for (int c = 0; c < 8; ++c) {
@@ -88,8 +83,8 @@ TEST_P(RpcFrontTest, AnswersFromOtherThreadsReachTheirCalls) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_P(RpcFrontTest, ManyCallsAtOnceEachGetTheirAnswer) {
-  FrontFixture fixture(GetParam(), EchoRouter());
+TEST(RpcFrontTest, ManyCallsAtOnceEachGetTheirAnswer) {
+  FrontFixture fixture(EchoRouter());
   grpc::GenericStub stub(fixture.NewChannel());
   grpc::CompletionQueue queue;
   struct Call {
@@ -118,20 +113,20 @@ TEST_P(RpcFrontTest, ManyCallsAtOnceEachGetTheirAnswer) {
   }
 }
 
-TEST_P(RpcFrontTest, ErrorsKeepTheirCodeAndText) {
+TEST(RpcFrontTest, ErrorsKeepTheirCodeAndText) {
   auto router = std::make_shared<Router>();
   const std::string text = "etcdserver: 100% odd \xE2\x82\xAC text\nwith lines";
   router->AddUnary("/test.Test/Fail", [&](std::string, CallContext, Completion done) {
     std::move(done)({StatusCode::kFailedPrecondition, text}, Encoded());
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   const ClientAnswer answer = CallUnary(fixture.NewChannel(), "/test.Test/Fail", "");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(answer.status.error_message(), text);
 }
 
-TEST_P(RpcFrontTest, UnknownMethodsAreUnimplemented) {
-  FrontFixture fixture(GetParam(), EchoRouter());
+TEST(RpcFrontTest, UnknownMethodsAreUnimplemented) {
+  FrontFixture fixture(EchoRouter());
   const auto channel = fixture.NewChannel();
   ClientAnswer answer = CallUnary(channel, "/test.Test/Nope", "x");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
@@ -142,8 +137,8 @@ TEST_P(RpcFrontTest, UnknownMethodsAreUnimplemented) {
   EXPECT_EQ(stream.Finish().error_code(), grpc::StatusCode::UNIMPLEMENTED);
 }
 
-TEST_P(RpcFrontTest, TheLimitIsOnTheMessage) {
-  FrontFixture fixture(GetParam(), EchoRouter());
+TEST(RpcFrontTest, TheLimitIsOnTheMessage) {
+  FrontFixture fixture(EchoRouter());
   const auto channel = fixture.NewChannel();
   const size_t limit = FrontOptions().message_bytes_max;
   EXPECT_TRUE(CallUnary(channel, "/test.Test/Echo", std::string(limit, 'x')).status.ok());
@@ -156,7 +151,7 @@ TEST_P(RpcFrontTest, TheLimitIsOnTheMessage) {
   EXPECT_TRUE(CallUnary(channel, "/test.Test/Echo", "still there").status.ok());
 }
 
-TEST_P(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
+TEST(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
   auto router = std::make_shared<Router>();
   server::SystemClock clock;
   router->AddUnary("/test.Test/Look", [&](std::string, CallContext context, Completion done) {
@@ -170,7 +165,7 @@ TEST_P(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
     }
     std::move(done)(RpcStatus(), Encoded(std::move(left)));
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   const auto channel = fixture.NewChannel();
   EXPECT_EQ(CallUnary(channel, "/test.Test/Look", "", 0, {{"token", "abc"}}).response, "none");
   const int left =
@@ -179,7 +174,7 @@ TEST_P(RpcFrontTest, HandlersSeeMetadataDeadlineAndPeer) {
   EXPECT_LE(left, 16000);  // On the wire it may be rounded up.
 }
 
-TEST_P(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
+TEST(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
   auto router = EchoRouter();
   std::mutex mutex;
   std::vector<Completion> late;
@@ -187,7 +182,7 @@ TEST_P(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
     std::lock_guard lock(mutex);
     late.push_back(std::move(done));
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 3; ++i) {
     const ClientAnswer answer = CallUnary(channel, "/test.Test/Late", "x", 50);
@@ -205,16 +200,16 @@ TEST_P(RpcFrontTest, ADeadlineEndsACallWhoseAnswerComesLate) {
   }
 }
 
-TEST_P(RpcFrontTest, ADroppedCompletionEndsTheCall) {
+TEST(RpcFrontTest, ADroppedCompletionEndsTheCall) {
   auto router = std::make_shared<Router>();
   router->AddUnary("/test.Test/Drop", [](std::string, CallContext, Completion) {});
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   const ClientAnswer answer = CallUnary(fixture.NewChannel(), "/test.Test/Drop", "x");
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(answer.status.error_message(), "etcdserver: server stopped");
 }
 
-TEST_P(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
+TEST(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
   auto router = std::make_shared<Router>();
   std::vector<std::thread> threads;
   router->AddUnary("/test.Test/Where", [&](std::string, CallContext context, Completion done) {
@@ -226,7 +221,7 @@ TEST_P(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
       });
     });
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(CallUnary(channel, "/test.Test/Where", "").response, "same");
@@ -234,30 +229,30 @@ TEST_P(RpcFrontTest, WorkHandedToTheExecutorRunsOnTheIoThread) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_P(RpcFrontTest, ATakenPortIsNamed) {
-  FrontFixture fixture(GetParam(), EchoRouter());
-  FrontOptions options;
+TEST(RpcFrontTest, ATakenPortIsNamed) {
+  FrontFixture fixture(EchoRouter());
+  server::Http2FrontOptions options;
   const std::string address = "127.0.0.1:" + std::to_string(fixture.port());
   options.addresses = {"127.0.0.1:0", address};
-  const auto second = AnyFront::Start(GetParam(), options, EchoRouter(), fixture.clock, fixture.log,
-                                      fixture.metrics);
+  const auto second =
+      server::Http2Front::Start(options, EchoRouter(), fixture.clock, fixture.log, fixture.metrics);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(std::string(second.status().message()),
             "cannot listen on " + address + ": Address already in use");
   EXPECT_TRUE(CallUnary(fixture.NewChannel(), "/test.Test/Echo", "x").status.ok());
 }
 
-TEST_P(RpcFrontTest, SeveralAddressesAreServed) {
-  FrontOptions options;
+TEST(RpcFrontTest, SeveralAddressesAreServed) {
+  server::Http2FrontOptions options;
   options.addresses = {"127.0.0.1:0", "127.0.0.1:0"};
-  FrontFixture fixture(GetParam(), EchoRouter(), options);
+  FrontFixture fixture(EchoRouter(), options);
   ASSERT_EQ(fixture.front->ports().size(), 2u);
   for (const int port : fixture.front->ports()) {
     EXPECT_EQ(CallUnary(Connect(port), "/test.Test/Echo", "x").response, "x");
   }
 }
 
-TEST_P(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
+TEST(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
   auto router = std::make_shared<Router>();
   Signal arrived;
   std::optional<Completion> held;
@@ -265,7 +260,7 @@ TEST_P(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
     held = std::move(done);
     arrived.Set();
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   const auto channel = fixture.NewChannel();
   ClientAnswer answer;
   std::thread client([&] { answer = CallUnary(channel, "/test.Test/Hold", "x"); });
@@ -287,7 +282,7 @@ TEST_P(RpcFrontTest, ShutdownLetsRequestsFinishAndRefusesNewOnes) {
   EXPECT_EQ(answer.response, "done");
 }
 
-TEST_P(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
+TEST(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
   std::vector<Completion> held;
   {
     auto router = std::make_shared<Router>();
@@ -296,7 +291,7 @@ TEST_P(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
       held.push_back(std::move(done));
       arrived.Set();
     });
-    FrontFixture fixture(GetParam(), router);
+    FrontFixture fixture(router);
     const auto channel = fixture.NewChannel();
     ClientAnswer answer;
     std::thread client([&] { answer = CallUnary(channel, "/test.Test/Hold", "x"); });
@@ -309,12 +304,12 @@ TEST_P(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
   for (Completion& done : held) std::move(done)(RpcStatus(), Encoded(std::string("too late")));
 }
 
-TEST_P(RpcFrontTest, CallsAreCountedUnderEtcdsNames) {
+TEST(RpcFrontTest, CallsAreCountedUnderEtcdsNames) {
   auto router = EchoRouter();
   router->AddUnary("/test.Test/Fail", [](std::string, CallContext, Completion done) {
     std::move(done)({StatusCode::kOutOfRange, "no"}, Encoded());
   });
-  FrontFixture fixture(GetParam(), router);
+  FrontFixture fixture(router);
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 3; ++i) CallUnary(channel, "/test.Test/Echo", std::string(100, 'x'));
   CallUnary(channel, "/test.Test/Fail", "");
@@ -328,15 +323,15 @@ TEST_P(RpcFrontTest, CallsAreCountedUnderEtcdsNames) {
   EXPECT_THAT(text, HasSubstr("etcd_network_client_grpc_sent_bytes_total 300"));
 }
 
-TEST_P(RpcFrontTest, SlowRequestsAreLogged) {
+TEST(RpcFrontTest, SlowRequestsAreLogged) {
   auto router = EchoRouter();
   router->AddUnary("/test.Test/Slow", [](std::string request, CallContext, Completion done) {
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
     std::move(done)(RpcStatus(), Encoded(std::move(request)));
   });
-  FrontOptions options;
+  server::Http2FrontOptions options;
   options.warning_unary_duration = 50 * server::kNsPerMs;
-  FrontFixture fixture(GetParam(), router, options);
+  FrontFixture fixture(router, options);
   const auto channel = fixture.NewChannel();
   CallUnary(channel, "/test.Test/Slow", "12345");
   EXPECT_THAT(fixture.log.lines(), Contains(HasSubstr("slow request method=/test.Test/Slow")));
@@ -344,11 +339,11 @@ TEST_P(RpcFrontTest, SlowRequestsAreLogged) {
 }
 
 // The whole way: client, front, services and a member's threads.
-TEST_P(RpcFrontTest, PutsAndRangesOverTheWire) {
+TEST(RpcFrontTest, PutsAndRangesOverTheWire) {
   TestGate gate(TestGate::Mode::kThread);
   server::Metrics metrics;
   server::ClientServices services(gate, metrics, {});
-  FrontFixture fixture(GetParam(), services.router());
+  FrontFixture fixture(services.router());
   const auto channel = fixture.NewChannel();
   for (int i = 0; i < 100; ++i) {
     etcdserverpb::PutRequest put;

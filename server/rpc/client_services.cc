@@ -43,8 +43,9 @@ void AddContract(Router& router) {
 
 ClientServices::ClientServices(Gate& gate, Metrics& metrics, const ServiceLimits& limits)
     : router_(std::make_shared<Router>()) {
-  const ServiceSurroundings surroundings{&gate, limits,
-                                         std::make_shared<ReadBytes>(limits.read_bytes_max)};
+  const ServiceSurroundings surroundings{
+      &gate, limits, std::make_shared<ReadBytes>(limits.read_bytes_max),
+      &metrics.AddCounter("etcd_mvcc_range_total", "Ranges read for Range requests.")};
   const CallGuard guard(gate, metrics);
   AddKvService(surroundings, guard, *router_);
   AddClusterService(surroundings, guard, *router_);

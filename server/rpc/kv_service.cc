@@ -26,12 +26,18 @@ using etcdserverpb::RequestOp;
 using etcdserverpb::TxnRequest;
 using etcdserverpb::TxnResponse;
 
+void StartRange(const ServiceSurroundings& s, std::shared_ptr<const storage::ReadView> view,
+                RangeRequest request, Completion done) {
+  s.ranges->Increment();
+  RangeJob::Start(RangeJob(s, std::move(view), std::move(request), std::move(done)));
+}
+
 void Range(const ServiceSurroundings& s, std::string bytes, CallContext context, Completion done) {
   RangeRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (const auto error = CheckRange(request)) return Fail(std::move(done), ToStatus(*error));
   if (request.serializable()) {
-    RangeJob::Start(RangeJob(s, s.gate->view(), std::move(request), std::move(done)));
+    StartRange(s, s.gate->view(), std::move(request), std::move(done));
     return;
   }
   if (s.gate->learner()) {
@@ -43,7 +49,7 @@ void Range(const ServiceSurroundings& s, std::string bytes, CallContext context,
     // Reading is the I/O thread's work, not that of whoever announces the grant.
     RunOn(executor, [s, view = std::move(read.view), request = std::move(request),
                      done = std::move(done)]() mutable {
-      RangeJob::Start(RangeJob(s, std::move(view), std::move(request), std::move(done)));
+      StartRange(s, std::move(view), std::move(request), std::move(done));
     });
   });
 }

@@ -9,6 +9,7 @@
 
 #include "proto/etcdserverpb/header.pb.h"
 #include "proto/parse.h"
+#include "server/metrics.h"
 #include "server/node/gate.h"
 #include "server/rpc/call_guard.h"
 #include "server/rpc/read_bytes.h"
@@ -27,6 +28,7 @@ struct ServiceSurroundings {
   Gate* gate = nullptr;
   ServiceLimits limits;
   std::shared_ptr<ReadBytes> read_bytes;
+  Counter* ranges = nullptr;
 };
 
 // Fills in all but the revision.

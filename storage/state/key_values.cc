@@ -22,6 +22,15 @@ void Fill(std::string_view key, const NewestVersion& newest, std::string value,
   kv->set_value(std::move(value));
 }
 
+// Operations that the branches taken carry out.
+size_t CountOperations(const etcdserverpb::TxnRequest& txn, TxnPath::const_iterator& path) {
+  size_t count = 0;
+  for (const RequestOp& op : *path++ ? txn.success() : txn.failure()) {
+    count += op.has_request_txn() ? CountOperations(op.request_txn(), path) : 1;
+  }
+  return count;
+}
+
 }  // namespace
 
 absl::StatusOr<RequestError> KeyValues::Put(const etcdserverpb::PutRequest& request,
@@ -53,6 +62,9 @@ absl::StatusOr<RequestError> KeyValues::Txn(const etcdserverpb::TxnRequest& requ
   if (!check.ok() || *check != RequestError::kNone) return check;
   GAVEL_CHECK(cursor == path->end());
 
+  cursor = path->begin();
+  const size_t operations = CountOperations(request, cursor);
+  if (operations != 1) ++counts_.txns;
   cursor = path->begin();
   writer_.Begin();
   if (absl::Status status = RunTxn(request, cursor, response); !status.ok()) return status;
@@ -112,6 +124,7 @@ absl::StatusOr<RequestError> KeyValues::CheckTxn(const etcdserverpb::TxnRequest&
 
 absl::Status KeyValues::RunPut(const etcdserverpb::PutRequest& request,
                                etcdserverpb::PutResponse* response) {
+  ++counts_.puts;
   const absl::StatusOr<NewestVersion> newest = overlay_.Newest(request.key());
   if (!newest.ok()) return newest.status();
   const bool return_previous = response != nullptr && request.prev_kv() && newest->live;
@@ -134,6 +147,7 @@ absl::Status KeyValues::RunPut(const etcdserverpb::PutRequest& request,
 
 absl::Status KeyValues::RunDeleteRange(const etcdserverpb::DeleteRangeRequest& request,
                                        etcdserverpb::DeleteRangeResponse* response) {
+  ++counts_.deletes;
   const bool return_previous = response != nullptr && request.prev_kv();
   const KeyRange range = KeyRange::FromRequest(request.key(), request.range_end());
   std::vector<std::pair<std::string, NewestVersion>> found;

@@ -3,6 +3,8 @@
 // Each command is checked whole before it changes anything, so that a refusal changes nothing.
 #pragma once
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -14,6 +16,13 @@
 #include "storage/state/request_error.h"
 
 namespace gavel::storage {
+
+// Operations carried out, each within a transaction counted by itself.
+struct OperationCounts {
+  uint64_t puts = 0;
+  uint64_t deletes = 0;  // Requests, whatever they found.
+  uint64_t txns = 0;     // Of more or less than one operation, as etcd counts them.
+};
 
 // Works on one batch. Wherever a response may be null, null means that nobody waits for it: the
 // same changes happen, and reads that only serve the response do not.
@@ -33,6 +42,8 @@ class KeyValues {
                                    etcdserverpb::TxnResponse* response);
   absl::StatusOr<RequestError> Compact(const etcdserverpb::CompactionRequest& request,
                                        etcdserverpb::CompactionResponse* response);
+
+  const OperationCounts& counts() const { return counts_; }
 
  private:
   // Goes through the transactions that will run in the order of their decisions.
@@ -54,6 +65,7 @@ class KeyValues {
   Overlay& overlay_;
   Writer& writer_;
   const Totals& totals_;
+  OperationCounts counts_;
 };
 
 }  // namespace gavel::storage

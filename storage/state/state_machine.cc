@@ -74,6 +74,10 @@ class StateMachine::Impl {
     const std::lock_guard lock(mutex_);
     return sizes_;
   }
+  OperationCounts operations() const {
+    const std::lock_guard lock(mutex_);
+    return operations_;
+  }
 
  private:
   // All that one Apply changes, kept aside until the engine has taken the batch.
@@ -94,7 +98,7 @@ class StateMachine::Impl {
   absl::Status ApplyConfiguration(const raft::Entry& entry, Draft& draft);
   absl::StatusOr<CommandOutcome> ApplyCommand(const Command& command, KeyValues& key_values,
                                               bool wanted, Draft& draft);
-  void Publish();
+  void Publish(const OperationCounts& operations);
 
   const std::shared_ptr<Engine> engine_;
   const std::shared_ptr<std::atomic<Revision>> compacted_ =
@@ -111,6 +115,7 @@ class StateMachine::Impl {
   std::shared_ptr<const MemberTable> published_members_;
   std::shared_ptr<const raft::Configuration> published_configuration_;
   Sizes sizes_;
+  OperationCounts operations_;
 };
 
 absl::Status StateMachine::Impl::Open(const InitialState& initial) {
@@ -136,7 +141,7 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
   if (!configuration.ok()) return configuration.status();
   configuration_ = *std::move(configuration);
   if (absl::Status status = CheckContents(); !status.ok()) return status;
-  Publish();
+  Publish({});
   return absl::OkStatus();
 }
 
@@ -242,7 +247,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   state_ = draft.state;
   if (draft.members) members_ = *std::move(draft.members);
   if (draft.configuration) configuration_ = *std::move(draft.configuration);
-  Publish();
+  Publish(key_values.counts());
   return std::move(draft.result);
 }
 
@@ -320,7 +325,7 @@ absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& c
   return outcome;
 }
 
-void StateMachine::Impl::Publish() {
+void StateMachine::Impl::Publish(const OperationCounts& operations) {
   // First what readers check last: a reader that misses a collected version finds this moved.
   compacted_->store(state_.totals.compacted);
   auto view = std::make_shared<ReadView>();
@@ -338,6 +343,9 @@ void StateMachine::Impl::Publish() {
   const std::lock_guard lock(mutex_);
   view_ = std::move(view);
   sizes_ = sizes;
+  operations_.puts += operations.puts;
+  operations_.deletes += operations.deletes;
+  operations_.txns += operations.txns;
   if (published_members_ == nullptr || *published_members_ != members_) {
     published_members_ = std::make_shared<const MemberTable>(members_);
   }
@@ -371,6 +379,8 @@ std::shared_ptr<const raft::Configuration> StateMachine::configuration() const {
   return impl_->configuration();
 }
 StateMachine::Sizes StateMachine::sizes() const { return impl_->sizes(); }
+
+OperationCounts StateMachine::operations() const { return impl_->operations(); }
 
 absl::StatusOr<raft::EntryId> StateMachine::DurableApplied() const {
   const absl::StatusOr<Durable> durable = ReadDurable();

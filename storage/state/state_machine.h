@@ -19,6 +19,7 @@
 #include "raft/types.h"
 #include "storage/engine/engine.h"
 #include "storage/mvcc/read_view.h"
+#include "storage/state/key_values.h"
 #include "storage/state/request_error.h"
 
 namespace gavel::storage {
@@ -115,6 +116,8 @@ class StateMachine {
     int64_t keys = 0;
   };
   Sizes sizes() const;  // Any thread.
+  // Since this process began. Any thread.
+  OperationCounts operations() const;
 
  private:
   class Impl;

@@ -73,6 +73,22 @@ class TxnTest : public ::testing::Test {
   Store store_;
 };
 
+// As etcd counts them: a transaction of one operation is that operation.
+TEST_F(TxnTest, OperationsAreCounted) {
+  const storage::OperationCounts before = store_.machine().operations();
+  EXPECT_EQ(before.puts, 3u);
+  EXPECT_EQ(before.txns, 0u);
+  Run(Then({PutOp("c", "1")}));
+  Run(Then({PutOp("c", "1"), TxnOp(Then({PutOp("d", "1"), DeleteOp("a")}))}));
+  Run({});
+  store_.Do(Delete("nothing"));
+  EXPECT_EQ(Error(Then({PutOp("e", "1"), RangeOp("a", 1000)})), RequestError::kFutureRevision);
+  const storage::OperationCounts after = store_.machine().operations();
+  EXPECT_EQ(after.puts, 6u) << "a refusal carries out nothing";
+  EXPECT_EQ(after.deletes, 2u);
+  EXPECT_EQ(after.txns, 2u);
+}
+
 TEST_F(TxnTest, NoComparesSucceed) { EXPECT_TRUE(Run({}).succeeded()); }
 
 TEST_F(TxnTest, AllComparesMustHold) {

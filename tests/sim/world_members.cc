@@ -62,7 +62,7 @@ void World::Start(int index) {
     // Behind an impostor the real disk still holds what it has promised.
     if (!machine.impostor) machine.watch.Advance(*machine.disk);
   });
-  machine.watch.SetOnEntry([this, &machine](raft::EntryId previous, const raft::Entry& entry) {
+  machine.watch.SetOnEntry([this](raft::EntryId previous, const raft::Entry& entry) {
     ledger_->OnDurableEntry(previous, entry);
   });
   // What survived is only in part what was durable, so it is read anew.

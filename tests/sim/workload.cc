@@ -134,8 +134,10 @@ void Workload::Next(Client& client) {
       command = client.requests.Command(newest_revision_, /*compactions=*/false);
     } while (command.has_txn() && storage::IsReadOnly(command.txn()));
     if (command.has_put() && random.OneIn(8)) {
-      command.mutable_put()->set_value(std::string(random.Below(world_.plan().value_bytes_max),
-                                                   static_cast<char>('a' + random.Below(26))));
+      // One draw a statement: compilers differ in the order of arguments.
+      const uint64_t bytes = random.Below(world_.plan().value_bytes_max);
+      const auto letter = static_cast<char>('a' + random.Below(26));
+      command.mutable_put()->set_value(std::string(bytes, letter));
     }
   }
   SetNumber(*MethodOf(command).request, operation.number);

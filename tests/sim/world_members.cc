@@ -253,7 +253,8 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
   }
   if (random.Below(kMillion) < network.corrupt) {
     ++figures_.faults["frame damaged"];
-    frame[random.Below(frame.size())] ^= static_cast<char>(1 << random.Below(8));
+    const uint64_t place = random.Below(frame.size());
+    frame[place] ^= static_cast<char>(1 << random.Below(8));
     return Transmit(from, to, std::move(frame), true);
   }
   if (random.Below(kMillion) < network.duplicate) {

@@ -29,10 +29,10 @@ struct StatusGauges {
         live(metrics.AddGauge("gavel_mvcc_live_bytes", "Bytes of live keys and values.")),
         superseded(metrics.AddGauge("gavel_mvcc_superseded_bytes",
                                     "Bytes of versions that are superseded and not compacted.")),
-        puts(metrics.AddGauge("etcd_mvcc_put_total", "Puts applied.")),
-        deletes(metrics.AddGauge("etcd_mvcc_delete_total", "Deletions applied.")),
-        txns(metrics.AddGauge("etcd_mvcc_txn_total",
-                              "Transactions applied that are not of one operation.")),
+        put_ops(metrics.AddGauge("etcd_mvcc_put_total", "Puts applied.")),
+        delete_ops(metrics.AddGauge("etcd_mvcc_delete_total", "Deletions applied.")),
+        txn_ops(metrics.AddGauge("etcd_mvcc_txn_total",
+                                 "Transactions applied that are not of one operation.")),
         term(metrics.AddGauge("gavel_raft_term", "Current term.")) {}
 
   Gauge& pending;
@@ -47,9 +47,9 @@ struct StatusGauges {
   Gauge& compacted;
   Gauge& live;
   Gauge& superseded;
-  Gauge& puts;
-  Gauge& deletes;
-  Gauge& txns;
+  Gauge& put_ops;
+  Gauge& delete_ops;
+  Gauge& txn_ops;
   Gauge& term;
 };
 
@@ -65,9 +65,9 @@ void Refresh(const StatusGauges& gauges, const MemberGate& gate,
   gauges.in_use.Set(static_cast<double>(status.db_in_use_bytes));
   const storage::StateMachine::Sizes sizes = machine.sizes();
   const storage::OperationCounts operations = machine.operations();
-  gauges.puts.Set(static_cast<double>(operations.puts));
-  gauges.deletes.Set(static_cast<double>(operations.deletes));
-  gauges.txns.Set(static_cast<double>(operations.txns));
+  gauges.put_ops.Set(static_cast<double>(operations.puts));
+  gauges.delete_ops.Set(static_cast<double>(operations.deletes));
+  gauges.txn_ops.Set(static_cast<double>(operations.txns));
   gauges.keys.Set(static_cast<double>(sizes.keys));
   gauges.live.Set(static_cast<double>(sizes.live_bytes));
   gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));

@@ -84,7 +84,7 @@ def main(build):
             project.write(PROJECT)
 
         by_cmake = os.path.join(work, 'by-cmake')
-        run('cmake', '-S', source, '-B', by_cmake, '-DCMAKE_PREFIX_PATH=' + root)
+        run('cmake', '-G', 'Ninja', '-S', source, '-B', by_cmake, '-DCMAKE_PREFIX_PATH=' + root)
         run('cmake', '--build', by_cmake)
         check_program(os.path.join(by_cmake, 'example'), cluster.endpoint())
 

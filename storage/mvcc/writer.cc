@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 
 #include "raft/check.h"
 
@@ -54,6 +55,10 @@ void Writer::AddChange(std::string_view key, const Version& version) {
   AppendChangeRecord({version.tombstone, totals_.superseded_total, key}, &value_);
   batch_.Put(Family::kChanges, ChangeKey(version.id), value_);
   batch_changes_.emplace_back(version.id.main, totals_.superseded_total);
+  if (told_ != nullptr) {
+    told_->push_back({version.id, version.tombstone, version.create, version.version, version.lease,
+                      std::string(key), std::string(version.value)});
+  }
   overlay_.Add(key, version);
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 
 #include "storage/engine/engine.h"
+#include "storage/mvcc/key_change.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/revision.h"
 #include "storage/state/request_error.h"
@@ -37,9 +38,11 @@ struct Totals {
 // drops it with overlay and totals.
 class Writer {
  public:
-  // Borrows everything. `totals` are those before the batch; they are moved on at each End.
-  Writer(const Engine& engine, Overlay& overlay, WriteBatch& batch, Totals& totals)
-      : engine_(engine), overlay_(overlay), batch_(batch), totals_(totals) {}
+  // Borrows everything. `totals` are those before the batch; they are moved on at each End. Every
+  // change is added to `told` too, unless that is null.
+  Writer(const Engine& engine, Overlay& overlay, WriteBatch& batch, Totals& totals,
+         std::vector<KeyChange>* told = nullptr)
+      : engine_(engine), overlay_(overlay), batch_(batch), totals_(totals), told_(told) {}
 
   // Starts a transaction: its changes share the next revision.
   void Begin() { changes_ = 0; }
@@ -71,6 +74,7 @@ class Writer {
   Overlay& overlay_;
   WriteBatch& batch_;
   Totals& totals_;
+  std::vector<KeyChange>* const told_;
   int32_t changes_ = 0;  // Of the transaction under way.
   // After each change of this batch: its revision and superseded_total.
   std::vector<std::pair<Revision, int64_t>> batch_changes_;

@@ -220,7 +220,8 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   Draft draft;
   draft.state = state_;
   Overlay overlay(*engine_, &cache_);
-  Writer writer(*engine_, overlay, draft.batch, draft.state.totals);
+  Writer writer(*engine_, overlay, draft.batch, draft.state.totals,
+                wanted.changes ? &draft.result.changes : nullptr);
   KeyValues key_values(*engine_, overlay, writer, draft.state.totals);
   google::protobuf::Arena arena;
   for (const raft::Entry& entry : entries) {

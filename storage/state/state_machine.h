@@ -18,6 +18,7 @@
 #include "raft/configuration.h"
 #include "raft/types.h"
 #include "storage/engine/engine.h"
+#include "storage/mvcc/key_change.h"
 #include "storage/mvcc/read_view.h"
 #include "storage/state/key_values.h"
 #include "storage/state/request_error.h"
@@ -60,6 +61,7 @@ struct CommandOutcome {
 struct ApplyResult {
   std::vector<CommandOutcome> outcomes;  // One per command entry, in order.
   bool members_changed = false;
+  std::vector<KeyChange> changes;  // All, in order, if the caller wants them.
 };
 
 struct StateMachineOptions {
@@ -80,11 +82,13 @@ class StateMachine {
 
   // Applies consecutive entries (the first is applied().Next()) as one engine batch, together
   // with the applied index, then publishes a new view. `wanted` are the member and life whose
-  // commands get a response. An error is terminal: the member must stop. ResourceExhausted
+  // commands get a response; `changes` asks
+  // for ApplyResult::changes. An error is terminal: the member must stop. ResourceExhausted
   // (the engine stalls) changed nothing and may be tried again.
   struct Wanted {
     raft::NodeId member;
     raft::Incarnation incarnation;
+    bool changes = false;
   };
   absl::StatusOr<ApplyResult> Apply(std::span<const raft::Entry> entries, const Wanted& wanted);
 

@@ -53,6 +53,41 @@ std::vector<raft::Entry> RandomLog(uint64_t seed, int size) {
   return log;
 }
 
+// What watchers are told is what is stored, change by change, whatever the batches.
+TEST(ApplyTest, ChangesAreThoseThatAreStored) {
+  const std::vector<raft::Entry> log = RandomLog(7, 300);
+  auto engine = std::make_shared<storage::MapEngine>();
+  const auto machine = Open(engine);
+  StateMachine::Wanted wanted = kMe;
+  wanted.changes = true;
+  std::set<Model::Row> told;
+  storage::ChangeId last;
+  raft::Random random(7);
+  for (size_t from = 0; from < log.size();) {
+    const size_t size = std::min<size_t>(random.Between(1, 40), log.size() - from);
+    const auto result = machine->Apply({&log[from], size}, wanted);
+    ASSERT_OK(result);
+    for (const storage::KeyChange& change : result->changes) {
+      EXPECT_LT(last, change.id);
+      last = change.id;
+      storage::Version version;
+      const std::string row_key = storage::VersionKey(change.key, change.id);
+      std::string row;
+      ASSERT_OK(engine->Get(Family::kVersions, row_key, &row));
+      ASSERT_TRUE(storage::ParseVersionRecord(row, &version));
+      EXPECT_EQ(version.tombstone, change.tombstone);
+      EXPECT_EQ(version.create, change.create);
+      EXPECT_EQ(version.version, change.version);
+      EXPECT_EQ(version.lease, change.lease);
+      EXPECT_EQ(version.value, change.value);
+      told.insert({change.key, change.id.main, change.id.sub});
+    }
+    from += size;
+  }
+  EXPECT_EQ(told, StoredVersions(*engine));
+  EXPECT_GT(told.size(), 50U);
+}
+
 // Batches of any size, any cache, wanted or not: the state is a function of the log.
 TEST(ApplyTest, BatchesCacheAndWhoWaitsDoNotChangeTheState) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {

@@ -1,7 +1,7 @@
 #include "server/node/command_bytes.h"
 
+#include "raft/check.h"
 #include "server/peer/wire.h"
-#include "storage/state/state_machine.h"
 
 namespace gavel::server {
 namespace {
@@ -14,10 +14,28 @@ constexpr int kSequenceField = 4;
 
 }  // namespace
 
-std::string EncodeCommandHeader(const raft::RequestId& id) {
+uint32_t SemanticsOf(CommandField field) {
+  switch (field) {
+    case CommandField::kPut:
+    case CommandField::kDeleteRange:
+    case CommandField::kTxn:
+    case CommandField::kCompact:
+    case CommandField::kPublishMember:
+      return 1;
+    case CommandField::kLeaseGrant:
+    case CommandField::kLeaseRevoke:
+    case CommandField::kRenewLeases:
+    case CommandField::kExpireLeases:
+    case CommandField::kLeaseClock:
+      return 2;
+  }
+  CheckFailed(__FILE__, __LINE__, "no such command");
+}
+
+std::string EncodeCommandHeader(CommandField field, const raft::RequestId& id) {
   std::string out;
   WireWriter writer(&out);
-  writer.Varint(kSemanticsField, storage::kSemanticsVersion);
+  writer.Varint(kSemanticsField, SemanticsOf(field));
   writer.Varint(kMemberField, id.member.value());
   writer.Varint(kIncarnationField, id.incarnation.value());
   writer.Varint(kSequenceField, id.sequence);

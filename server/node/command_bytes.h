@@ -2,6 +2,7 @@
 // already encoded, so that it is not decoded and encoded once more.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,8 +11,11 @@
 
 namespace gavel::server {
 
+// The rules by which a command is applied: an older build refuses, by name, what it does not know.
+uint32_t SemanticsOf(CommandField field);
+
 // Semantics version and request id.
-std::string EncodeCommandHeader(const raft::RequestId& id);
+std::string EncodeCommandHeader(CommandField field, const raft::RequestId& id);
 // Adds `request` as the body field `field`.
 void AppendCommandBody(CommandField field, std::string_view request, std::string* out);
 

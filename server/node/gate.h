@@ -37,6 +37,11 @@ enum class CommandField : int {
   kDeleteRange = 11,
   kTxn = 12,
   kCompact = 13,
+  kLeaseGrant = 14,
+  kLeaseRevoke = 15,
+  kRenewLeases = 16,
+  kExpireLeases = 17,
+  kLeaseClock = 18,
   kPublishMember = 20,
 };
 

@@ -13,18 +13,18 @@ constexpr size_t kOverheadBytes = 256;
 
 }  // namespace
 
-std::string ProposalTracker::Header(uint64_t sequence) const {
-  return EncodeCommandHeader(IdOf(sequence));
+std::string ProposalTracker::Header(CommandField field, uint64_t sequence) const {
+  return EncodeCommandHeader(field, IdOf(sequence));
 }
 
 void ProposalTracker::Add(CommandField field, std::string_view request, MonotonicNs deadline,
                           ProposeDone done) {
   const uint64_t sequence = ++last_sequence_;
-  std::string bytes = Header(sequence);
+  std::string bytes = Header(field, sequence);
   const size_t body_offset = bytes.size();
   AppendCommandBody(field, request, &bytes);
   bytes_ += bytes.size() + kOverheadBytes;
-  pending_.emplace(sequence, Pending{std::make_shared<const std::string>(std::move(bytes)),
+  pending_.emplace(sequence, Pending{field, std::make_shared<const std::string>(std::move(bytes)),
                                      body_offset, deadline, std::move(done)});
   deadlines_.emplace(deadline, sequence);
   queued_.push_back(sequence);
@@ -95,7 +95,7 @@ void ProposalTracker::Requeue() {
     pending_.erase(it);
     deadlines_.erase({pending.deadline, old_sequence});
     const uint64_t sequence = ++last_sequence_;
-    std::string bytes = Header(sequence);
+    std::string bytes = Header(pending.field, sequence);
     const size_t body_offset = bytes.size();
     bytes.append(*pending.payload, pending.body_offset, std::string::npos);
     bytes_ -= pending.payload->size();

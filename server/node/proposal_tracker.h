@@ -73,6 +73,7 @@ class ProposalTracker {
 
  private:
   struct Pending {
+    CommandField field = CommandField::kPut;
     raft::Payload payload;
     size_t body_offset = 0;  // Where the request's field begins in the payload.
     MonotonicNs deadline = 0;
@@ -83,7 +84,7 @@ class ProposalTracker {
 
   void Hold(PendingMap::iterator it);
   FinishedProposal Finish(PendingMap::iterator it, GateResult result);
-  std::string Header(uint64_t sequence) const;
+  std::string Header(CommandField field, uint64_t sequence) const;
   raft::RequestId IdOf(uint64_t sequence) const { return {member_, incarnation_, sequence}; }
 
   const raft::NodeId member_;

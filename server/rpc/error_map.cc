@@ -128,6 +128,8 @@ Error FromStorage(storage::RequestError error) {
       return Error::kKeyNotFound;
     case storage::RequestError::kLeaseNotFound:
       return Error::kLeaseNotFound;
+    case storage::RequestError::kLeaseExists:
+      return Error::kLeaseExists;
     case storage::RequestError::kInvalidSort:
       return Error::kInvalidSortOption;
     case storage::RequestError::kNoSpace:

@@ -103,6 +103,11 @@ std::string LeaseKey(int64_t lease) {
   return key;
 }
 
+std::optional<int64_t> ParseLeaseKey(std::string_view key) {
+  if (key.size() != 8) return std::nullopt;
+  return static_cast<int64_t>(ReadBigEndian<uint64_t>(key.data()));
+}
+
 std::string LeaseKeyKey(int64_t lease, std::string_view user_key) {
   std::string key = LeaseKey(lease);
   key.append(user_key);

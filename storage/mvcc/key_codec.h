@@ -50,6 +50,8 @@ std::string ChangeKey(ChangeId id);
 std::optional<ChangeId> ParseChangeKey(std::string_view key);
 
 std::string LeaseKey(int64_t lease);
+// Nothing if the bytes are no `leases` key.
+std::optional<int64_t> ParseLeaseKey(std::string_view key);
 std::string LeaseKeyKey(int64_t lease, std::string_view user_key);
 
 // The user keys from `begin` to before `end`; without `end`, all from `begin` on.

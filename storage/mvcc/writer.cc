@@ -17,7 +17,7 @@ void Writer::Put(std::string_view key, std::string_view value, int64_t lease,
   version.lease = lease;
   version.value = value;
   Supersede(key, newest);
-  if (lease != 0) batch_.Put(Family::kLeaseKeys, LeaseKeyKey(lease, key), {});
+  lease_keys_.Attach(lease, key);
   ++totals_.keys;
   totals_.live_bytes += VersionBytes(key.size(), value.size());
   AddChange(key, version);
@@ -36,7 +36,7 @@ void Writer::Delete(std::string_view key, const NewestVersion& newest) {
 
 void Writer::Supersede(std::string_view key, const NewestVersion& newest) {
   if (!newest.live) return;
-  if (newest.lease != 0) batch_.Delete(Family::kLeaseKeys, LeaseKeyKey(newest.lease, key));
+  lease_keys_.Detach(newest.lease, key);
   const int64_t bytes = VersionBytes(key.size(), static_cast<size_t>(newest.value_bytes));
   --totals_.keys;
   totals_.live_bytes -= bytes;

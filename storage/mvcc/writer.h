@@ -13,6 +13,7 @@
 
 #include "storage/engine/engine.h"
 #include "storage/mvcc/key_change.h"
+#include "storage/mvcc/lease_keys.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/revision.h"
 #include "storage/state/request_error.h"
@@ -40,9 +41,14 @@ class Writer {
  public:
   // Borrows everything. `totals` are those before the batch; they are moved on at each End. Every
   // change is added to `told` too, unless that is null.
-  Writer(const Engine& engine, Overlay& overlay, WriteBatch& batch, Totals& totals,
-         std::vector<KeyChange>* told = nullptr)
-      : engine_(engine), overlay_(overlay), batch_(batch), totals_(totals), told_(told) {}
+  Writer(const Engine& engine, Overlay& overlay, LeaseKeys& lease_keys, WriteBatch& batch,
+         Totals& totals, std::vector<KeyChange>* told = nullptr)
+      : engine_(engine),
+        overlay_(overlay),
+        lease_keys_(lease_keys),
+        batch_(batch),
+        totals_(totals),
+        told_(told) {}
 
   // Starts a transaction: its changes share the next revision.
   void Begin() { changes_ = 0; }
@@ -72,6 +78,7 @@ class Writer {
 
   const Engine& engine_;
   Overlay& overlay_;
+  LeaseKeys& lease_keys_;
   WriteBatch& batch_;
   Totals& totals_;
   std::vector<KeyChange>* const told_;

@@ -35,7 +35,7 @@ size_t CountOperations(const etcdserverpb::TxnRequest& txn, TxnPath::const_itera
 
 absl::StatusOr<RequestError> KeyValues::Put(const etcdserverpb::PutRequest& request,
                                             etcdserverpb::PutResponse* response) {
-  for (auto check : {CheckLease(request.lease()), CheckIgnored(request)}) {
+  for (auto check : {leases_.Check(request.lease()), CheckIgnored(request)}) {
     if (!check.ok() || *check != RequestError::kNone) return check;
   }
   writer_.Begin();
@@ -81,15 +81,6 @@ absl::StatusOr<RequestError> KeyValues::Compact(const etcdserverpb::CompactionRe
   return error;
 }
 
-absl::StatusOr<RequestError> KeyValues::CheckLease(int64_t lease) const {
-  if (lease == 0) return RequestError::kNone;
-  std::string row;
-  const absl::Status status = engine_.Get(Family::kLeases, LeaseKey(lease), &row);
-  if (absl::IsNotFound(status)) return RequestError::kLeaseNotFound;
-  if (!status.ok()) return status;
-  return RequestError::kNone;
-}
-
 absl::StatusOr<RequestError> KeyValues::CheckIgnored(const etcdserverpb::PutRequest& request) {
   if (!request.ignore_value() && !request.ignore_lease()) return RequestError::kNone;
   const absl::StatusOr<NewestVersion> newest = overlay_.Newest(request.key());
@@ -108,7 +99,7 @@ absl::StatusOr<RequestError> KeyValues::CheckTxn(const etcdserverpb::TxnRequest&
       case RequestOp::kRequestPut:
         error = CheckIgnored(op.request_put());
         if (error.ok() && *error == RequestError::kNone) {
-          error = CheckLease(op.request_put().lease());
+          error = leases_.Check(op.request_put().lease());
         }
         break;
       case RequestOp::kRequestTxn:

@@ -9,10 +9,10 @@
 #include "absl/status/statusor.h"
 
 #include "proto/etcdserverpb/kv.pb.h"
-#include "storage/engine/engine.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/txn.h"
 #include "storage/mvcc/writer.h"
+#include "storage/state/leases.h"
 #include "storage/state/request_error.h"
 
 namespace gavel::storage {
@@ -31,8 +31,8 @@ struct OperationCounts {
 class KeyValues {
  public:
   // Borrows everything.
-  KeyValues(const Engine& engine, Overlay& overlay, Writer& writer, const Totals& totals)
-      : engine_(engine), overlay_(overlay), writer_(writer), totals_(totals) {}
+  KeyValues(Overlay& overlay, Leases& leases, Writer& writer, const Totals& totals)
+      : overlay_(overlay), leases_(leases), writer_(writer), totals_(totals) {}
 
   absl::StatusOr<RequestError> Put(const etcdserverpb::PutRequest& request,
                                    etcdserverpb::PutResponse* response);
@@ -49,7 +49,6 @@ class KeyValues {
   // Goes through the transactions that will run in the order of their decisions.
   using PathCursor = TxnPath::const_iterator;
 
-  absl::StatusOr<RequestError> CheckLease(int64_t lease) const;
   absl::StatusOr<RequestError> CheckIgnored(const etcdserverpb::PutRequest& request);
   absl::StatusOr<RequestError> CheckTxn(const etcdserverpb::TxnRequest& txn, PathCursor& path);
 
@@ -61,8 +60,8 @@ class KeyValues {
   absl::Status RunOp(const etcdserverpb::RequestOp& op, PathCursor& path,
                      etcdserverpb::ResponseOp* response);
 
-  const Engine& engine_;
   Overlay& overlay_;
+  Leases& leases_;
   Writer& writer_;
   const Totals& totals_;
   OperationCounts counts_;

@@ -42,4 +42,16 @@ bool DecodeMetaState(std::string_view bytes, MetaState* state) {
   return bytes.empty();
 }
 
+std::string EncodeMetaLeases(const MetaLeases& leases) {
+  std::string bytes;
+  AppendVarint(static_cast<uint64_t>(leases.clock_ms), &bytes);
+  AppendVarint(static_cast<uint64_t>(leases.count), &bytes);
+  return bytes;
+}
+
+bool DecodeMetaLeases(std::string_view bytes, MetaLeases* leases) {
+  return TakeVarint(&bytes, &leases->clock_ms) && TakeVarint(&bytes, &leases->count) &&
+         bytes.empty();
+}
+
 }  // namespace gavel::storage

@@ -2,6 +2,7 @@
 //
 //   format          format version and semantics version of what is stored
 //   state           applied index and term, and the store's totals; written with every batch
+//   leases          the lease clock and the number of leases; absent until there is one
 //   configuration   the applied configuration, as raft::EncodeConfiguration writes it
 //   collected       the history collector's progress: local, no part of the replicated state
 #pragma once
@@ -17,6 +18,7 @@ namespace gavel::storage {
 
 inline constexpr std::string_view kMetaFormat = "format";
 inline constexpr std::string_view kMetaState = "state";
+inline constexpr std::string_view kMetaLeases = "leases";
 inline constexpr std::string_view kMetaConfiguration = "configuration";
 
 // The newest format of the engine's contents that this build reads, and the one it writes.
@@ -38,5 +40,14 @@ struct MetaState {
 };
 std::string EncodeMetaState(const MetaState& state);
 bool DecodeMetaState(std::string_view bytes, MetaState* state);
+
+struct MetaLeases {
+  int64_t clock_ms = 0;  // The lease clock: never moves back.
+  int64_t count = 0;
+
+  friend bool operator==(const MetaLeases&, const MetaLeases&) = default;
+};
+std::string EncodeMetaLeases(const MetaLeases& leases);
+bool DecodeMetaLeases(std::string_view bytes, MetaLeases* leases);
 
 }  // namespace gavel::storage

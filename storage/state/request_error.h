@@ -12,7 +12,8 @@ enum class RequestError : uint8_t {
   kCompacted,       // The revision asked for is below the compacted revision.
   kFutureRevision,  // The revision asked for has not happened.
   kKeyNotFound,     // ignore_value or ignore_lease on a missing key.
-  kLeaseNotFound,   // A put names a lease that does not exist.
+  kLeaseNotFound,   // There is no such lease.
+  kLeaseExists,     // A grant names a lease that exists.
   kInvalidSort,     // A sort target or order outside its enumeration.
   kNoSpace,         // The quota is used up.
 };

@@ -74,6 +74,10 @@ class StateMachine::Impl {
     const std::lock_guard lock(mutex_);
     return sizes_;
   }
+  LeaseTotals leases() const {
+    const std::lock_guard lock(mutex_);
+    return published_leases_;
+  }
   OperationCounts operations() const {
     const std::lock_guard lock(mutex_);
     return operations_;
@@ -83,6 +87,7 @@ class StateMachine::Impl {
   // All that one Apply changes, kept aside until the engine has taken the batch.
   struct Draft {
     MetaState state;
+    MetaLeases leases;
     WriteBatch batch;
     std::optional<MemberTable> members;
     std::optional<raft::Configuration> configuration;
@@ -93,11 +98,19 @@ class StateMachine::Impl {
   absl::Status CheckFormat() const;
   absl::Status CheckContents() const;
 
-  absl::Status ApplyEntry(const raft::Entry& entry, KeyValues& key_values, const Wanted& wanted,
+  // What commands work on.
+  struct Commands {
+    KeyValues& key_values;
+    Leases& leases;
+  };
+  absl::Status ApplyEntry(const raft::Entry& entry, const Commands& commands, const Wanted& wanted,
                           google::protobuf::Arena& arena, Draft& draft);
   absl::Status ApplyConfiguration(const raft::Entry& entry, Draft& draft);
-  absl::StatusOr<CommandOutcome> ApplyCommand(const Command& command, KeyValues& key_values,
-                                              bool wanted, Draft& draft);
+  absl::StatusOr<CommandOutcome> ApplyCommand(const Command& command, const raft::Entry& entry,
+                                              const Commands& commands, bool wanted, Draft& draft);
+  // Those that the body is not a client's.
+  absl::Status ApplyInternal(const Command& command, const raft::Entry& entry, Leases& leases,
+                             RenewOutcome* renewed, Draft& draft);
   void Publish(const OperationCounts& operations);
 
   const std::shared_ptr<Engine> engine_;
@@ -107,6 +120,7 @@ class StateMachine::Impl {
   // Of the thread that applies.
   NewestCache cache_;
   MetaState state_;
+  MetaLeases leases_;
   MemberTable members_;
   raft::Configuration configuration_;
 
@@ -115,6 +129,7 @@ class StateMachine::Impl {
   std::shared_ptr<const MemberTable> published_members_;
   std::shared_ptr<const raft::Configuration> published_configuration_;
   Sizes sizes_;
+  LeaseTotals published_leases_;
   OperationCounts operations_;
 };
 
@@ -140,6 +155,11 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
   absl::StatusOr<raft::Configuration> configuration = raft::DecodeConfiguration(row);
   if (!configuration.ok()) return configuration.status();
   configuration_ = *std::move(configuration);
+  if (absl::Status status = engine_->Get(Family::kMeta, kMetaLeases, &row); status.ok()) {
+    if (!DecodeMetaLeases(row, &leases_)) return absl::DataLossError("meta: damaged leases");
+  } else if (!absl::IsNotFound(status)) {
+    return status;
+  }
   if (absl::Status status = CheckContents(); !status.ok()) return status;
   Publish({});
   return absl::OkStatus();
@@ -219,15 +239,20 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   if (entries.empty()) return ApplyResult();
   Draft draft;
   draft.state = state_;
+  draft.leases = leases_;
   Overlay overlay(*engine_, &cache_);
-  Writer writer(*engine_, overlay, draft.batch, draft.state.totals,
+  LeaseKeys lease_keys(*engine_, draft.batch);
+  Writer writer(*engine_, overlay, lease_keys, draft.batch, draft.state.totals,
                 wanted.changes ? &draft.result.changes : nullptr);
-  KeyValues key_values(*engine_, overlay, writer, draft.state.totals);
+  Leases leases(*engine_, overlay, lease_keys, writer, draft.state.totals, draft.leases,
+                draft.result.leases);
+  KeyValues key_values(overlay, leases, writer, draft.state.totals);
   google::protobuf::Arena arena;
   for (const raft::Entry& entry : entries) {
     GAVEL_CHECK(entry.index == draft.state.applied.Next())
         << "entry " << entry.index.value() << " after " << draft.state.applied.value();
-    if (absl::Status status = ApplyEntry(entry, key_values, wanted, arena, draft); !status.ok()) {
+    if (absl::Status status = ApplyEntry(entry, {key_values, leases}, wanted, arena, draft);
+        !status.ok()) {
       return AtEntry(entry, status);
     }
     draft.state.applied = entry.index;
@@ -237,7 +262,11 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
     if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
     draft.batch.Clear();
   }
+  leases.Finish(draft.batch);
   draft.batch.Put(Family::kMeta, kMetaState, EncodeMetaState(draft.state));
+  if (draft.leases != leases_) {
+    draft.batch.Put(Family::kMeta, kMetaLeases, EncodeMetaLeases(draft.leases));
+  }
   if (draft.members) {
     draft.result.members_changed = *draft.members != members_;
     WriteMembers(members_, *draft.members, draft.batch);
@@ -246,13 +275,14 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
 
   overlay.Written();
   state_ = draft.state;
+  leases_ = draft.leases;
   if (draft.members) members_ = *std::move(draft.members);
   if (draft.configuration) configuration_ = *std::move(draft.configuration);
   Publish(key_values.counts());
   return std::move(draft.result);
 }
 
-absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, KeyValues& key_values,
+absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, const Commands& commands,
                                             const Wanted& wanted, google::protobuf::Arena& arena,
                                             Draft& draft) {
   if (entry.kind == raft::EntryKind::kEmpty) return absl::OkStatus();
@@ -275,7 +305,8 @@ absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, KeyValues&
   }
   const bool is_wanted = command->member() == wanted.member.value() &&
                          command->incarnation() == wanted.incarnation.value();
-  absl::StatusOr<CommandOutcome> outcome = ApplyCommand(*command, key_values, is_wanted, draft);
+  absl::StatusOr<CommandOutcome> outcome =
+      ApplyCommand(*command, entry, commands, is_wanted, draft);
   if (!outcome.ok()) return outcome.status();
   outcome->id = {raft::NodeId(command->member()), raft::Incarnation(command->incarnation()),
                  command->sequence()};
@@ -295,8 +326,10 @@ absl::Status StateMachine::Impl::ApplyConfiguration(const raft::Entry& entry, Dr
 }
 
 absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& command,
-                                                                KeyValues& key_values, bool wanted,
-                                                                Draft& draft) {
+                                                                const raft::Entry& entry,
+                                                                const Commands& commands,
+                                                                bool wanted, Draft& draft) {
+  auto& [key_values, leases] = commands;
   CommandOutcome outcome;
   absl::StatusOr<RequestError> error = RequestError::kNone;
   switch (command.body_case()) {
@@ -314,16 +347,45 @@ absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& c
       error = key_values.Compact(command.compact(),
                                  Room<etcdserverpb::CompactionResponse>(wanted, outcome));
       break;
-    case Command::kPublishMember:
-      if (!draft.members) draft.members = members_;
-      RecordPublished(command.publish_member(), *draft.members);
+    case Command::kLeaseGrant:
+      error = leases.Grant(command.lease_grant(), entry.index,
+                           Room<etcdserverpb::LeaseGrantResponse>(wanted, outcome));
       break;
-    case Command::BODY_NOT_SET:
-      return absl::DataLossError("the command has no body that this build knows");
+    case Command::kLeaseRevoke:
+      error = leases.Revoke(command.lease_revoke(),
+                            Room<etcdserverpb::LeaseRevokeResponse>(wanted, outcome));
+      break;
+    default:
+      if (absl::Status status = ApplyInternal(
+              command, entry, leases,
+              command.has_renew_leases() ? Room<RenewOutcome>(wanted, outcome) : nullptr, draft);
+          !status.ok()) {
+        return status;
+      }
   }
   if (!error.ok()) return error.status();
   outcome.error = *error;
   return outcome;
+}
+
+absl::Status StateMachine::Impl::ApplyInternal(const Command& command, const raft::Entry& entry,
+                                               Leases& leases, RenewOutcome* renewed,
+                                               Draft& draft) {
+  switch (command.body_case()) {
+    case Command::kRenewLeases:
+      return leases.Renew(command.renew_leases(), entry.index, renewed);
+    case Command::kExpireLeases:
+      return leases.Expire(command.expire_leases(), entry.term);
+    case Command::kLeaseClock:
+      leases.SetClock(command.lease_clock().now_ms());
+      return absl::OkStatus();
+    case Command::kPublishMember:
+      if (!draft.members) draft.members = members_;
+      RecordPublished(command.publish_member(), *draft.members);
+      return absl::OkStatus();
+    default:
+      return absl::DataLossError("the command has no body that this build knows");
+  }
 }
 
 void StateMachine::Impl::Publish(const OperationCounts& operations) {
@@ -344,6 +406,7 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   const std::lock_guard lock(mutex_);
   view_ = std::move(view);
   sizes_ = sizes;
+  published_leases_ = {leases_.clock_ms, leases_.count};
   operations_.puts += operations.puts;
   operations_.deletes += operations.deletes;
   operations_.txns += operations.txns;
@@ -380,6 +443,8 @@ std::shared_ptr<const raft::Configuration> StateMachine::configuration() const {
   return impl_->configuration();
 }
 StateMachine::Sizes StateMachine::sizes() const { return impl_->sizes(); }
+
+StateMachine::LeaseTotals StateMachine::leases() const { return impl_->leases(); }
 
 OperationCounts StateMachine::operations() const { return impl_->operations(); }
 

@@ -15,18 +15,20 @@
 #include "absl/status/statusor.h"
 
 #include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/lease.pb.h"
 #include "raft/configuration.h"
 #include "raft/types.h"
 #include "storage/engine/engine.h"
 #include "storage/mvcc/key_change.h"
 #include "storage/mvcc/read_view.h"
 #include "storage/state/key_values.h"
+#include "storage/state/leases.h"
 #include "storage/state/request_error.h"
 
 namespace gavel::storage {
 
-// The highest Command.semantics this build can apply.
-inline constexpr uint32_t kSemanticsVersion = 1;
+// The highest Command.semantics this build can apply. 1: keys and members; 2: leases.
+inline constexpr uint32_t kSemanticsVersion = 2;
 
 // A row of the member table. A member that has not started yet has no name.
 struct MemberRecord {
@@ -48,7 +50,8 @@ struct InitialState {
 // Responses have header.revision set and the rest of the header empty.
 using CommandResponse =
     std::variant<std::monostate, etcdserverpb::PutResponse, etcdserverpb::DeleteRangeResponse,
-                 etcdserverpb::TxnResponse, etcdserverpb::CompactionResponse>;
+                 etcdserverpb::TxnResponse, etcdserverpb::CompactionResponse,
+                 etcdserverpb::LeaseGrantResponse, etcdserverpb::LeaseRevokeResponse, RenewOutcome>;
 
 // How one command ended.
 struct CommandOutcome {
@@ -61,7 +64,8 @@ struct CommandOutcome {
 struct ApplyResult {
   std::vector<CommandOutcome> outcomes;  // One per command entry, in order.
   bool members_changed = false;
-  std::vector<KeyChange> changes;  // All, in order, if the caller wants them.
+  std::vector<KeyChange> changes;   // All, in order, if the caller wants them.
+  std::vector<LeaseChange> leases;  // All, in order.
 };
 
 struct StateMachineOptions {
@@ -120,6 +124,11 @@ class StateMachine {
     int64_t keys = 0;
   };
   Sizes sizes() const;  // Any thread.
+  struct LeaseTotals {
+    int64_t clock_ms = 0;  // The lease clock, as last read in the log.
+    int64_t count = 0;
+  };
+  LeaseTotals leases() const;  // Any thread.
   // Since this process began. Any thread.
   OperationCounts operations() const;
 

@@ -104,7 +104,7 @@ class Pair {
 };
 
 std::string Payload(CommandField field, const std::string& request) {
-  std::string payload = server::EncodeCommandHeader({kMe.member, kMe.incarnation, 1});
+  std::string payload = server::EncodeCommandHeader(field, {kMe.member, kMe.incarnation, 1});
   server::AppendCommandBody(field, request, &payload);
   return payload;
 }

@@ -56,7 +56,7 @@ TEST_F(TrackerTest, TheCommandCarriesItsIdAndTheRequest) {
   EXPECT_EQ(command.member(), kMember.value());
   EXPECT_EQ(command.incarnation(), kLife.value());
   EXPECT_EQ(command.sequence(), taken[0].id.sequence);
-  EXPECT_EQ(command.semantics(), storage::kSemanticsVersion);
+  EXPECT_EQ(command.semantics(), 1);
   EXPECT_EQ(command.put().key(), "a");
 }
 

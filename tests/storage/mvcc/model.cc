@@ -150,7 +150,7 @@ Model::RangeOutcome Model::Range(const RangeRequest& request) const {
   return {RequestError::kNone, Answer(request, revision_)};
 }
 
-ModelOutcome Model::Apply(const internal::Command& command) {
+ModelOutcome Model::Apply(const internal::Command& command, uint64_t index, uint64_t term) {
   ModelOutcome outcome;
   if (command.has_put()) {
     outcome.error = CheckPut(command.put(), false);
@@ -174,8 +174,67 @@ ModelOutcome Model::Apply(const internal::Command& command) {
     compacted_ = revision;
     outcome.response.emplace<etcdserverpb::CompactionResponse>().mutable_header()->set_revision(
         revision_);
+  } else {
+    return ApplyLease(command, index, term);
   }
   return outcome;
+}
+
+int64_t Model::LeaseDeadline(int64_t ttl_seconds) const {
+  return lease_clock_ms + 1000 * ttl_seconds + 20;
+}
+
+ModelOutcome Model::ApplyLease(const internal::Command& command, uint64_t index, uint64_t term) {
+  ModelOutcome outcome;
+  if (command.has_lease_grant()) {
+    const auto& grant = command.lease_grant();
+    if (grant.id() == 0) return {RequestError::kLeaseNotFound, {}};
+    if (leases.contains(grant.id())) return {RequestError::kLeaseExists, {}};
+    leases[grant.id()] = {grant.ttl(), LeaseDeadline(grant.ttl()), index};
+    auto& response = outcome.response.emplace<etcdserverpb::LeaseGrantResponse>();
+    response.mutable_header()->set_revision(revision_);
+    response.set_id(grant.id());
+    response.set_ttl(grant.ttl());
+  } else if (command.has_lease_revoke()) {
+    if (!leases.contains(command.lease_revoke().id())) return {RequestError::kLeaseNotFound, {}};
+    EndLease(command.lease_revoke().id());
+    outcome.response.emplace<etcdserverpb::LeaseRevokeResponse>().mutable_header()->set_revision(
+        revision_);
+  } else if (command.has_renew_leases()) {
+    auto& renewed = outcome.response.emplace<storage::RenewOutcome>();
+    for (const int64_t id : command.renew_leases().ids()) {
+      renewed.ttl_seconds.push_back(leases.contains(id) ? leases[id].ttl_seconds : 0);
+      if (!leases.contains(id)) continue;
+      leases[id].deadline_ms = LeaseDeadline(leases[id].ttl_seconds);
+      leases[id].renewed = index;
+    }
+  } else if (command.has_lease_clock()) {
+    lease_clock_ms = std::max(lease_clock_ms, command.lease_clock().now_ms());
+  } else if (command.has_expire_leases() && command.expire_leases().term() == term) {
+    lease_clock_ms = std::max(lease_clock_ms, command.expire_leases().now_ms());
+    for (const auto& expiry : command.expire_leases().leases()) {
+      const auto it = leases.find(expiry.id());
+      if (it == leases.end() || it->second.renewed != expiry.renewed_index()) continue;
+      if (it->second.deadline_ms <= lease_clock_ms) EndLease(expiry.id());
+    }
+  }
+  return outcome;
+}
+
+void Model::EndLease(int64_t id) {
+  leases.erase(id);
+  std::vector<std::string> keys;
+  for (const auto& [key, versions] : versions_) {
+    const ModelVersion& newest = versions.back();
+    if (!newest.tombstone && newest.kv.lease() == id) keys.push_back(key);
+  }
+  for (const std::string& key : keys) {
+    etcdserverpb::DeleteRangeRequest request;
+    request.set_key(key);
+    etcdserverpb::DeleteRangeResponse response;
+    Run(request, &response);
+  }
+  Finish();
 }
 
 bool Model::Holds(const Compare& compare) const {

@@ -34,8 +34,14 @@ struct ModelOutcome {
 
 class Model {
  public:
-  // Leases that puts may name.
-  std::set<int64_t> leases;
+  struct Lease {
+    int64_t ttl_seconds = 0;
+    int64_t deadline_ms = 0;
+    uint64_t renewed = 0;  // Index of the entry that granted or last renewed it.
+    friend bool operator==(const Lease&, const Lease&) = default;
+  };
+  std::map<int64_t, Lease> leases;
+  int64_t lease_clock_ms = 0;
 
   // Headers hold the revision alone.
   struct RangeOutcome {
@@ -44,8 +50,8 @@ class Model {
   };
   RangeOutcome Range(const etcdserverpb::RangeRequest& request) const;
 
-  // Carries out a put, a deletion, a transaction or a compaction.
-  ModelOutcome Apply(const internal::Command& command);
+  // Carries out any command but that of a member about itself, in the entry `index` of `term`.
+  ModelOutcome Apply(const internal::Command& command, uint64_t index = 0, uint64_t term = 1);
 
   int64_t revision() const { return revision_; }
   int64_t compacted() const { return compacted_; }
@@ -79,6 +85,11 @@ class Model {
            etcdserverpb::DeleteRangeResponse* response);
   void Run(const TxnRequest& txn, etcdserverpb::TxnResponse* response);
   void Finish();
+
+  ModelOutcome ApplyLease(const internal::Command& command, uint64_t index, uint64_t term);
+  int64_t LeaseDeadline(int64_t ttl_seconds) const;
+  // Deletes what hangs on the lease in one revision.
+  void EndLease(int64_t id);
 
   std::map<std::string, std::vector<ModelVersion>> versions_;  // Oldest first.
   int64_t revision_ = 1;

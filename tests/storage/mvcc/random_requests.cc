@@ -184,4 +184,42 @@ internal::Command RandomRequests::Command(int64_t newest, bool compactions) {
   return command;
 }
 
+internal::Command RandomRequests::LeaseCommand(const Model& model) {
+  internal::Command command;
+  const int64_t id = kLeases[random_.Below(std::size(kLeases))];
+  switch (random_.Below(6)) {
+    case 0:
+    case 1:
+      command.mutable_lease_grant()->set_id(random_.OneIn(30) ? 0 : id);
+      command.mutable_lease_grant()->set_ttl(static_cast<int64_t>(random_.Between(1, 5)));
+      break;
+    case 2:
+      command.mutable_renew_leases();
+      for (uint64_t i = random_.Below(4); i > 0; --i) {
+        command.mutable_renew_leases()->add_ids(kLeases[random_.Below(std::size(kLeases))]);
+      }
+      break;
+    case 3:
+      command.mutable_lease_revoke()->set_id(id);
+      break;
+    case 4: {
+      internal::ExpireLeases& expire = *command.mutable_expire_leases();
+      expire.set_term(random_.OneIn(6) ? 2 : 1);
+      expire.set_now_ms(model.lease_clock_ms + static_cast<int64_t>(random_.Below(4000)));
+      for (const auto& [lease, row] : model.leases) {
+        internal::LeaseExpiry& expiry = *expire.add_leases();
+        expiry.set_id(lease);
+        expiry.set_renewed_index(row.renewed - random_.Below(4) / 3);
+      }
+      break;
+    }
+    default: {
+      const auto ahead = static_cast<int64_t>(random_.Below(3000));
+      command.mutable_lease_clock()->set_now_ms(
+          std::max<int64_t>(0, model.lease_clock_ms + ahead - 500));
+    }
+  }
+  return command;
+}
+
 }  // namespace gavel::testing

@@ -7,6 +7,7 @@
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/internal/command.pb.h"
 #include "raft/random.h"
+#include "tests/storage/mvcc/model.h"
 
 namespace gavel::testing {
 
@@ -17,6 +18,9 @@ class RandomRequests {
   // A put, a deletion, a transaction (nested up to a depth) or a compaction. `newest` is about
   // the store's revision; revisions asked for are around and below it.
   internal::Command Command(int64_t newest, bool compactions = true);
+  // A grant, a renewal, a revocation, an expiry or a reading of the lease clock, about few leases
+  // and mostly such as mean something in the model's state.
+  internal::Command LeaseCommand(const Model& model);
   // Any combination of options, some of them outside their enumerations.
   etcdserverpb::RangeRequest Range(int64_t newest);
 

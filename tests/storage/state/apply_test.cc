@@ -46,8 +46,10 @@ std::vector<raft::Entry> RandomLog(uint64_t seed, int size) {
       log.push_back(Empty(static_cast<uint64_t>(i)));
       continue;
     }
-    const internal::Command command = requests.Command(model.revision());
-    model.Apply(command);
+    const internal::Command command = requests.random().OneIn(5)
+                                          ? requests.LeaseCommand(model)
+                                          : requests.Command(model.revision());
+    model.Apply(command, static_cast<uint64_t>(i));
     log.push_back(CommandEntry(static_cast<uint64_t>(i), command));
   }
   return log;
@@ -199,8 +201,8 @@ TEST(ApplyTest, NewerSemanticsAreRefusedByName) {
                                             CommandEntry(2, command)};
   EXPECT_THAT(machine->Apply(entries, kMe),
               StatusIs(absl::StatusCode::kFailedPrecondition,
-                       AllOf(HasSubstr("entry 2"), HasSubstr("semantics version 2"),
-                             HasSubstr("up to 1"))));
+                       AllOf(HasSubstr("entry 2"), HasSubstr("semantics version 3"),
+                             HasSubstr("up to 2"))));
   EXPECT_EQ(Dump(*engine, Family::kMeta), before);
   EXPECT_TRUE(Dump(*engine, Family::kVersions).empty());
 }

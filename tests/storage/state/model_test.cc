@@ -4,6 +4,7 @@
 #include "gtest/gtest.h"
 
 #include "storage/engine/map_engine.h"
+#include "storage/state/lease_reader.h"
 #include "tests/storage/mvcc/model.h"
 #include "tests/storage/mvcc/random_requests.h"
 #include "tests/storage/state/store.h"
@@ -19,6 +20,11 @@ std::string Text(const storage::CommandResponse& response) {
       [](const auto& message) -> std::string {
         if constexpr (std::is_same_v<std::decay_t<decltype(message)>, std::monostate>) {
           return "none";
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>,
+                                            storage::RenewOutcome>) {
+          std::string ttls = "renewed";
+          for (const int64_t ttl : message.ttl_seconds) ttls += " " + std::to_string(ttl);
+          return ttls;
         } else {
           return std::string(message.GetTypeName()) + " " + message.ShortDebugString();
         }
@@ -29,15 +35,11 @@ std::string Text(const storage::CommandResponse& response) {
 class Run {
  public:
   Run(uint64_t seed, std::shared_ptr<storage::Engine> engine, size_t cache_bytes)
-      : requests_(seed), store_(std::move(engine), {.newest_cache_bytes_max = cache_bytes}) {
-    for (const int64_t lease : {RandomRequests::kLeases[0], RandomRequests::kLeases[1]}) {
-      model_.leases.insert(lease);
-      store_.AddLease(lease);
-    }
-  }
+      : requests_(seed), store_(std::move(engine), {.newest_cache_bytes_max = cache_bytes}) {}
 
   void Step() {
     ApplyBatch();
+    CompareLeases();
     for (int i = 0; i < 4; ++i) CompareRange();
     raft::Random& random = requests_.random();
     if (random.OneIn(3)) store_.CollectStep(static_cast<int64_t>(random.Between(1, 20)));
@@ -62,8 +64,10 @@ class Run {
     const uint64_t size = requests_.random().Between(1, 12);
     std::vector<ModelOutcome> expected;
     for (uint64_t i = 0; i < size; ++i) {
-      commands.push_back(requests_.Command(model_.revision()));
-      expected.push_back(model_.Apply(commands.back()));
+      const bool lease = requests_.random().OneIn(4);
+      commands.push_back(lease ? requests_.LeaseCommand(model_)
+                               : requests_.Command(model_.revision()));
+      expected.push_back(model_.Apply(commands.back(), store_.machine().applied().value() + i + 1));
     }
     const std::vector<CommandOutcome> outcomes = store_.DoBatch(commands);
     for (uint64_t i = 0; i < size; ++i) {
@@ -78,6 +82,24 @@ class Run {
     ASSERT_EQ(sizes.keys, recounted.keys);
     ASSERT_EQ(sizes.live_bytes, recounted.live_bytes);
     ASSERT_EQ(sizes.superseded_bytes, recounted.superseded_bytes);
+  }
+
+  void CompareLeases() {
+    storage::LeaseScan scan(store_.engine());
+    std::map<int64_t, Model::Lease> stored;
+    bool done = false;
+    while (!done) {
+      const auto step = scan.Step(2);
+      ASSERT_TRUE(step.ok()) << step.status().ToString();
+      done = *step;
+    }
+    for (const auto& [id, row] : scan.TakeLeases()) {
+      stored[id] = {row.ttl_seconds, row.deadline_ms, row.renewed.value()};
+    }
+    ASSERT_EQ(stored, model_.leases);
+    const auto totals = store_.machine().leases();
+    ASSERT_EQ(totals.count, static_cast<int64_t>(model_.leases.size()));
+    ASSERT_EQ(totals.clock_ms, model_.lease_clock_ms);
   }
 
   void CompareRange() {

@@ -140,7 +140,8 @@ Store::Hash Store::HashKv(int64_t revision) {
 
 void Store::AddLease(int64_t lease) {
   storage::WriteBatch batch;
-  batch.Put(Family::kLeases, storage::LeaseKey(lease), "lease");
+  batch.Put(Family::kLeases, storage::LeaseKey(lease),
+            storage::EncodeLeaseRow({60, 60000, raft::Index(1)}));
   GAVEL_CHECK(engine_->Write(batch).ok());
 }
 

@@ -1,0 +1,59 @@
+#include "storage/state/lease_reader.h"
+
+#include "absl/strings/str_cat.h"
+
+#include "storage/mvcc/key_codec.h"
+
+namespace gavel::storage {
+namespace {
+
+absl::Status Damaged(int64_t id) {
+  return absl::DataLossError(absl::StrCat("leases: the row of lease ", id, " is damaged"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<LeaseRow>> ReadLease(const Engine& engine, int64_t id) {
+  std::string bytes;
+  const absl::Status status = engine.Get(Family::kLeases, LeaseKey(id), &bytes);
+  if (absl::IsNotFound(status)) return std::optional<LeaseRow>();
+  if (!status.ok()) return status;
+  LeaseRow row;
+  if (!DecodeLeaseRow(bytes, &row)) return Damaged(id);
+  return std::optional<LeaseRow>(row);
+}
+
+LeaseKeyScan::LeaseKeyScan(std::shared_ptr<const Engine> engine, int64_t id)
+    : engine_(std::move(engine)), prefix_(LeaseKey(id)), position_(prefix_) {}
+
+absl::StatusOr<bool> LeaseKeyScan::Step(int64_t rows_max) {
+  const std::unique_ptr<Iterator> rows = engine_->NewIterator(Family::kLeaseKeys);
+  for (rows->Seek(position_); rows->Valid() && rows->key().starts_with(prefix_); rows->Next()) {
+    if (rows_max-- <= 0) {
+      position_ = rows->key();
+      return false;
+    }
+    keys_.emplace_back(rows->key().substr(prefix_.size()));
+  }
+  if (absl::Status status = rows->status(); !status.ok()) return status;
+  return true;
+}
+
+absl::StatusOr<bool> LeaseScan::Step(int64_t rows_max) {
+  const std::unique_ptr<Iterator> rows = engine_->NewIterator(Family::kLeases);
+  for (rows->Seek(position_); rows->Valid(); rows->Next()) {
+    if (rows_max-- <= 0) {
+      position_ = rows->key();
+      return false;
+    }
+    const std::optional<int64_t> id = ParseLeaseKey(rows->key());
+    if (!id) return absl::DataLossError("leases: a key is damaged");
+    LeaseRow row;
+    if (!DecodeLeaseRow(rows->value(), &row)) return Damaged(*id);
+    leases_.emplace_back(*id, row);
+  }
+  if (absl::Status status = rows->status(); !status.ok()) return status;
+  return true;
+}
+
+}  // namespace gavel::storage

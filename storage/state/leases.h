@@ -1,0 +1,99 @@
+// Carries out commands on leases: grants, renewals, revocations, expiries, the lease clock.
+//
+// Time is what the log says: the lease clock, in milliseconds, moves only with the leader's
+// readings of it (Command.lease_clock and expire_leases), so every member finds the same deadlines
+// and a new leader goes on where the last one stopped.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "proto/etcdserverpb/lease.pb.h"
+#include "proto/internal/command.pb.h"
+#include "raft/types.h"
+#include "storage/engine/engine.h"
+#include "storage/mvcc/lease_keys.h"
+#include "storage/mvcc/overlay.h"
+#include "storage/mvcc/writer.h"
+#include "storage/state/lease_row.h"
+#include "storage/state/meta.h"
+#include "storage/state/request_error.h"
+
+namespace gavel::storage {
+
+// How much later than the reading before it an entry may have been proposed: no deadline is set
+// earlier than promised because of that.
+inline constexpr int64_t kLeaseSlackMs = 20;
+
+// What became of a lease.
+struct LeaseChange {
+  enum class Kind : uint8_t { kGranted, kRenewed, kRevoked, kExpired };
+  Kind kind = Kind::kGranted;
+  int64_t id = 0;
+  LeaseRow row;  // As it is after the change, or was before the end.
+};
+
+// The answer to RenewLeases: the TTL of each lease, in the order of the command; 0: there is none.
+struct RenewOutcome {
+  std::vector<int64_t> ttl_seconds;
+};
+
+// Works on one batch. Responses may be null, as in KeyValues; statuses are terminal.
+class Leases {
+ public:
+  // Borrows everything. What is changed is in `state` and `changes` at once, and in the batch
+  // after Finish.
+  Leases(const Engine& engine, Overlay& overlay, const LeaseKeys& keys, Writer& writer,
+         const Totals& totals, MetaLeases& state, std::vector<LeaseChange>& changes)
+      : engine_(engine),
+        overlay_(overlay),
+        keys_(keys),
+        writer_(writer),
+        totals_(totals),
+        state_(state),
+        changes_(changes) {}
+
+  // kLeaseNotFound unless it is 0 or exists.
+  absl::StatusOr<RequestError> Check(int64_t lease);
+
+  // kLeaseExists if the id is taken. Id and TTL are the service's choice, and taken as they are;
+  // id 0 is no lease.
+  absl::StatusOr<RequestError> Grant(const etcdserverpb::LeaseGrantRequest& request,
+                                     raft::Index index, etcdserverpb::LeaseGrantResponse* response);
+  // Deletes the keys that hang on the lease, sorted, in one revision.
+  absl::StatusOr<RequestError> Revoke(const etcdserverpb::LeaseRevokeRequest& request,
+                                      etcdserverpb::LeaseRevokeResponse* response);
+  absl::Status Renew(const internal::RenewLeases& command, raft::Index index,
+                     RenewOutcome* outcome);
+  // Each lease that is still as the leader of `term` knew it, and due, ends as by a revocation.
+  absl::Status Expire(const internal::ExpireLeases& command, raft::Term term);
+  // A reading that is behind the clock changes nothing.
+  void SetClock(int64_t now_ms);
+
+  // Writes what has changed.
+  void Finish(WriteBatch& batch) const;
+
+ private:
+  absl::StatusOr<std::optional<LeaseRow>> Find(int64_t id);
+  void Set(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
+  absl::Status End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
+  int64_t DeadlineOf(int64_t ttl_seconds) const;
+
+  const Engine& engine_;
+  Overlay& overlay_;
+  const LeaseKeys& keys_;
+  Writer& writer_;
+  const Totals& totals_;
+  MetaLeases& state_;
+  std::vector<LeaseChange>& changes_;
+  // Rows that the batch has changed; nothing: the lease is gone.
+  std::map<int64_t, std::optional<LeaseRow>> rows_;
+};
+
+}  // namespace gavel::storage

@@ -65,11 +65,11 @@ size_t MessageQueue::MovePart(Message& message, OutBuffer& out, size_t bytes) {
     }
     return part;
   }
-  const auto& slice = message.encoded.slices()[message.slice];
-  const size_t part = std::min(bytes, slice->size() - message.offset);
-  out.AppendShared(slice, message.offset, part);
+  const Encoded::Slice& slice = message.encoded.slices()[message.slice];
+  const size_t part = std::min(bytes, slice.bytes.size() - message.offset);
+  out.AppendShared(slice.owner, slice.bytes.substr(message.offset, part));
   message.offset += part;
-  if (message.offset == slice->size()) {
+  if (message.offset == slice.bytes.size()) {
     ++message.slice;
     message.offset = 0;
   }
@@ -80,7 +80,7 @@ bool MessageQueue::IsWhole(Message& message) {
   if (message.prefix_left) return false;
   const auto& slices = message.encoded.slices();
   // An empty slice has nothing that could leave later.
-  while (message.slice < slices.size() && slices[message.slice]->empty()) ++message.slice;
+  while (message.slice < slices.size() && slices[message.slice].bytes.empty()) ++message.slice;
   return message.slice == slices.size();
 }
 

@@ -16,30 +16,29 @@ constexpr size_t kKeptRoomMax = 512 << 10;
 
 void OutBuffer::Append(std::string_view bytes) {
   if (bytes.empty()) return;
-  if (first_ == pieces_.size() || pieces_.back().whole != nullptr) {
-    pieces_.push_back({nullptr, copied_.size(), 0});
+  if (first_ == pieces_.size() || pieces_.back().owner != nullptr) {
+    pieces_.push_back({nullptr, nullptr, copied_.size(), 0});
   }
   copied_.append(bytes);
   pieces_.back().size += bytes.size();
   bytes_ += bytes.size();
 }
 
-void OutBuffer::AppendShared(const std::shared_ptr<const std::string>& whole, size_t offset,
-                             size_t size) {
-  if (size <= kCopyBytesMax) {
-    Append(std::string_view(*whole).substr(offset, size));
+void OutBuffer::AppendShared(const std::shared_ptr<const void>& owner, std::string_view bytes) {
+  if (bytes.size() <= kCopyBytesMax) {
+    Append(bytes);
     return;
   }
-  pieces_.push_back({whole, offset, size});
-  bytes_ += size;
+  pieces_.push_back({owner, bytes.data(), 0, bytes.size()});
+  bytes_ += bytes.size();
 }
 
 int OutBuffer::Parts(iovec* parts, int max) const {
   int count = 0;
   for (size_t i = first_; i < pieces_.size() && count < max; ++i) {
     const Piece& piece = pieces_[i];
-    const std::string& bytes = piece.whole == nullptr ? copied_ : *piece.whole;
-    parts[count++] = {const_cast<char*>(bytes.data()) + piece.offset, piece.size};
+    const char* data = piece.owner == nullptr ? copied_.data() : piece.data;
+    parts[count++] = {const_cast<char*>(data) + piece.offset, piece.size};
   }
   return count;
 }
@@ -58,7 +57,7 @@ void OutBuffer::Drop(size_t bytes) {
     piece.size -= part;
     bytes -= part;
     if (piece.size > 0) return;
-    piece.whole.reset();
+    piece.owner.reset();
     ++first_;
   }
 }

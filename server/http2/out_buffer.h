@@ -14,8 +14,8 @@ namespace gavel::server {
 class OutBuffer {
  public:
   void Append(std::string_view bytes);
-  // A part of `whole`, which is kept until the bytes are gone; copied if it is short.
-  void AppendShared(const std::shared_ptr<const std::string>& whole, size_t offset, size_t size);
+  // `bytes` of what `owner` keeps, until they are gone; copied if they are few.
+  void AppendShared(const std::shared_ptr<const void>& owner, std::string_view bytes);
 
   size_t bytes() const { return bytes_; }
   bool empty() const { return bytes_ == 0; }
@@ -27,8 +27,9 @@ class OutBuffer {
 
  private:
   struct Piece {
-    std::shared_ptr<const std::string> whole;  // Null: of copied_.
-    size_t offset = 0;
+    std::shared_ptr<const void> owner;  // Null: of copied_.
+    const char* data = nullptr;         // If there is an owner.
+    size_t offset = 0;                  // From there, or in copied_.
     size_t size = 0;
   };
 

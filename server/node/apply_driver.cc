@@ -75,7 +75,8 @@ void ApplyDriver::Take(ApplyInput input) {
 }
 
 void ApplyDriver::ApplyBatch(MonotonicNs now) {
-  absl::StatusOr<ApplyOutput> output = stage_.Step();
+  const bool changes_wanted = surroundings_.watches.wants_changes();
+  absl::StatusOr<ApplyOutput> output = stage_.Step(changes_wanted);
   if (!output.ok()) return Fail("applying committed entries", output.status());
   if (output->stalled) {
     stalled_until_ = now + options_.stall_pause;
@@ -103,6 +104,8 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
         CutLog{std::min(applied.index, surroundings_.gate.replicated_everywhere())});
   }
   surroundings_.gate.OnApplied(std::move(output->outcomes), applied);
+  surroundings_.watches.OnApplied(std::move(output->changes), changes_wanted,
+                                  *stage_.machine().view());
   surroundings_.queues.core.Push(Applied{applied.index});
   const storage::Revision compacted = stage_.machine().view()->compacted;
   if (compacted > compacted_) {

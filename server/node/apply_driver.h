@@ -14,6 +14,7 @@
 #include "server/node/history_collection.h"
 #include "server/node/member_gate.h"
 #include "server/node/queues.h"
+#include "server/watch/watch_hub.h"
 
 namespace gavel::server {
 
@@ -42,6 +43,7 @@ class ApplyDriver {
     Logger& logger;
     Queues& queues;
     MemberGate& gate;
+    WatchHub& watches;
     Failure& failure;
     HistoryCollection& collection;
   };

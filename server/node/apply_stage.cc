@@ -25,7 +25,7 @@ void ApplyStage::Queue(std::vector<raft::Entry> committed) {
                 std::make_move_iterator(committed.end()));
 }
 
-absl::StatusOr<ApplyOutput> ApplyStage::Step() {
+absl::StatusOr<ApplyOutput> ApplyStage::Step(bool changes_wanted) {
   ApplyOutput output;
   size_t end = next_;
   uint64_t bytes = 0;
@@ -37,13 +37,16 @@ absl::StatusOr<ApplyOutput> ApplyStage::Step() {
   if (end == next_) return output;
 
   const std::span<const raft::Entry> entries(queue_.data() + next_, end - next_);
-  absl::StatusOr<storage::ApplyResult> result = machine_->Apply(entries, wanted_);
+  storage::StateMachine::Wanted wanted = wanted_;
+  wanted.changes = changes_wanted;
+  absl::StatusOr<storage::ApplyResult> result = machine_->Apply(entries, wanted);
   if (absl::IsResourceExhausted(result.status())) {
     output.stalled = true;
     return output;
   }
   if (!result.ok()) return result.status();
   output.outcomes = std::move(result->outcomes);
+  output.changes = std::move(result->changes);
   output.members_changed = result->members_changed;
   output.applied = {entries.back().index, entries.back().term};
   output.entries = entries.size();

@@ -24,7 +24,8 @@ struct ApplyLimits {
 // What one step applied.
 struct ApplyOutput {
   std::vector<storage::CommandOutcome> outcomes;
-  raft::EntryId applied;  // The last entry applied; index 0 if none was.
+  std::vector<storage::KeyChange> changes;  // If they were asked for.
+  raft::EntryId applied;                    // The last entry applied; index 0 if none was.
   uint64_t entries = 0;
   uint64_t log_bytes = 0;
   bool members_changed = false;
@@ -43,7 +44,7 @@ class ApplyStage {
   size_t queued() const { return queue_.size() - next_; }
 
   // Applies one batch of what is queued. Errors are final.
-  absl::StatusOr<ApplyOutput> Step();
+  absl::StatusOr<ApplyOutput> Step(bool changes_wanted);
 
   // Writes deletions that the history collector planned. False if the engine would have to wait.
   absl::StatusOr<bool> WriteCollected(const storage::WriteBatch& batch);

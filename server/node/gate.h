@@ -19,6 +19,8 @@
 
 namespace gavel::server {
 
+class WatchHub;
+
 // Why a request got no outcome. kOk and kRefused are outcomes.
 enum class GateResult : uint8_t {
   kOk,
@@ -101,6 +103,8 @@ class Gate {
   // Looked at for every request: cheap, and may be a moment old.
   virtual bool has_leader() const = 0;
   virtual bool learner() const = 0;
+  // Tells who watches of what is applied here.
+  virtual WatchHub& watches() = 0;
 
   // Runs `done` once this member has deleted what the compaction at `compacted` gave up.
   virtual void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
@@ -108,6 +112,8 @@ class Gate {
 
   // Runs `step` on a background thread until it returns false, other work in between.
   virtual void RunInBackground(absl::AnyInvocable<bool()> step) = 0;
+  // The same, not before `delay` has passed.
+  virtual void RunInBackgroundAfter(MonotonicNs delay, absl::AnyInvocable<bool()> step) = 0;
 };
 
 }  // namespace gavel::server

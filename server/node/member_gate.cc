@@ -96,6 +96,10 @@ void MemberGate::RunInBackground(absl::AnyInvocable<bool()> step) {
   surroundings_.background.Add(std::move(step));
 }
 
+void MemberGate::RunInBackgroundAfter(MonotonicNs delay, absl::AnyInvocable<bool()> step) {
+  surroundings_.background.AddAt(surroundings_.clock.Now() + delay, std::move(step));
+}
+
 MemberStatus MemberGate::status() const {
   MemberStatus status;
   status.cluster_id = identity_.cluster_id;

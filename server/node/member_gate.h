@@ -44,6 +44,7 @@ class MemberGate final : public Gate {
     Background& background;
     const storage::StateMachine& machine;
     const storage::Engine& engine;
+    WatchHub& watches;
     std::function<void()> wake_core;
   };
   MemberGate(const MemberIdentity& identity, const GateLimits& limits, uint64_t quota_bytes,
@@ -62,7 +63,9 @@ class MemberGate final : public Gate {
   bool learner() const override { return learner_.load(std::memory_order_relaxed); }
   void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
                      absl::AnyInvocable<void(GateResult) &&> done) override;
+  WatchHub& watches() override { return surroundings_.watches; }
   void RunInBackground(absl::AnyInvocable<bool()> step) override;
+  void RunInBackgroundAfter(MonotonicNs delay, absl::AnyInvocable<bool()> step) override;
 
   // For the core's driver.
   struct Work {

@@ -7,6 +7,7 @@
 
 #include "proto/internal/command.pb.h"
 #include "server/node/status_metrics.h"
+#include "server/node/watch_metrics.h"
 #include "server/version.h"
 #include "storage/mvcc/collector.h"
 #include "storage/status_macros.h"
@@ -44,6 +45,7 @@ Node::Node(const NodeOptions& options, const Surroundings& surroundings)
 Node::~Node() {
   // Scrapes and the transport's threads look at everything else.
   on_scrape_.reset();
+  on_watch_scrape_.reset();
   transport_.reset();
   queues_.background.Close();
 }
@@ -81,9 +83,17 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   identity_ = parts.identity;
   directory_ = std::make_unique<storage::DataDirectory>(std::move(parts.directory));
   storage::StateMachine& machine = *parts.machine;
+  watches_ = std::make_unique<WatchHub>(
+      options_.watch, WatchHub::Surroundings{&clock_, [&machine] { return machine.view(); },
+                                             [this](Background::Step step) {
+                                               queues_.background.Add(std::move(step));
+                                             },
+                                             [this](MonotonicNs at, Background::Step step) {
+                                               queues_.background.AddAt(at, std::move(step));
+                                             }});
   gate_ = std::make_unique<MemberGate>(
       identity_, options_.gate, options_.quota_bytes,
-      MemberGate::Surroundings{clock_, queues_.background, machine, *parts.engine,
+      MemberGate::Surroundings{clock_, queues_.background, machine, *parts.engine, *watches_,
                                [this] { queues_.core.Wake(); }},
       GateMetrics(surroundings.metrics));
   collection_ = std::make_unique<HistoryCollection>(
@@ -107,6 +117,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   BuildStages(surroundings, std::move(parts));
   transport_->SetPeers(core_->stage().configuration().members);
   on_scrape_ = AddStatusMetrics(surroundings.metrics, *gate_, machine);
+  on_watch_scrape_ = AddWatchMetrics(surroundings.metrics, *watches_);
   collection_->OnCompacted();
   Publish();
 }
@@ -137,10 +148,11 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
       *log_stage_,
       LogDriver::Surroundings{clock_, logger_, queues_, *sender_, failure_,
                               [this](bool full) { gate_->SetLogFull(full); }, times.slow_disk});
-  apply_ = std::make_unique<ApplyDriver>(
-      *apply_stage_, applied, options_.apply,
-      ApplyDriver::Surroundings{clock_, logger_, queues_, *gate_, failure_, *collection_},
-      ApplyMetrics(surroundings.metrics));
+  apply_ =
+      std::make_unique<ApplyDriver>(*apply_stage_, applied, options_.apply,
+                                    ApplyDriver::Surroundings{clock_, logger_, queues_, *gate_,
+                                                              *watches_, failure_, *collection_},
+                                    ApplyMetrics(surroundings.metrics));
 }
 
 void Node::Publish() {

@@ -28,6 +28,7 @@
 #include "server/node/recovery.h"
 #include "server/peer/frame_exchange.h"
 #include "server/peer/transport.h"
+#include "server/watch/watch_hub.h"
 
 namespace gavel::server {
 
@@ -40,6 +41,7 @@ struct NodeOptions {
   GateLimits gate;
   ApplyLimits apply_limits;
   ApplyOptions apply;
+  WatchLimits watch;
   uint64_t quota_bytes = 0;
   uint64_t append_bytes_max = 1 << 20;
 };
@@ -113,6 +115,7 @@ class Node {
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<LogStage> log_stage_;
   std::unique_ptr<ApplyStage> apply_stage_;
+  std::unique_ptr<WatchHub> watches_;
   std::unique_ptr<MemberGate> gate_;
   std::unique_ptr<HistoryCollection> collection_;
   std::unique_ptr<FrameReceiver> receiver_;
@@ -122,6 +125,7 @@ class Node {
   std::unique_ptr<LogDriver> log_;
   std::unique_ptr<ApplyDriver> apply_;
   std::shared_ptr<void> on_scrape_;
+  std::shared_ptr<void> on_watch_scrape_;
 };
 
 }  // namespace gavel::server

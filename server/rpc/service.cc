@@ -31,14 +31,6 @@ std::optional<std::string_view> CallContext::Find(std::string_view key) const {
   return std::nullopt;
 }
 
-void RunOn(const std::shared_ptr<Executor>& executor, absl::AnyInvocable<void()> work) {
-  if (executor == nullptr) {
-    work();
-  } else {
-    executor->Run(std::move(work));
-  }
-}
-
 void Router::AddUnary(std::string name, UnaryMethod method) {
   services_.emplace(Split(name).service);
   unary_.insert_or_assign(std::move(name), std::move(method));

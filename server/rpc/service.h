@@ -17,38 +17,11 @@
 #include "absl/functional/any_invocable.h"
 
 #include "server/clock.h"
+#include "server/encoded.h"
+#include "server/executor.h"
 #include "server/rpc/status.h"
 
 namespace gavel::server {
-
-// Bytes to send: shared, immutable slices, so that a response is encoded once and one event can
-// be part of many streams.
-class Encoded {
- public:
-  Encoded() = default;
-  explicit Encoded(std::string bytes)
-      : slices_{std::make_shared<const std::string>(std::move(bytes))} {}
-
-  void Append(std::shared_ptr<const std::string> slice) { slices_.push_back(std::move(slice)); }
-  const std::vector<std::shared_ptr<const std::string>>& slices() const { return slices_; }
-  size_t bytes() const {
-    size_t sum = 0;
-    for (const auto& slice : slices_) sum += slice->size();
-    return sum;
-  }
-
- private:
-  std::vector<std::shared_ptr<const std::string>> slices_;
-};
-
-// Runs work on the I/O thread of a call, so that what other threads announce (a read may go
-// ahead, a put is applied) costs them next to nothing.
-class Executor {
- public:
-  virtual ~Executor() = default;
-  // Thread-safe. Work is dropped, undone, when the adapter has stopped.
-  virtual void Run(absl::AnyInvocable<void()> work) = 0;
-};
 
 // What a service may know of a call besides the request.
 struct CallContext {
@@ -60,9 +33,6 @@ struct CallContext {
   // First value of the metadata `key` (lower case), or nothing.
   std::optional<std::string_view> Find(std::string_view key) const;
 };
-
-// Runs `work` on the call's I/O thread, or here if there is none.
-void RunOn(const std::shared_ptr<Executor>& executor, absl::AnyInvocable<void()> work);
 
 // Ends a unary call. Runs at most once, on any thread; cheap for the caller. One that is dropped
 // without having run ends the call as "server stopped".

@@ -202,7 +202,7 @@ void World::Call(int index, const std::string& method, std::string request, int6
              // What a machine says after its crash is never heard.
              if (machine.starts != starts || machine.must_die || machine.disk->crashed()) return;
              std::string bytes;
-             for (const auto& slice : response.slices()) bytes += *slice;
+             for (const auto& slice : response.slices()) bytes += slice.bytes;
              answer(status, bytes);
            });
 }

@@ -22,7 +22,7 @@ struct Answer {
 
 inline std::string Bytes(const server::Encoded& message) {
   std::string bytes;
-  for (const auto& slice : message.slices()) bytes += *slice;
+  for (const auto& slice : message.slices()) bytes += slice.bytes;
   return bytes;
 }
 

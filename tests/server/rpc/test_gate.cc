@@ -1,5 +1,7 @@
 #include "tests/server/rpc/test_gate.h"
 
+#include <algorithm>
+#include <utility>
 #include <variant>
 
 #include <google/protobuf/io/coded_stream.h>
@@ -54,6 +56,7 @@ TestGate::TestGate(Mode mode) : mode_(mode), engine_(std::make_shared<storage::M
   auto machine = storage::StateMachine::Open(engine_, OneMember(), {});
   EXPECT_TRUE(machine.ok()) << machine.status();
   machine_ = *std::move(machine);
+  SetWatchLimits({});
   if (mode_ == Mode::kThread) thread_ = std::thread([this] { Main(); });
 }
 
@@ -64,6 +67,15 @@ TestGate::~TestGate() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+}
+
+void TestGate::SetWatchLimits(const server::WatchLimits& limits) {
+  watches_ = std::make_unique<server::WatchHub>(
+      limits,
+      server::WatchHub::Surroundings{
+          &clock_, [this] { return machine_->view(); },
+          [this](absl::AnyInvocable<bool()> step) { RunInBackground(std::move(step)); },
+          [this](MonotonicNs at, absl::AnyInvocable<bool()> step) { RunAt(at, std::move(step)); }});
 }
 
 void TestGate::Propose(CommandField field, std::string request, std::optional<MonotonicNs>,
@@ -84,16 +96,36 @@ void TestGate::Propose(CommandField field, std::string request, std::optional<Mo
 }
 
 storage::CommandOutcome TestGate::Apply(CommandField field, const std::string& request) {
-  std::lock_guard lock(apply_mutex_);
-  proposals_.emplace_back(field, request);
-  raft::Entry entry;
-  entry.index = raft::Index(++applied_);
-  entry.term = kTerm;
-  entry.kind = raft::EntryKind::kCommand;
-  entry.payload = EncodeCommand(applied_, field, request);
-  auto result = machine_->Apply(std::span(&entry, 1), {kMember, raft::Incarnation(1)});
-  EXPECT_TRUE(result.ok()) << result.status();
-  return std::move(result->outcomes.front());
+  storage::CommandOutcome outcome;
+  {
+    std::lock_guard lock(apply_mutex_);
+    proposals_.emplace_back(field, request);
+    raft::Entry entry;
+    entry.index = raft::Index(++applied_);
+    entry.term = kTerm;
+    entry.kind = raft::EntryKind::kCommand;
+    entry.payload = EncodeCommand(applied_, field, request);
+    const bool asked = watches_->wants_changes();
+    auto result = machine_->Apply(std::span(&entry, 1), {kMember, raft::Incarnation(1), asked});
+    EXPECT_TRUE(result.ok()) << result.status();
+    outcome = std::move(result->outcomes.front());
+    untold_.push_back({std::move(result->changes), asked, machine_->view()});
+  }
+  TellWatches();
+  return outcome;
+}
+
+void TestGate::TellWatches() {
+  std::unique_lock lock(apply_mutex_);
+  if (std::exchange(telling_, true)) return;
+  while (!untold_.empty()) {
+    Applied applied = std::move(untold_.front());
+    untold_.pop_front();
+    lock.unlock();
+    watches_->OnApplied(std::move(applied.changes), applied.asked, *applied.view);
+    lock.lock();
+  }
+  telling_ = false;
 }
 
 void TestGate::Read(std::optional<MonotonicNs>, server::ReadDone done) {
@@ -159,6 +191,31 @@ void TestGate::RunInBackground(absl::AnyInvocable<bool()> step) {
     }
   }
   Post(std::move(step));
+}
+
+void TestGate::RunInBackgroundAfter(MonotonicNs delay, absl::AnyInvocable<bool()> step) {
+  RunAt(clock_.Now() + delay, std::move(step));
+}
+
+void TestGate::RunAt(MonotonicNs at, absl::AnyInvocable<bool()> step) {
+  std::lock_guard lock(mutex_);
+  later_.emplace(at, std::move(step));
+}
+
+void TestGate::PassTime(MonotonicNs by) {
+  const MonotonicNs end = clock_.Now() + by;
+  while (true) {
+    absl::AnyInvocable<bool()> step;
+    {
+      std::lock_guard lock(mutex_);
+      if (later_.empty() || later_.begin()->first > end) break;
+      clock_.Advance(std::max<MonotonicNs>(0, later_.begin()->first - clock_.Now()));
+      step = std::move(later_.begin()->second);
+      later_.erase(later_.begin());
+    }
+    RunInBackground(std::move(step));
+  }
+  clock_.Advance(end - clock_.Now());
 }
 
 void TestGate::HoldBackground(bool hold) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,9 +15,11 @@
 #include <vector>
 
 #include "server/node/gate.h"
+#include "server/watch/watch_hub.h"
 #include "storage/engine/map_engine.h"
 #include "storage/mvcc/collector.h"
 #include "storage/state/state_machine.h"
+#include "tests/server/node/manual_clock.h"
 
 namespace gavel::testing {
 
@@ -41,7 +44,10 @@ class TestGate final : public server::Gate {
   bool learner() const override { return learner_; }
   void WhenCollected(storage::Revision compacted, std::optional<server::MonotonicNs> deadline,
                      absl::AnyInvocable<void(server::GateResult) &&> done) override;
+  server::WatchHub& watches() override { return *watches_; }
   void RunInBackground(absl::AnyInvocable<bool()> step) override;
+  // Only PassTime brings them about.
+  void RunInBackgroundAfter(server::MonotonicNs delay, absl::AnyInvocable<bool()> step) override;
 
   // From here on every proposal or read ends like this; kOk: they are carried out.
   void FailProposals(server::GateResult result) { propose_result_ = result; }
@@ -50,6 +56,10 @@ class TestGate final : public server::Gate {
   void HoldBackground(bool hold);
   void set_has_leader(bool has) { has_leader_ = has; }
   void set_learner(bool learner) { learner_ = learner; }
+  // Moves the gate's clock, and runs what was to be run by then.
+  void PassTime(server::MonotonicNs by);
+  // Of hubs that begin from here on: before any watch.
+  void SetWatchLimits(const server::WatchLimits& limits);
   // The bytes of every request proposed.
   std::vector<std::pair<server::CommandField, std::string>> proposals();
   int64_t reads() const { return reads_; }
@@ -64,19 +74,32 @@ class TestGate final : public server::Gate {
 
  private:
   storage::CommandOutcome Apply(server::CommandField field, const std::string& request);
+  // Hands what has been applied to the watch hub, in order; what is applied meanwhile, too.
+  void TellWatches();
+  void RunAt(server::MonotonicNs at, absl::AnyInvocable<bool()> step);
   void Post(absl::AnyInvocable<bool()> step);
   void Main();
 
   const Mode mode_;
   const std::shared_ptr<storage::MapEngine> engine_;
   std::unique_ptr<storage::StateMachine> machine_;
+  ManualClock clock_;
+  std::unique_ptr<server::WatchHub> watches_;
   std::atomic<server::GateResult> propose_result_ = server::GateResult::kOk;
   std::atomic<server::GateResult> read_result_ = server::GateResult::kOk;
   std::atomic<bool> has_leader_ = true;
   std::atomic<bool> learner_ = false;
   std::atomic<int64_t> reads_ = 0;
 
-  std::mutex apply_mutex_;  // One at a time applies; guards the next two.
+  struct Applied {
+    std::vector<storage::KeyChange> changes;
+    bool asked = false;
+    std::shared_ptr<const storage::ReadView> view;
+  };
+
+  std::mutex apply_mutex_;  // One at a time applies; guards the next four.
+  std::deque<Applied> untold_;
+  bool telling_ = false;
   uint64_t applied_ = 0;
   std::vector<std::pair<server::CommandField, std::string>> proposals_;
 
@@ -84,6 +107,7 @@ class TestGate final : public server::Gate {
   std::condition_variable wake_;
   std::deque<absl::AnyInvocable<bool()>> steps_;
   std::deque<absl::AnyInvocable<bool()>> held_;
+  std::multimap<server::MonotonicNs, absl::AnyInvocable<bool()>> later_;
   bool hold_ = false;
   bool stopping_ = false;
   std::thread thread_;

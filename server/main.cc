@@ -128,6 +128,9 @@ absl::Status StartClientFront(Process& process) {
   ServiceLimits limits;
   limits.request_bytes_max = options.max_request_bytes;
   limits.txn_ops_max = static_cast<int64_t>(options.max_txn_ops);
+  // As etcd has it: one and a half election timeouts, in whole seconds.
+  limits.lease_ttl_seconds_min =
+      (options.election_timeout * 3 / 2 + kNsPerSecond - 1) / kNsPerSecond;
   limits.read_bytes_max = static_cast<int64_t>(options.read_bytes_max);
   process.services =
       std::make_unique<ClientServices>(process.member->gate(), process.metrics, limits);

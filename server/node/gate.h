@@ -81,6 +81,9 @@ struct GateLimits {
   uint64_t pending_bytes_max = 256 << 20;
 };
 
+// Runs with the TTL of the lease renewed, in seconds (0: there is none), if the result is kOk.
+using RenewDone = absl::AnyInvocable<void(GateResult result, int64_t ttl_seconds) &&>;
+
 class Gate {
  public:
   virtual ~Gate() = default;
@@ -88,6 +91,13 @@ class Gate {
   // Replicates and applies a command whose body is `request`, the encoded message of `field`.
   virtual void Propose(CommandField field, std::string request, std::optional<MonotonicNs> deadline,
                        ProposeDone done) = 0;
+
+  // Renews a lease through the log. Those that wait at the same time share an entry.
+  virtual void RenewLease(int64_t id, std::optional<MonotonicNs> deadline, RenewDone done) = 0;
+  // The lease clock as it stands, as far as this member knows.
+  virtual int64_t lease_clock_ms() const = 0;
+  // A positive number that no member has given before.
+  virtual int64_t NewId() = 0;
 
   // A view for a linearizable read that starts now.
   virtual void Read(std::optional<MonotonicNs> deadline, ReadDone done) = 0;

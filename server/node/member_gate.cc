@@ -4,6 +4,10 @@
 #include <iterator>
 #include <limits>
 #include <utility>
+#include <variant>
+
+#include "proto/internal/command.pb.h"
+#include "raft/random.h"
 
 namespace gavel::server {
 
@@ -60,6 +64,25 @@ void MemberGate::Propose(CommandField field, std::string request,
   } else if (wake) {
     surroundings_.wake_core();
   }
+}
+
+void MemberGate::RenewLease(int64_t id, std::optional<MonotonicNs> deadline, RenewDone done) {
+  internal::RenewLeases renew;
+  renew.add_ids(id);
+  Propose(CommandField::kRenewLeases, renew.SerializeAsString(), deadline,
+          [done = std::move(done)](ProposeResult result) mutable {
+            const auto* renewed = std::get_if<storage::RenewOutcome>(&result.outcome.response);
+            std::move(done)(result.result, renewed != nullptr ? renewed->ttl_seconds[0] : 0);
+          });
+}
+
+int64_t MemberGate::lease_clock_ms() const { return surroundings_.machine.leases().clock_ms; }
+
+int64_t MemberGate::NewId() {
+  // The incarnation never comes back, so neither does the generator's state.
+  const uint64_t life = raft::Random(identity_.id.value() ^ identity_.incarnation.value()).Next();
+  const uint64_t id = raft::Random(life + ids_.fetch_add(1, std::memory_order_relaxed)).Next();
+  return static_cast<int64_t>(id >> 1 | 1);
 }
 
 void MemberGate::Read(std::optional<MonotonicNs> deadline, ReadDone done) {

@@ -52,6 +52,9 @@ class MemberGate final : public Gate {
 
   void Propose(CommandField field, std::string request, std::optional<MonotonicNs> deadline,
                ProposeDone done) override;
+  void RenewLease(int64_t id, std::optional<MonotonicNs> deadline, RenewDone done) override;
+  int64_t lease_clock_ms() const override;
+  int64_t NewId() override;
   void Read(std::optional<MonotonicNs> deadline, ReadDone done) override;
   std::shared_ptr<const storage::ReadView> view() const override;
   std::shared_ptr<const std::vector<storage::MemberRecord>> members() const override;
@@ -134,6 +137,7 @@ class MemberGate final : public Gate {
   std::atomic<bool> has_leader_ = false;
   std::atomic<bool> learner_ = false;
   std::atomic<bool> log_full_ = false;
+  std::atomic<uint64_t> ids_ = 0;
 
   mutable std::mutex mutex_;  // Guards all below.
   ProposalTracker proposals_;

@@ -14,7 +14,10 @@
 #include "proto/v3lockpb/lock.pb.h"
 #include "server/rpc/call_guard.h"
 #include "server/rpc/cluster_service.h"
+#include "server/rpc/election_service.h"
 #include "server/rpc/kv_service.h"
+#include "server/rpc/lease_service.h"
+#include "server/rpc/lock_service.h"
 #include "server/rpc/maintenance_service.h"
 
 namespace gavel::server {
@@ -48,6 +51,9 @@ ClientServices::ClientServices(Gate& gate, Metrics& metrics, const ServiceLimits
       &metrics.AddCounter("etcd_mvcc_range_total", "Ranges read for Range requests.")};
   const CallGuard guard(gate, metrics);
   AddKvService(surroundings, guard, *router_);
+  AddLeaseService(surroundings, guard, *router_);
+  AddLockService(surroundings, guard, *router_);
+  AddElectionService(surroundings, guard, *router_);
   AddClusterService(surroundings, guard, *router_);
   AddMaintenanceService(surroundings, guard, *router_);
   health_.AddTo(*router_);

@@ -35,6 +35,11 @@ enum class Error : uint8_t {
   kLeaseExists,
   kLeaseTtlTooLarge,
   kWatchCanceled,
+  // Locks and elections.
+  kLockSessionExpired,
+  kElectionNoLeader,
+  kElectionNotLeader,
+  kMissingLeaderKey,
   // Members.
   kMemberExists,
   kPeerUrlExists,

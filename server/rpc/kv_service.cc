@@ -8,6 +8,7 @@
 #include "raft/check.h"
 #include "server/rpc/checks.h"
 #include "server/rpc/error_map.h"
+#include "server/rpc/propose.h"
 #include "server/rpc/range_job.h"
 #include "server/rpc/range_stream.h"
 #include "storage/mvcc/txn.h"
@@ -54,42 +55,12 @@ void Range(const ServiceSurroundings& s, std::string bytes, CallContext context,
   });
 }
 
-// Proposes `bytes`; on success hands the Response and the full header to `finish`.
-template <class Response, class Finish>
-void Propose(const ServiceSurroundings& s, CommandField field, std::string bytes,
-             const CallContext& context, Completion done, Finish finish) {
-  if (const auto error = CheckRequestBytes(bytes.size(), s.limits.request_bytes_max)) {
-    return Fail(std::move(done), ToStatus(*error));
-  }
-  s.gate->Propose(field, std::move(bytes), context.deadline,
-                  [gate = s.gate, done = std::move(done),
-                   finish = std::move(finish)](ProposeResult result) mutable {
-                    if (result.result == GateResult::kRefused) {
-                      return Fail(std::move(done), ToStatus(result.outcome.error));
-                    }
-                    if (result.result != GateResult::kOk) {
-                      return Fail(std::move(done), ToStatus(result.result));
-                    }
-                    auto* response = std::get_if<Response>(&result.outcome.response);
-                    GAVEL_CHECK(response != nullptr) << "the outcome is of another command";
-                    FillHeader(*gate, result.term, response->mutable_header());
-                    finish(std::move(*response), std::move(done));
-                  });
-}
-
-// Ends a call with the response as it is.
-struct Answer {
-  template <class Response>
-  void operator()(Response response, Completion done) const {
-    std::move(done)(RpcStatus(), Encode(response));
-  }
-};
-
 void Put(const ServiceSurroundings& s, std::string bytes, CallContext context, Completion done) {
   PutRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (const auto error = CheckPut(request)) return Fail(std::move(done), ToStatus(*error));
-  Propose<PutResponse>(s, CommandField::kPut, std::move(bytes), context, std::move(done), Answer());
+  Propose<PutResponse>(s, CommandField::kPut, std::move(bytes), context.deadline, std::move(done),
+                       Answer());
 }
 
 void DeleteRange(const ServiceSurroundings& s, std::string bytes, CallContext context,
@@ -97,7 +68,7 @@ void DeleteRange(const ServiceSurroundings& s, std::string bytes, CallContext co
   DeleteRangeRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (const auto error = CheckDeleteRange(request)) return Fail(std::move(done), ToStatus(*error));
-  Propose<DeleteRangeResponse>(s, CommandField::kDeleteRange, std::move(bytes), context,
+  Propose<DeleteRangeResponse>(s, CommandField::kDeleteRange, std::move(bytes), context.deadline,
                                std::move(done), Answer());
 }
 
@@ -173,7 +144,7 @@ void Txn(const ServiceSurroundings& s, std::string bytes, CallContext context, C
     return Fail(std::move(done), ToStatus(*error));
   }
   if (!storage::IsReadOnly(request)) {
-    Propose<TxnResponse>(s, CommandField::kTxn, std::move(bytes), context, std::move(done),
+    Propose<TxnResponse>(s, CommandField::kTxn, std::move(bytes), context.deadline, std::move(done),
                          Answer());
     return;
   }
@@ -196,7 +167,7 @@ void Compact(const ServiceSurroundings& s, std::string bytes, CallContext contex
   CompactionRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (!request.physical()) {
-    Propose<CompactionResponse>(s, CommandField::kCompact, std::move(bytes), context,
+    Propose<CompactionResponse>(s, CommandField::kCompact, std::move(bytes), context.deadline,
                                 std::move(done), Answer());
     return;
   }
@@ -211,8 +182,8 @@ void Compact(const ServiceSurroundings& s, std::string bytes, CallContext contex
           std::move(answer)(RpcStatus(), Encode(response));
         });
   };
-  Propose<CompactionResponse>(s, CommandField::kCompact, std::move(bytes), context, std::move(done),
-                              wait);
+  Propose<CompactionResponse>(s, CommandField::kCompact, std::move(bytes), context.deadline,
+                              std::move(done), wait);
 }
 
 }  // namespace

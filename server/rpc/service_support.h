@@ -20,6 +20,7 @@ namespace gavel::server {
 struct ServiceLimits {
   uint64_t request_bytes_max = 1572864;  // Of what is replicated.
   int64_t txn_ops_max = 128;
+  int64_t lease_ttl_seconds_min = 2;   // Shorter grants are raised to it.
   int64_t read_bytes_max = 256 << 20;  // Of answers being built or sent, over all reads.
 };
 

@@ -95,6 +95,16 @@ void TestGate::Propose(CommandField field, std::string request, std::optional<Mo
   });
 }
 
+void TestGate::RenewLease(int64_t id, std::optional<MonotonicNs> deadline, server::RenewDone done) {
+  internal::RenewLeases renew;
+  renew.add_ids(id);
+  Propose(CommandField::kRenewLeases, renew.SerializeAsString(), deadline,
+          [done = std::move(done)](server::ProposeResult result) mutable {
+            const auto* renewed = std::get_if<storage::RenewOutcome>(&result.outcome.response);
+            std::move(done)(result.result, renewed != nullptr ? renewed->ttl_seconds[0] : 0);
+          });
+}
+
 storage::CommandOutcome TestGate::Apply(CommandField field, const std::string& request) {
   storage::CommandOutcome outcome;
   {

@@ -33,6 +33,10 @@ class TestGate final : public server::Gate {
 
   void Propose(server::CommandField field, std::string request,
                std::optional<server::MonotonicNs> deadline, server::ProposeDone done) override;
+  void RenewLease(int64_t id, std::optional<server::MonotonicNs> deadline,
+                  server::RenewDone done) override;
+  int64_t lease_clock_ms() const override { return machine_->leases().clock_ms; }
+  int64_t NewId() override { return ++last_id_; }
   void Read(std::optional<server::MonotonicNs> deadline, server::ReadDone done) override;
   std::shared_ptr<const storage::ReadView> view() const override { return machine_->view(); }
   std::shared_ptr<const std::vector<storage::MemberRecord>> members() const override;
@@ -90,6 +94,7 @@ class TestGate final : public server::Gate {
   std::atomic<bool> has_leader_ = true;
   std::atomic<bool> learner_ = false;
   std::atomic<int64_t> reads_ = 0;
+  std::atomic<int64_t> last_id_ = 1000;
 
   struct Applied {
     std::vector<storage::KeyChange> changes;

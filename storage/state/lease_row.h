@@ -14,6 +14,8 @@ namespace gavel::storage {
 
 // etcd's bound of a TTL.
 inline constexpr int64_t kLeaseTtlSecondsMax = 9'000'000'000;
+// As far as the lease clock goes, 140 million years: every deadline is still a number.
+inline constexpr int64_t kLeaseClockMsMax = int64_t{1} << 62;
 
 struct LeaseRow {
   int64_t ttl_seconds = 0;

@@ -120,7 +120,9 @@ absl::Status Leases::End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind
   return absl::OkStatus();
 }
 
-void Leases::SetClock(int64_t now_ms) { state_.clock_ms = std::max(state_.clock_ms, now_ms); }
+void Leases::SetClock(int64_t now_ms) {
+  state_.clock_ms = std::max(state_.clock_ms, std::min(now_ms, kLeaseClockMsMax));
+}
 
 void Leases::Finish(WriteBatch& batch) const {
   for (const auto& [id, row] : rows_) {

@@ -73,7 +73,7 @@ class Leases {
                      RenewOutcome* outcome);
   // Each lease that is still as the leader of `term` knew it, and due, ends as by a revocation.
   absl::Status Expire(const internal::ExpireLeases& command, raft::Term term);
-  // A reading that is behind the clock changes nothing.
+  // A reading that is behind the clock changes nothing; one above kLeaseClockMsMax is that.
   void SetClock(int64_t now_ms);
 
   // Writes what has changed.

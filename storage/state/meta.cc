@@ -1,6 +1,7 @@
 #include "storage/state/meta.h"
 
 #include "storage/mvcc/varint.h"
+#include "storage/state/lease_row.h"
 
 namespace gavel::storage {
 
@@ -51,7 +52,16 @@ std::string EncodeMetaLeases(const MetaLeases& leases) {
 
 bool DecodeMetaLeases(std::string_view bytes, MetaLeases* leases) {
   return TakeVarint(&bytes, &leases->clock_ms) && TakeVarint(&bytes, &leases->count) &&
-         bytes.empty();
+         bytes.empty() && leases->clock_ms >= 0 && leases->clock_ms <= kLeaseClockMsMax &&
+         leases->count >= 0;
+}
+
+void WriteMetaLeases(const MetaLeases& leases, WriteBatch& batch) {
+  if (leases == MetaLeases()) {
+    batch.Delete(Family::kMeta, kMetaLeases);
+  } else {
+    batch.Put(Family::kMeta, kMetaLeases, EncodeMetaLeases(leases));
+  }
 }
 
 }  // namespace gavel::storage

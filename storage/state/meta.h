@@ -2,7 +2,7 @@
 //
 //   format          format version and semantics version of what is stored
 //   state           applied index and term, and the store's totals; written with every batch
-//   leases          the lease clock and the number of leases; absent until there is one
+//   leases          the lease clock and the number of leases; absent while both are 0
 //   configuration   the applied configuration, as raft::EncodeConfiguration writes it
 //   collected       the history collector's progress: local, no part of the replicated state
 #pragma once
@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "raft/types.h"
+#include "storage/engine/engine.h"
 #include "storage/mvcc/writer.h"
 
 namespace gavel::storage {
@@ -48,6 +49,10 @@ struct MetaLeases {
   friend bool operator==(const MetaLeases&, const MetaLeases&) = default;
 };
 std::string EncodeMetaLeases(const MetaLeases& leases);
+// False if the bytes are damaged, or no lease clock can have come so far.
 bool DecodeMetaLeases(std::string_view bytes, MetaLeases* leases);
+// Adds the row, or its absence: whether there is one depends on the state alone, or members that
+// cut their batches differently would differ.
+void WriteMetaLeases(const MetaLeases& leases, WriteBatch& batch);
 
 }  // namespace gavel::storage

@@ -264,9 +264,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   }
   leases.Finish(draft.batch);
   draft.batch.Put(Family::kMeta, kMetaState, EncodeMetaState(draft.state));
-  if (draft.leases != leases_) {
-    draft.batch.Put(Family::kMeta, kMetaLeases, EncodeMetaLeases(draft.leases));
-  }
+  if (draft.leases != leases_) WriteMetaLeases(draft.leases, draft.batch);
   if (draft.members) {
     draft.result.members_changed = *draft.members != members_;
     WriteMembers(members_, *draft.members, draft.batch);

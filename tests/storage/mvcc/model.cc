@@ -180,6 +180,11 @@ ModelOutcome Model::Apply(const internal::Command& command, uint64_t index, uint
   return outcome;
 }
 
+void Model::SetLeaseClock(int64_t now_ms) {
+  if (now_ms > int64_t{1} << 62) now_ms = int64_t{1} << 62;
+  if (now_ms > lease_clock_ms) lease_clock_ms = now_ms;
+}
+
 int64_t Model::LeaseDeadline(int64_t ttl_seconds) const {
   return lease_clock_ms + 1000 * ttl_seconds + 20;
 }
@@ -209,9 +214,9 @@ ModelOutcome Model::ApplyLease(const internal::Command& command, uint64_t index,
       leases[id].renewed = index;
     }
   } else if (command.has_lease_clock()) {
-    lease_clock_ms = std::max(lease_clock_ms, command.lease_clock().now_ms());
+    SetLeaseClock(command.lease_clock().now_ms());
   } else if (command.has_expire_leases() && command.expire_leases().term() == term) {
-    lease_clock_ms = std::max(lease_clock_ms, command.expire_leases().now_ms());
+    SetLeaseClock(command.expire_leases().now_ms());
     for (const auto& expiry : command.expire_leases().leases()) {
       const auto it = leases.find(expiry.id());
       if (it == leases.end() || it->second.renewed != expiry.renewed_index()) continue;
@@ -235,6 +240,15 @@ void Model::EndLease(int64_t id) {
     Run(request, &response);
   }
   Finish();
+}
+
+std::set<std::pair<int64_t, std::string>> Model::LeaseKeys() const {
+  std::set<std::pair<int64_t, std::string>> keys;
+  for (const auto& [key, versions] : versions_) {
+    const ModelVersion& newest = versions.back();
+    if (!newest.tombstone && newest.kv.lease() != 0) keys.insert({newest.kv.lease(), key});
+  }
+  return keys;
 }
 
 bool Model::Holds(const Compare& compare) const {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proto/etcdserverpb/kv.pb.h"
@@ -62,6 +63,9 @@ class Model {
   std::set<Row> RetainedVersions() const;
   std::set<Row> RetainedChanges() const;
 
+  // The newest versions that hang on a lease, as (lease, key).
+  std::set<std::pair<int64_t, std::string>> LeaseKeys() const;
+
   // Recounts from all versions.
   storage::StateMachine::Sizes Sizes() const;
 
@@ -87,6 +91,7 @@ class Model {
   void Finish();
 
   ModelOutcome ApplyLease(const internal::Command& command, uint64_t index, uint64_t term);
+  void SetLeaseClock(int64_t now_ms);
   int64_t LeaseDeadline(int64_t ttl_seconds) const;
   // Deletes what hangs on the lease in one revision.
   void EndLease(int64_t id);

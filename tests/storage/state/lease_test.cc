@@ -183,6 +183,20 @@ TEST_F(LeaseTest, AnExpiryIsVoidAfterARenewalInAnotherTermOrTooEarly) {
   EXPECT_FALSE(Row(1).has_value());
 }
 
+// Whatever a reading says, the deadlines after it are ahead of the clock.
+TEST_F(LeaseTest, NoReadingOverflows) {
+  store_.Do(Clock(std::numeric_limits<int64_t>::max()));
+  EXPECT_EQ(clock(), storage::kLeaseClockMsMax);
+  store_.Do(Grant(1, storage::kLeaseTtlSecondsMax));
+  EXPECT_GT(Row(1)->deadline_ms, clock());
+  store_.Do(Expire(std::numeric_limits<int64_t>::max(), {1}));
+  EXPECT_TRUE(Row(1).has_value());
+  store_.Do(Clock(std::numeric_limits<int64_t>::min()));
+  EXPECT_EQ(clock(), storage::kLeaseClockMsMax);
+  store_.Reopen();
+  EXPECT_EQ(clock(), storage::kLeaseClockMsMax);
+}
+
 TEST_F(LeaseTest, TheClockNeverMovesBack) {
   store_.Do(Clock(500));
   store_.Do(Clock(400));

@@ -301,6 +301,8 @@ TEST(OpenTest, AStateThatContradictsItselfIsRefused) {
   EXPECT_THAT(damage([](Batch& b) { b.Delete(Family::kChanges, storage::ChangeKey({2, 0})); }),
               is_loss);
   EXPECT_THAT(damage([](Batch& b) { b.Put(Family::kMembers, "x", "y"); }), is_loss);
+  EXPECT_THAT(damage([](Batch& b) { b.Put(Family::kMeta, storage::kMetaLeases, "\x01"); }),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("meta: damaged leases")));
   EXPECT_THAT(damage([](Batch& b) {
                 storage::MetaState state;
                 state.totals.revision = 2;

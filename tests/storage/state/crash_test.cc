@@ -43,16 +43,22 @@ class CrashRun {
 
   int crashes() const { return crashes_; }
   int entries_lost() const { return entries_lost_; }
+  // Commands on leases that deleted keys.
+  int leases_ended_with_keys() const { return leases_ended_with_keys_; }
 
  private:
   void ApplyBatch() {
     const uint64_t size = requests_.random().Between(1, 6);
     std::vector<internal::Command> commands;
     for (uint64_t i = 0; i < size; ++i) {
-      commands.push_back(requests_.Command(models_.back().revision()));
+      const Model& before = models_.back();
+      const bool lease = requests_.random().OneIn(4);
+      commands.push_back(lease ? requests_.LeaseCommand(before)
+                               : requests_.Command(before.revision()));
       log_.push_back(commands.back());
-      Model next = models_.back();
-      next.Apply(commands.back());
+      Model next = before;
+      next.Apply(commands.back(), log_.size());
+      if (lease && next.revision() > before.revision()) ++leases_ended_with_keys_;
       models_.push_back(std::move(next));
     }
     store_.DoBatch(commands);
@@ -81,6 +87,10 @@ class CrashRun {
     ASSERT_EQ(store_.machine().view()->compacted, model.compacted());
     ASSERT_EQ(store_.machine().sizes().live_bytes, model.Sizes().live_bytes);
     ASSERT_EQ(store_.machine().sizes().superseded_bytes, model.Sizes().superseded_bytes);
+    ASSERT_EQ(store_.machine().leases().clock_ms, model.lease_clock_ms);
+    ASSERT_EQ(store_.machine().leases().count, static_cast<int64_t>(model.leases.size()));
+    ASSERT_EQ(StoredLeases(*engine_), model.leases);
+    ASSERT_EQ(StoredLeaseKeys(*engine_), model.LeaseKeys());
     for (int i = 0; i < 10; ++i) {
       const etcdserverpb::RangeRequest range = requests_.Range(model.revision());
       const Model::RangeOutcome expected = model.Range(range);
@@ -97,11 +107,13 @@ class CrashRun {
   std::vector<Model> models_;  // [i]: after i entries.
   int crashes_ = 0;
   int entries_lost_ = 0;
+  int leases_ended_with_keys_ = 0;
 };
 
 TEST(CrashTest, WhatComesBackIsTheModelAtItsAppliedIndex) {
   int crashes = 0;
   int lost = 0;
+  int ended = 0;
   for (uint64_t seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE(seed);
     CrashRun run(seed);
@@ -110,9 +122,11 @@ TEST(CrashTest, WhatComesBackIsTheModelAtItsAppliedIndex) {
     run.CompareEnd();
     crashes += run.crashes();
     lost += run.entries_lost();
+    ended += run.leases_ended_with_keys();
   }
   EXPECT_GT(crashes, 200);
   EXPECT_GT(lost, 500);
+  EXPECT_GT(ended, 60);
 }
 
 // Every state that a crash can leave around one compaction: before it, after it, and after each

@@ -194,6 +194,27 @@ std::set<Model::Row> StoredChanges(const storage::Engine& engine) {
   return rows;
 }
 
+std::map<int64_t, Model::Lease> StoredLeases(const storage::Engine& engine) {
+  std::map<int64_t, Model::Lease> leases;
+  for (const auto& [key, value] : Dump(engine, Family::kLeases)) {
+    const auto id = storage::ParseLeaseKey(key);
+    storage::LeaseRow row;
+    GAVEL_CHECK(id.has_value() && storage::DecodeLeaseRow(value, &row));
+    leases[*id] = {row.ttl_seconds, row.deadline_ms, row.renewed.value()};
+  }
+  return leases;
+}
+
+std::set<std::pair<int64_t, std::string>> StoredLeaseKeys(const storage::Engine& engine) {
+  std::set<std::pair<int64_t, std::string>> keys;
+  for (const auto& [key, value] : Dump(engine, Family::kLeaseKeys)) {
+    const auto id = storage::ParseLeaseKey(key.substr(0, storage::LeaseKey(0).size()));
+    GAVEL_CHECK(id.has_value() && value.empty());
+    keys.emplace(*id, key.substr(storage::LeaseKey(0).size()));
+  }
+  return keys;
+}
+
 std::map<std::string, std::string> Dump(const storage::Engine& engine, Family family) {
   std::map<std::string, std::string> rows;
   auto iterator = engine.NewIterator(family);

@@ -97,6 +97,10 @@ std::shared_ptr<storage::Engine> OpenRocks(const TemporaryDirectory& directory);
 std::set<Model::Row> StoredVersions(const storage::Engine& engine);
 std::set<Model::Row> StoredChanges(const storage::Engine& engine);
 
+// All leases, and what hangs on them as (lease, key), as the model names them.
+std::map<int64_t, Model::Lease> StoredLeases(const storage::Engine& engine);
+std::set<std::pair<int64_t, std::string>> StoredLeaseKeys(const storage::Engine& engine);
+
 // All rows of a family.
 std::map<std::string, std::string> Dump(const storage::Engine& engine, storage::Family family);
 // All rows that replicas must agree on when both have collected as much: every family, without

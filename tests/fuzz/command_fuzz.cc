@@ -1,6 +1,9 @@
 // Commands of the log at apply: whatever their bytes, each is carried out or refused with an
 // error, the same on every member; and what the checks of requests let through is carried out as
 // the model says.
+#include <cstdint>
+#include <iterator>
+#include <limits>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -31,15 +34,23 @@ using storage::StateMachine;
 enum Kind { kEncoded, kMade, kRequest, kNested, kKinds };
 
 constexpr StateMachine::Wanted kMe = {raft::NodeId(1), raft::Incarnation(1)};
+constexpr raft::Term kTerm(1);
 constexpr int64_t kOpsMax = 128;
+// The one that puts name (txn_maker.cc), and some more.
+constexpr int64_t kLeases[] = {7, -7, 8, 0, std::numeric_limits<int64_t>::min()};
 // The model compares with whole histories.
 constexpr int kCommandsMax = 12;
 
 std::string Text(const storage::CommandResponse& response) {
   return std::visit(
       [](const auto& message) -> std::string {
-        if constexpr (std::is_same_v<std::decay_t<decltype(message)>, std::monostate>) {
+        using Message = std::decay_t<decltype(message)>;
+        if constexpr (std::is_same_v<Message, std::monostate>) {
           return "none";
+        } else if constexpr (std::is_same_v<Message, storage::RenewOutcome>) {
+          std::string ttls = "renewed";
+          for (const int64_t ttl : message.ttl_seconds) ttls += " " + std::to_string(ttl);
+          return ttls;
         } else {
           return message.SerializeAsString();
         }
@@ -68,7 +79,7 @@ class Member {
   }
 
   absl::StatusOr<storage::ApplyResult> Apply(const std::string& payload) {
-    const raft::Entry entry{machine_->applied().Next(), raft::Term(1), raft::EntryKind::kCommand,
+    const raft::Entry entry{machine_->applied().Next(), kTerm, raft::EntryKind::kCommand,
                             std::make_shared<const std::string>(payload)};
     return machine_->Apply({&entry, 1}, kMe);
   }
@@ -82,6 +93,7 @@ class Member {
   }
 
   const StateMachine& machine() const { return *machine_; }
+  const storage::Engine& engine() const { return *machine_->view()->engine; }
 
  private:
   std::unique_ptr<StateMachine> machine_;
@@ -95,8 +107,15 @@ class Pair {
     GAVEL_CHECK(Text(result) == Text(two_.Apply(payload))) << "two members differ";
     return result;
   }
-  void CheckEqual() const { GAVEL_CHECK(one_.Hash() == two_.Hash()) << "two members differ"; }
+  void CheckEqual() const {
+    GAVEL_CHECK(one_.Hash() == two_.Hash()) << "two members differ";
+    // The hash leaves leases out.
+    GAVEL_CHECK(gavel::testing::DumpReplicated(one_.engine()) ==
+                gavel::testing::DumpReplicated(two_.engine()))
+        << "two members differ";
+  }
   const StateMachine& machine() const { return one_.machine(); }
+  const storage::Engine& engine() const { return one_.engine(); }
 
  private:
   Member one_{1 << 20};
@@ -119,12 +138,68 @@ void ApplyEncoded(Choices& choices) {
   pair.CheckEqual();
 }
 
-internal::Command MakeCommand(Choices& choices, int64_t revision) {
+int64_t MakeLease(Choices& choices) { return kLeases[choices.Below(std::size(kLeases))]; }
+
+// A reading of the lease clock: mostly a little later than the others, now and then as
+// far off as a number can be.
+int64_t MakeReading(Choices& choices) {
+  const uint8_t byte = choices.Byte();
+  if (byte >= 250) return static_cast<int64_t>(choices.Number(8));
+  return 100 * int64_t{byte};
+}
+
+internal::Command MakeLeaseCommand(Choices& choices, uint64_t index) {
+  internal::Command command;
+  switch (choices.Below(6)) {
+    case 0:
+    case 1:
+      command.mutable_lease_grant()->set_id(MakeLease(choices));
+      // What the service lets through.
+      command.mutable_lease_grant()->set_ttl(1 + static_cast<int64_t>(choices.Below(12)));
+      if (choices.Below(16) == 15) {
+        command.mutable_lease_grant()->set_ttl(storage::kLeaseTtlSecondsMax);
+      }
+      break;
+    case 2:
+      command.mutable_lease_revoke()->set_id(MakeLease(choices));
+      break;
+    case 3:
+      command.mutable_renew_leases();
+      for (uint64_t count = choices.Below(5); count > 0; --count) {
+        command.mutable_renew_leases()->add_ids(MakeLease(choices));
+      }
+      break;
+    case 4:
+      command.mutable_lease_clock()->set_now_ms(MakeReading(choices));
+      break;
+    default: {
+      internal::ExpireLeases& expire = *command.mutable_expire_leases();
+      expire.set_term(choices.Below(8) == 7 ? kTerm.value() + 1 : kTerm.value());
+      expire.set_now_ms(MakeReading(choices));
+      for (uint64_t count = choices.Below(5); count > 0; --count) {
+        internal::LeaseExpiry& expiry = *expire.add_leases();
+        expiry.set_id(MakeLease(choices));
+        // One of the entries before this one.
+        expiry.set_renewed_index(index - choices.Below(kCommandsMax));
+      }
+    }
+  }
+  return command;
+}
+
+// `index` is that of the entry it will be.
+internal::Command MakeCommand(Choices& choices, int64_t revision, uint64_t index) {
   internal::Command command;
   command.set_semantics(storage::kSemanticsVersion);
   command.set_member(kMe.member.value());
   command.set_incarnation(kMe.incarnation.value());
-  switch (choices.Below(8)) {
+  switch (choices.Below(12)) {
+    case 8:
+    case 9:
+    case 10:
+    case 11:
+      command.MergeFrom(MakeLeaseCommand(choices, index));
+      break;
     case 0:
     case 1:
       *command.mutable_put() = MakePut(choices);
@@ -154,11 +229,12 @@ void ApplyMade(Choices& choices) {
   Pair pair;
   gavel::testing::Model model;
   for (int i = 0; i < kCommandsMax && !choices.empty(); ++i) {
-    const internal::Command command = MakeCommand(choices, model.revision());
+    const uint64_t index = pair.machine().applied().Next().value();
+    const internal::Command command = MakeCommand(choices, model.revision(), index);
     if (!PassesChecks(command)) continue;
     const absl::StatusOr<storage::ApplyResult> result = pair.Apply(command.SerializeAsString());
     GAVEL_CHECK(result.ok()) << std::string(result.status().message());
-    const gavel::testing::ModelOutcome expected = model.Apply(command);
+    const gavel::testing::ModelOutcome expected = model.Apply(command, index, kTerm.value());
     const storage::CommandOutcome& outcome = result->outcomes.front();
     GAVEL_CHECK(outcome.error == expected.error) << command.DebugString();
     GAVEL_CHECK(Text(outcome.response) == Text(expected.response)) << command.DebugString();
@@ -168,6 +244,11 @@ void ApplyMade(Choices& choices) {
   GAVEL_CHECK(sizes.keys == recounted.keys && sizes.live_bytes == recounted.live_bytes &&
               sizes.superseded_bytes == recounted.superseded_bytes);
   GAVEL_CHECK(pair.machine().view()->revision == model.revision());
+  const StateMachine::LeaseTotals leases = pair.machine().leases();
+  GAVEL_CHECK(leases.clock_ms == model.lease_clock_ms);
+  GAVEL_CHECK(leases.count == static_cast<int64_t>(model.leases.size()));
+  GAVEL_CHECK(gavel::testing::StoredLeases(pair.engine()) == model.leases);
+  GAVEL_CHECK(gavel::testing::StoredLeaseKeys(pair.engine()) == model.LeaseKeys());
   pair.CheckEqual();
 }
 
@@ -230,7 +311,7 @@ std::vector<std::string> Seeds() {
     for (size_t command = 0; command <= i; ++command) {
       const std::string choices = bytes(60);
       Choices made(choices);
-      const std::string payload = MakeCommand(made, 3).SerializeAsString();
+      const std::string payload = MakeCommand(made, 3, command + 1).SerializeAsString();
       storage::AppendLittleEndian(encoded, static_cast<uint16_t>(payload.size()));
       encoded += payload;
     }

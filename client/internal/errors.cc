@@ -38,6 +38,7 @@ constexpr Row kTexts[] = {
     {"etcdserver: authentication failed, invalid user ID or password", ErrorClass::kRejected,
      Reason::kAuthentication},
     {"etcdserver: revision of auth store is old", ErrorClass::kRejected, Reason::kAuthentication},
+    // Of a write, said only if no leader took it while the server waited for one.
     {"etcdserver: no leader", ErrorClass::kDropped, Reason::kNoLeader},
     // What etcd's core says if it knows of no leader to forward to.
     {"raft proposal dropped", ErrorClass::kDropped, Reason::kNoLeader},

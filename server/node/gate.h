@@ -26,12 +26,18 @@ enum class GateResult : uint8_t {
   kOk,
   kRefused,          // The state machine refused: see outcome.error.
   kNoLeader,         // Certainly not carried out.
-  kDropped,          // Certainly not carried out (lost leadership before it was appended).
+  kDropped,          // Certainly not carried out: until now no leader took it.
   kTimedOut,         // Unknown: may or may not be carried out.
   kLeaderChanged,    // Reads: ask again. Writes: unknown.
   kTooManyRequests,  // Certainly not carried out.
   kStopped,          // The member is stopping; a write is unknown.
 };
+
+// True if a write that ends like this is in no log and never will be, so that it may be sent again.
+constexpr bool CertainlyNotCarriedOut(GateResult result) {
+  return result == GateResult::kNoLeader || result == GateResult::kDropped ||
+         result == GateResult::kTooManyRequests;
+}
 
 // The oneof field of internal.Command that a request goes into.
 enum class CommandField : int {

@@ -122,17 +122,18 @@ std::vector<FinishedProposal> ProposalTracker::Expire(MonotonicNs now, bool lead
   std::vector<FinishedProposal> finished;
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto it = pending_.find(deadlines_.begin()->second);
-    // What the core has never taken, or gave back, is in no log.
-    const bool in_no_log = it->second.held || it->first > last_taken_;
     const GateResult certain = leader_known ? GateResult::kDropped : GateResult::kNoLeader;
-    finished.push_back(Finish(it, in_no_log ? certain : GateResult::kTimedOut));
+    finished.push_back(Finish(it, InNoLog(it) ? certain : GateResult::kTimedOut));
   }
   return finished;
 }
 
 std::vector<FinishedProposal> ProposalTracker::Stop() {
   std::vector<FinishedProposal> finished;
-  while (!pending_.empty()) finished.push_back(Finish(pending_.begin(), GateResult::kStopped));
+  while (!pending_.empty()) {
+    const auto it = pending_.begin();
+    finished.push_back(Finish(it, InNoLog(it) ? GateResult::kDropped : GateResult::kStopped));
+  }
   queued_.clear();
   held_.clear();
   return finished;

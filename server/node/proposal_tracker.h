@@ -83,6 +83,10 @@ class ProposalTracker {
   using PendingMap = std::map<uint64_t, Pending>;
 
   void Hold(PendingMap::iterator it);
+  // What the core has never taken, or gave back, is in no log.
+  bool InNoLog(PendingMap::const_iterator it) const {
+    return it->second.held || it->first > last_taken_;
+  }
   FinishedProposal Finish(PendingMap::iterator it, GateResult result);
   std::string Header(CommandField field, uint64_t sequence) const;
   raft::RequestId IdOf(uint64_t sequence) const { return {member_, incarnation_, sequence}; }

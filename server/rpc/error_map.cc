@@ -144,11 +144,13 @@ Error FromStorage(storage::RequestError error) {
   CheckFailed(__FILE__, __LINE__, "no refusal to report");
 }
 
+// Clients send a write again that ended as kNoLeader or kTooManyRequests: nothing whose outcome is
+// unknown may become one of these.
 Error FromGate(GateResult result) {
   switch (result) {
     case GateResult::kNoLeader:
-      return Error::kNoLeader;
     case GateResult::kDropped:
+      return Error::kNoLeader;
     case GateResult::kLeaderChanged:
       return Error::kLeaderChanged;
     case GateResult::kTimedOut:

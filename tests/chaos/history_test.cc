@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/chaos/outcome.h"
+
 namespace gavel::chaos {
 namespace {
 
@@ -103,6 +105,21 @@ TEST(HistoryCheckTest, FindsAValueNobodyWrote) {
 TEST(HistoryCheckTest, FindsARefusedWriteThatWasCarriedOut) {
   std::vector<Operation> operations = GoodHistory();
   EXPECT_THAT(FirstViolation(operations, FourRevisions(), {"2"}), HasSubstr("refused"));
+}
+
+// Of all errors without a refusal only those that are never said of an unknown outcome let the
+// checker treat a write as not carried out.
+TEST(OutcomeTest, OnlyCertainDropsAreDropped) {
+  using server::StatusCode;
+  EXPECT_EQ(OutcomeOf(StatusCode::kUnavailable, "etcdserver: no leader"), Outcome::kDropped);
+  EXPECT_EQ(OutcomeOf(StatusCode::kResourceExhausted, "etcdserver: too many requests"),
+            Outcome::kDropped);
+  EXPECT_EQ(OutcomeOf(StatusCode::kUnavailable, "etcdserver: leader changed"), Outcome::kUnknown);
+  EXPECT_EQ(OutcomeOf(StatusCode::kUnavailable, "etcdserver: request timed out"),
+            Outcome::kUnknown);
+  EXPECT_EQ(OutcomeOf(StatusCode::kUnavailable, "etcdserver: server stopped"), Outcome::kUnknown);
+  EXPECT_EQ(OutcomeOf(StatusCode::kInvalidArgument, "etcdserver: key is not provided"),
+            Outcome::kRefused);
 }
 
 }  // namespace

@@ -56,15 +56,7 @@ Outcome KvClient::Call(const char* method, const Request& request, Response* res
   const grpc::Status status = channel_->Call(method, request, response, timeout_);
   if (status.ok()) return Outcome::kOk;
   last_error_ = status.error_message();
-  switch (status.error_code()) {
-    case grpc::StatusCode::INVALID_ARGUMENT:
-    case grpc::StatusCode::OUT_OF_RANGE:
-    case grpc::StatusCode::NOT_FOUND:
-    case grpc::StatusCode::RESOURCE_EXHAUSTED:
-      return Outcome::kRefused;
-    default:
-      return Outcome::kUnknown;
-  }
+  return OutcomeOf(static_cast<server::StatusCode>(status.error_code()), last_error_);
 }
 
 Outcome KvClient::Put(const etcdserverpb::PutRequest& request,

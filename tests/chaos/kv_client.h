@@ -10,15 +10,9 @@
 
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "tests/chaos/outcome.h"
 
 namespace gavel::chaos {
-
-// How a call ended, as the checker needs to know it.
-enum class Outcome {
-  kOk,
-  kRefused,  // The member answered that nothing was done.
-  kUnknown,  // It may or may not have been carried out.
-};
 
 class KvClient {
  public:

@@ -158,14 +158,16 @@ void Workload::Write(int client) {
     const int64_t start = NowNs();
     Attempt attempt = RandomWrite(*member, random, value);
     const int64_t end = NowNs();
-    if (attempt.outcome == Outcome::kRefused) {
+    if (attempt.outcome == Outcome::kRefused || attempt.outcome == Outcome::kDropped) {
       AddRefused(value);
     } else if (attempt.changed) {
       history_.Add({Operation::Kind::kWrite, start, end, attempt.outcome == Outcome::kOk,
                     attempt.revision, std::move(attempt.contents),
                     "writer " + std::to_string(client) + " value " + value});
     }
-    if (attempt.outcome == Outcome::kUnknown) member.reset();
+    if (attempt.outcome == Outcome::kUnknown || attempt.outcome == Outcome::kDropped) {
+      member.reset();
+    }
     std::this_thread::sleep_for(std::chrono::microseconds(options_.pause_us));
   }
 }

@@ -71,9 +71,7 @@ class CrashRun {
             const auto& put = std::get<etcdserverpb::PutResponse>(result.outcome.response);
             ledger->newest_acknowledged =
                 std::max(ledger->newest_acknowledged, put.header().revision());
-          } else if (result.result == GateResult::kDropped ||
-                     result.result == GateResult::kNoLeader ||
-                     result.result == GateResult::kTooManyRequests) {
+          } else if (server::CertainlyNotCarriedOut(result.result)) {
             ledger->certainly_not.insert(key);
           }
         });

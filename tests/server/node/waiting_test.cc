@@ -127,6 +127,23 @@ TEST_F(TrackerTest, AtTheDeadlineWhatIsInNoLogIsCertainAndTheRestUnknown) {
   EXPECT_TRUE(tracker_.OnApplied(Outcome(taken[0].id), raft::Term(1)).empty());
 }
 
+// A member that stops cannot say what becomes of a proposal that some log may hold; of all others
+// it is certain.
+TEST_F(TrackerTest, AtTheStopWhatIsInNoLogIsCertainAndTheRestUnknown) {
+  Add("proposed");
+  Add("dropped");
+  const auto taken = tracker_.TakeQueued();
+  ASSERT_EQ(taken.size(), 2u);
+  tracker_.OnProposed(raft::Term(1));
+  tracker_.OnDropped(taken[1].id);
+  Add("queued");
+  End(tracker_.Stop());
+  EXPECT_EQ(results_[0], GateResult::kStopped);
+  EXPECT_EQ(results_[1], GateResult::kDropped);
+  EXPECT_EQ(results_[2], GateResult::kDropped);
+  EXPECT_TRUE(tracker_.empty());
+}
+
 TEST_F(TrackerTest, ARefusalIsAnOutcome) {
   Add("a");
   const auto taken = tracker_.TakeQueued();

@@ -121,7 +121,7 @@ TEST(RpcErrorMapTest, RefusalsOfTheStateMachine) {
 TEST(RpcErrorMapTest, RequestsWithoutAnOutcome) {
   const std::pair<GateResult, Error> rows[] = {
       {GateResult::kNoLeader, Error::kNoLeader},
-      {GateResult::kDropped, Error::kLeaderChanged},
+      {GateResult::kDropped, Error::kNoLeader},
       {GateResult::kLeaderChanged, Error::kLeaderChanged},
       {GateResult::kTimedOut, Error::kTimeout},
       {GateResult::kTooManyRequests, Error::kTooManyRequests},
@@ -129,6 +129,24 @@ TEST(RpcErrorMapTest, RequestsWithoutAnOutcome) {
   for (const auto& [result, error] : rows) {
     EXPECT_EQ(server::ToStatus(result), server::ToStatus(error));
   }
+}
+
+// A client may send a write again after what is certain, and only then: the two kinds of results
+// share no text.
+TEST(RpcErrorMapTest, ACertainDropNeverReadsLikeAnUnknownOutcome) {
+  constexpr GateResult kResults[] = {GateResult::kNoLeader,        GateResult::kDropped,
+                                     GateResult::kTimedOut,        GateResult::kLeaderChanged,
+                                     GateResult::kTooManyRequests, GateResult::kStopped};
+  for (const GateResult certain : kResults) {
+    for (const GateResult other : kResults) {
+      if (!server::CertainlyNotCarriedOut(certain) || server::CertainlyNotCarriedOut(other)) {
+        continue;
+      }
+      EXPECT_NE(server::ToStatus(certain).message, server::ToStatus(other).message);
+    }
+  }
+  EXPECT_TRUE(server::CertainlyNotCarriedOut(GateResult::kDropped));
+  EXPECT_FALSE(server::CertainlyNotCarriedOut(GateResult::kTimedOut));
 }
 
 TEST(RpcErrorMapTest, TheTransportLimitHasGosText) {

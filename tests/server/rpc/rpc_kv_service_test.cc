@@ -149,7 +149,8 @@ TEST_F(RpcKvServiceTest, AWriteWithoutAnOutcomeSaysWhy) {
       {GateResult::kTimedOut, Error::kTimeout},
       {GateResult::kTooManyRequests, Error::kTooManyRequests},
       {GateResult::kStopped, Error::kStopped},
-      {GateResult::kDropped, Error::kLeaderChanged}};
+      {GateResult::kLeaderChanged, Error::kLeaderChanged},
+      {GateResult::kDropped, Error::kNoLeader}};
   for (const auto& [result, error] : rows) {
     caller_.gate.FailProposals(result);
     EXPECT_EQ(caller_.Call<PutResponse>(kPut, MakePut("k", "v")).status, ToStatus(error));

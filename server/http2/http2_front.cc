@@ -8,6 +8,7 @@
 #include "server/http2/byte_stream.h"
 #include "server/http2/io_loop.h"
 #include "server/http2/listener.h"
+#include "server/listening_sockets.h"
 
 namespace gavel::server {
 

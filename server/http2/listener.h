@@ -1,24 +1,12 @@
-// Listening sockets, and what arrives on them.
+// What arrives on a listening socket.
 #pragma once
 
 #include <functional>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "absl/status/statusor.h"
 
 #include "server/http2/io_loop.h"
 #include "server/http2/timer_queue.h"
 
 namespace gavel::server {
-
-// The sockets of one address; a name may stand for several. The error names the address and why.
-struct ListeningSockets {
-  std::vector<int> fds;
-  int port = 0;  // 0: not of a port.
-};
-absl::StatusOr<ListeningSockets> ListenOn(const std::string& address);
 
 // One listening socket, on its loop's thread but for the constructor. Closes it when destroyed.
 class Listener final : public PollTarget, public Timer {

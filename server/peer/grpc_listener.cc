@@ -1,18 +1,14 @@
 #include "server/peer/grpc_listener.h"
 
 #include <grpc/support/time.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
+#include "server/listening_sockets.h"
 #include "server/peer/frame_stream.h"
 
 namespace gavel::server {
@@ -36,28 +32,13 @@ void Configure(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
 }
 
-// Why nobody can listen on `address`, as far as a second try tells.
-std::string WhyNot(const std::string& address) {
-  std::string why = "cannot listen there";
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return why;
-  std::string host = address.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  const int code = getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &hints, &found);
-  if (code != 0) return gai_strerror(code);
-  const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (socket >= 0) {
-    const int on = 1;
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (::bind(socket, found->ai_addr, found->ai_addrlen) != 0) why = std::strerror(errno);
-    ::close(socket);
-  }
-  freeaddrinfo(found);
-  return why;
+// Why gRPC could not listen on `address`, which it only logs: as far as a second try tells.
+absl::Status WhyNot(const std::string& address) {
+  absl::StatusOr<ListeningSockets> sockets = ListenOn(address);
+  if (!sockets.ok()) return sockets.status();
+  sockets->Close();
+  return absl::UnavailableError(
+      absl::StrCat("cannot listen on ", address, ": its port was taken a moment ago; try again"));
 }
 
 }  // namespace
@@ -151,10 +132,10 @@ absl::StatusOr<std::unique_ptr<GrpcListener>> GrpcListener::Listen(
   listener->server_ = builder.BuildAndStart();
   if (listener->server_ == nullptr) {
     const auto failed = std::find(ports.begin(), ports.end(), 0);
-    const std::string address =
-        failed == ports.end() ? "(no address)" : addresses[failed - ports.begin()];
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", address, ": ", WhyNot(address)));
+    if (failed == ports.end()) {
+      return absl::UnavailableError("cannot listen on (no address): there is none");
+    }
+    return WhyNot(addresses[failed - ports.begin()]);
   }
   return listener;
 }

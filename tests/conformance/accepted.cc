@@ -5,6 +5,7 @@
 
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "tests/conformance/chunks.h"
 #include "tests/conformance/tied_rows.h"
 
 namespace gavel::conformance {
@@ -28,6 +29,8 @@ constexpr int64_t kDefaultQuota = int64_t{2} << 30;
 constexpr std::string_view kInvalidSort = "etcdserver: invalid sort option";
 constexpr std::string_view kCompacted = "etcdserver: mvcc: required revision has been compacted";
 constexpr std::string_view kFuture = "etcdserver: mvcc: required revision is a future revision";
+constexpr std::string_view kStreamSort = "RangeStream does not support custom sort orders";
+constexpr std::string_view kStreamFilter = "RangeStream does not support revision filters";
 constexpr std::string_view kUnmarshal = "grpc: error unmarshalling request: ";
 constexpr std::string_view kMalformed =
     "grpc: error unmarshalling request: malformed protobuf message";
@@ -107,7 +110,8 @@ bool PutsBeforeRanges(Exchange& exchange) {
 
 bool UnmatchedGroup(Exchange& exchange) {
   return exchange.request == nullptr && exchange.etcd.code != kInternal &&
-         exchange.operation.method == "/etcdserverpb.KV/Range" &&
+         (exchange.operation.method == kWholeMethod ||
+          exchange.operation.method == kStreamMethod) &&
          Is(exchange.gavel, kInternal, kMalformed) && Settle(exchange);
 }
 
@@ -193,6 +197,30 @@ bool HashAtCompacted(Exchange& exchange) {
          Settle(exchange);
 }
 
+// The range of a stream whose answer etcd's Range gave, or null.
+const RangeRequest* StreamedRange(const Exchange& exchange) {
+  if (exchange.operation.method != kStreamMethod) return nullptr;
+  // Sound in itself, and refused at most for the revision.
+  if (exchange.etcd.code != 0 && exchange.etcd.code != kOutOfRange) return nullptr;
+  return dynamic_cast<const RangeRequest*>(exchange.request.get());
+}
+
+bool StreamSorted(Exchange& exchange) {
+  const RangeRequest* range = StreamedRange(exchange);
+  return range != nullptr && Is(exchange.gavel, kUnimplemented, kStreamSort) &&
+         (range->sort_order() == RangeRequest::DESCEND ||
+          range->sort_target() != RangeRequest::KEY) &&
+         Settle(exchange);
+}
+
+bool StreamFiltered(Exchange& exchange) {
+  const RangeRequest* range = StreamedRange(exchange);
+  return range != nullptr && Is(exchange.gavel, kUnimplemented, kStreamFilter) &&
+         (range->min_mod_revision() != 0 || range->max_mod_revision() != 0 ||
+          range->min_create_revision() != 0 || range->max_create_revision() != 0) &&
+         Settle(exchange);
+}
+
 bool NotServed(Exchange& exchange) {
   const std::string& name = exchange.operation.method;  // "/service/method"
   const size_t slash = name.rfind('/');
@@ -238,6 +266,10 @@ constexpr AcceptedDifference kAccepted[] = {
     {"hash at the compacted revision",
      "etcd 3.4 takes it for compacted; since 3.6 it can be hashed, as it can be read",
      HashAtCompacted},
+    {"stream in another order",
+     "RangeStream came with 3.7, where it refuses what Range would have to sort", StreamSorted},
+    {"stream with filters", "RangeStream came with 3.7, where it refuses filters by revision",
+     StreamFiltered},
     {"not served", "leases and users are not served by this release", NotServed},
 };
 

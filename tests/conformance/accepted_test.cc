@@ -90,6 +90,29 @@ TEST(AcceptedTest, AnUnknownSortIsRefusedOnlyWhereThereIsOne) {
   EXPECT_EQ(Verdict(operation, Answer(), Ok(RangeResponse())), "different");
 }
 
+// etcd's Range, which is asked instead, sorts and filters; only that may be refused.
+TEST(AcceptedTest, AStreamRefusesToSortAndToFilterAndNothingElse) {
+  constexpr char kStream[] = "/etcdserverpb.KV/RangeStream";
+  const Answer no_sort{12, "RangeStream does not support custom sort orders", ""};
+  const Answer no_filter{12, "RangeStream does not support revision filters", ""};
+  const Answer rows = Ok(RangeResponse());
+  RangeRequest range;
+  range.set_key("k");
+  EXPECT_EQ(Verdict(kStream, range, rows, no_sort), "different");
+  EXPECT_EQ(Verdict(kStream, range, rows, no_filter), "different");
+  EXPECT_EQ(Verdict(kStream, range, rows, rows), "equal");
+  range.set_sort_order(RangeRequest::DESCEND);
+  EXPECT_EQ(Verdict(kStream, range, rows, no_sort), "stream in another order");
+  EXPECT_EQ(Verdict(kStream, range, {11, kCompacted, ""}, no_sort), "stream in another order");
+  EXPECT_EQ(Verdict(kStream, range, {3, "etcdserver: key is not provided", ""}, no_sort),
+            "different");
+  EXPECT_EQ(Verdict(kRange, range, rows, no_sort), "different");
+  range.clear_sort_order();
+  range.set_max_mod_revision(3);
+  EXPECT_EQ(Verdict(kStream, range, rows, no_filter), "stream with filters");
+  EXPECT_EQ(Verdict(kStream, range, rows, no_sort), "different");
+}
+
 TEST(AcceptedTest, WhichOfTwoFaultsIsToldIsFreeOnlyBetweenPutsAndRanges) {
   TxnRequest txn;
   const Answer no_key{3, "etcdserver: key not found", ""};

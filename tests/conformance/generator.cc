@@ -7,6 +7,7 @@
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/parse.h"
 #include "tests/conformance/bad_input.h"
+#include "tests/conformance/chunks.h"
 #include "tests/conformance/requests.h"
 
 namespace gavel::conformance {
@@ -43,6 +44,8 @@ Operation Generator::Maintenance() {
 
 Operation Generator::Next() {
   Operation operation = Draw();
+  // Whatever a range may be asked, a stream may be asked too.
+  if (operation.method == kWholeMethod && words_.Chance(15)) operation.method = kStreamMethod;
   TxnRequest txn;
   if (operation.method == "/etcdserverpb.KV/Txn" &&
       ParseMessage(operation.body, kCommandDepthMax, &txn) && KeepEtcdAlive(&txn)) {
@@ -54,8 +57,17 @@ Operation Generator::Next() {
 Operation Generator::Draw() {
   const uint64_t kind = random_.Below(100);
   if (kind < 25) return NewOperation("/etcdserverpb.KV/Put", NewPut(words_));
+  if (kind < 45) return NewOperation("/etcdserverpb.KV/Range", NewRange(words_));
   if (kind < 50) {
-    return NewOperation("/etcdserverpb.KV/Range", NewRange(words_));
+    // In the order and without the filters that a stream has.
+    etcdserverpb::RangeRequest range = NewRange(words_);
+    range.clear_sort_target();
+    if (range.sort_order() == etcdserverpb::RangeRequest::DESCEND) range.clear_sort_order();
+    range.clear_min_mod_revision();
+    range.clear_max_mod_revision();
+    range.clear_min_create_revision();
+    range.clear_max_create_revision();
+    return NewOperation("/etcdserverpb.KV/RangeStream", range);
   }
   if (kind < 58) return NewOperation("/etcdserverpb.KV/DeleteRange", NewDelete(words_));
   if (kind < 83) {

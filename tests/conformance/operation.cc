@@ -16,6 +16,7 @@
 #include "proto/etcdserverpb/lease.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/parse.h"
+#include "tests/conformance/chunks.h"
 
 namespace gavel::conformance {
 namespace {
@@ -76,7 +77,7 @@ std::unique_ptr<google::protobuf::Message> NewRequest(std::string_view method) {
 }
 
 std::unique_ptr<google::protobuf::Message> NewResponse(std::string_view method) {
-  const auto* found = FindMethod(method);
+  const auto* found = FindMethod(method == kStreamMethod ? kWholeMethod : method);
   return found == nullptr ? nullptr : NewMessage(found->output_type());
 }
 

@@ -29,7 +29,7 @@ struct Answer {
 };
 
 // An empty message of the type that `method` takes or gives; null for a method that etcd's
-// contract does not have.
+// contract does not have. Of a stream of chunks, what they merge to (chunks.h).
 std::unique_ptr<google::protobuf::Message> NewRequest(std::string_view method);
 std::unique_ptr<google::protobuf::Message> NewResponse(std::string_view method);
 

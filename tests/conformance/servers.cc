@@ -14,6 +14,7 @@
 #include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "raft/check.h"
+#include "tests/conformance/chunks.h"
 #include "tests/conformance/member_processes.h"
 
 namespace gavel::conformance {
@@ -33,46 +34,101 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& target) {
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 
-// One call under way. Lives until its completion has been taken off the queue.
+std::string BytesOf(const grpc::ByteBuffer& buffer) {
+  std::string bytes;
+  std::vector<grpc::Slice> slices;
+  if (!buffer.Dump(&slices).ok()) return bytes;
+  for (const grpc::Slice& slice : slices) {
+    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  return bytes;
+}
+
+grpc::ByteBuffer BufferOf(const std::string& bytes) {
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+// Waits for the one thing that is under way on `queue`; whether it went well.
+bool Wait(grpc::CompletionQueue& queue) {
+  void* tag = nullptr;
+  bool ok = false;
+  GAVEL_CHECK(queue.Next(&tag, &ok)) << "nobody shuts this queue down";
+  return ok;
+}
+
+// One call under way, the only one on its queue. It must be taken before it ends.
 class Call {
  public:
-  Call(grpc::GenericStub& stub, const Operation& operation, grpc::CompletionQueue& queue,
-       std::chrono::milliseconds timeout, bool wait_for_ready) {
+  explicit Call(grpc::CompletionQueue& queue, std::chrono::milliseconds timeout,
+                bool wait_for_ready)
+      : queue_(queue) {
     // A member that has ended should be noticed at once, one that is starting waited for.
     context_.set_wait_for_ready(wait_for_ready);
     context_.set_deadline(std::chrono::system_clock::now() + timeout);
-    const grpc::Slice slice(operation.body);
-    const grpc::ByteBuffer body(&slice, 1);
-    reader_ = stub.PrepareUnaryCall(&context_, operation.method, body, &queue);
+  }
+  virtual ~Call() = default;
+
+  // Waits for the answer.
+  virtual Answer Take() = 0;
+
+ protected:
+  grpc::CompletionQueue& queue_;
+  grpc::ClientContext context_;
+  grpc::Status status_;
+};
+
+class UnaryCall final : public Call {
+ public:
+  UnaryCall(grpc::GenericStub& stub, const Operation& operation, grpc::CompletionQueue& queue,
+            std::chrono::milliseconds timeout, bool wait_for_ready)
+      : Call(queue, timeout, wait_for_ready) {
+    reader_ = stub.PrepareUnaryCall(&context_, operation.method, BufferOf(operation.body), &queue);
     reader_->StartCall();
     reader_->Finish(&response_, &status_, this);
   }
 
-  // Requires: the completion has been taken off the queue.
-  Answer Take() {
+  Answer Take() override {
+    Wait(queue_);
     Answer answer{status_.error_code(), status_.error_message(), ""};
-    std::vector<grpc::Slice> slices;
-    if (!status_.ok() || !response_.Dump(&slices).ok()) return answer;
-    for (const grpc::Slice& slice : slices) {
-      answer.body.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    }
+    if (status_.ok()) answer.body = BytesOf(response_);
     return answer;
   }
 
  private:
-  grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> reader_;
   grpc::ByteBuffer response_;
-  grpc::Status status_;
 };
 
-void Wait(grpc::CompletionQueue& queue, int completions) {
-  for (int i = 0; i < completions; ++i) {
-    void* tag = nullptr;
-    bool ok = false;
-    GAVEL_CHECK(queue.Next(&tag, &ok)) << "nobody shuts this queue down";
+// One request, and chunks until the end.
+class StreamCall final : public Call {
+ public:
+  StreamCall(grpc::GenericStub& stub, const Operation& operation, grpc::CompletionQueue& queue,
+             std::chrono::milliseconds timeout)
+      : Call(queue, timeout, false), request_(BufferOf(operation.body)) {
+    stream_ = stub.PrepareCall(&context_, operation.method, &queue);
+    stream_->StartCall(this);
   }
-}
+
+  Answer Take() override {
+    std::vector<std::string> chunks;
+    if (Wait(queue_)) {
+      stream_->WriteLast(request_, grpc::WriteOptions(), this);
+      Wait(queue_);  // A call that has been refused already tells so at its end.
+      grpc::ByteBuffer chunk;
+      for (stream_->Read(&chunk, this); Wait(queue_); stream_->Read(&chunk, this)) {
+        chunks.push_back(BytesOf(chunk));
+      }
+    }
+    stream_->Finish(&status_, this);
+    Wait(queue_);
+    return MergeChunks(chunks, status_.error_code(), status_.error_message());
+  }
+
+ private:
+  const grpc::ByteBuffer request_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
+};
 
 std::string NewFolder(const std::string& directory, const char* name) {
   const std::string folder = absl::StrCat(directory, "/", name);
@@ -95,8 +151,11 @@ class Servers::Side {
   std::unique_ptr<Call> Start(const Operation& operation, size_t turn,
                               std::chrono::milliseconds timeout = kPatience,
                               bool wait_for_ready = false) {
-    return std::make_unique<Call>(*stubs_[turn % stubs_.size()], operation, queue_, timeout,
-                                  wait_for_ready);
+    grpc::GenericStub& stub = *stubs_[turn % stubs_.size()];
+    if (operation.method == kStreamMethod) {
+      return std::make_unique<StreamCall>(stub, operation, queue_, timeout);
+    }
+    return std::make_unique<UnaryCall>(stub, operation, queue_, timeout, wait_for_ready);
   }
 
   bool WaitReady() {
@@ -111,13 +170,11 @@ class Servers::Side {
   }
 
   std::string Ended() { return members_.Ended(); }
-  grpc::CompletionQueue& queue() { return queue_; }
 
  private:
   Answer Ask(size_t member, const char* method, const google::protobuf::Message& request) {
     const Operation operation{method, request.SerializeAsString()};
     const auto call = Start(operation, member, std::chrono::seconds(1), true);
-    Wait(queue_, 1);
     return call->Take();
   }
 
@@ -152,11 +209,10 @@ Answers Servers::Send(const Operation& operation, size_t turn) {
   const auto to_gavel = gavel_->Start(operation, turn);
   Answers answers;
   if (!operation.crashes_etcd) {
-    const auto to_etcd = etcd_->Start(operation, turn);
-    Wait(etcd_->queue(), 1);
-    answers.etcd = to_etcd->Take();
+    Operation whole = operation;
+    if (operation.method == kStreamMethod) whole.method = kWholeMethod;
+    answers.etcd = etcd_->Start(whole, turn)->Take();
   }
-  Wait(gavel_->queue(), 1);
   answers.gavel = to_gavel->Take();
   return answers;
 }

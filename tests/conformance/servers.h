@@ -33,7 +33,7 @@ class Servers {
   bool WaitReady();
 
   // Sends the operation to member `turn` (modulo the size) of both at once and waits for both.
-  // What crashes etcd is only sent to Gavel.
+  // What crashes etcd is only sent to Gavel; what only Gavel has as a stream, etcd is asked whole.
   Answers Send(const Operation& operation, size_t turn);
 
   // Names the members that have ended by themselves, and their logs; empty if none has.

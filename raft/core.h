@@ -40,6 +40,7 @@ class Raft::Core {
 
   // proposals.cc
   void Propose(std::vector<Proposal> proposals);
+  std::optional<EntryId> ProposeAsLeader(const Proposal& proposal);
 
   // membership.cc
   bool ProposeChange(const Configuration& target);

@@ -23,6 +23,14 @@ void Raft::Core::Propose(std::vector<Proposal> proposals) {
   }
 }
 
+std::optional<EntryId> Raft::Core::ProposeAsLeader(const Proposal& proposal) {
+  GAVEL_CHECK(proposal.payload != nullptr);
+  const auto* leader = As<Leader>();
+  if (leader == nullptr || leader->transfer) return std::nullopt;
+  AppendAsLeader(EntryKind::kCommand, proposal.payload);
+  return log_.last();
+}
+
 bool Raft::Core::TakesProposals(const Leader& leader) const {
   return !leader.transfer && leader.uncommitted_bytes <= options_.uncommitted_bytes_max;
 }

@@ -15,6 +15,9 @@ Raft& Raft::operator=(Raft&&) noexcept = default;
 void Raft::Tick() { core_->Tick(); }
 void Raft::Step(Message message) { core_->Step(std::move(message)); }
 void Raft::Propose(std::vector<Proposal> proposals) { core_->Propose(std::move(proposals)); }
+std::optional<EntryId> Raft::ProposeAsLeader(const Proposal& proposal) {
+  return core_->ProposeAsLeader(proposal);
+}
 bool Raft::ProposeChange(const Configuration& target) { return core_->ProposeChange(target); }
 void Raft::RequestRead(ReadId id) { core_->RequestRead(id); }
 void Raft::TransferLeadership(NodeId target) { core_->TransferLeadership(target); }

@@ -105,6 +105,10 @@ class Raft {
   // next effects say). Requires: ids are new.
   void Propose(std::vector<Proposal> proposals);
 
+  // Appends a command of the leader's own accord, also beyond uncommitted_bytes_max, and says
+  // where. Nothing, on a member that does not lead or hands leadership over; it is never forwarded.
+  std::optional<EntryId> ProposeAsLeader(const Proposal& proposal);
+
   // Asks for a membership change to `target` (members, voters; outgoing_voters must be empty).
   // Leader only. Goes through a joint configuration when voters differ (Ongaro §4.3).
   // Returns false, with nothing changed, if this is no leader, a change is under way, no entry

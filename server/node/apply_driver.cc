@@ -103,10 +103,13 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
     surroundings_.queues.log.Push(
         CutLog{std::min(applied.index, surroundings_.gate.replicated_everywhere())});
   }
+  // First: who reads what was applied reads the clock with it.
+  const int64_t lease_clock = stage_.machine().leases().clock_ms;
+  surroundings_.gate.OnLeaseClock(lease_clock);
   surroundings_.gate.OnApplied(std::move(output->outcomes), applied);
   surroundings_.watches.OnApplied(std::move(output->changes), changes_wanted,
                                   *stage_.machine().view());
-  surroundings_.queues.core.Push(Applied{applied.index});
+  surroundings_.queues.core.Push(Applied{applied, lease_clock, std::move(output->leases)});
   const storage::Revision compacted = stage_.machine().view()->compacted;
   if (compacted > compacted_) {
     compacted_ = compacted;

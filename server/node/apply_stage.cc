@@ -47,6 +47,7 @@ absl::StatusOr<ApplyOutput> ApplyStage::Step(bool changes_wanted) {
   if (!result.ok()) return result.status();
   output.outcomes = std::move(result->outcomes);
   output.changes = std::move(result->changes);
+  output.leases = std::move(result->leases);
   output.members_changed = result->members_changed;
   output.applied = {entries.back().index, entries.back().term};
   output.entries = entries.size();

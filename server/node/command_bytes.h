@@ -14,6 +14,9 @@ namespace gavel::server {
 // The rules by which a command is applied: an older build refuses, by name, what it does not know.
 uint32_t SemanticsOf(CommandField field);
 
+// The field of the body of an encoded command; 0 if there is none.
+int CommandFieldOf(std::string_view command);
+
 // Semantics version and request id.
 std::string EncodeCommandHeader(CommandField field, const raft::RequestId& id);
 // Adds `request` as the body field `field`.

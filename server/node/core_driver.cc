@@ -54,13 +54,15 @@ CoreMetrics::CoreMetrics(Metrics& metrics)
                                "Times the consensus core took what was waiting for it.")) {}
 
 CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
-                       Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times)
+                       Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times,
+                       LeaseDriver leases)
     : stage_(std::move(stage)),
       id_(id),
       times_(times),
       surroundings_(surroundings),
       metrics_(metrics),
       peer_times_(std::move(peer_times)),
+      leases_(std::move(leases)),
       last_tick_(surroundings_.clock.Now()),
       next_wake_(last_tick_ + times_.tick) {}
 
@@ -99,7 +101,7 @@ bool CoreDriver::RunOnce() {
     Turn(ticks, std::move(inputs), std::move(work), now);
     if (most_under_way_ >= kRestRequestsMin) Rest(now);
   }
-  const bool idle = leader_.has_value() && surroundings_.gate.idle();
+  const bool idle = leader_.has_value() && surroundings_.gate.idle() && !leases_.busy();
   next_wake_ = last_tick_ + (idle ? kIdleTicks : 1) * times_.tick;
   if (const auto round = surroundings_.gate.NextRound()) {
     next_wake_ = std::min(next_wake_, *round);
@@ -112,9 +114,16 @@ void CoreDriver::Turn(uint32_t ticks, std::vector<CoreInput> inputs, MemberGate:
   metrics_.turns.Increment();
   if (role_ == raft::Role::kLeader) Observe(inputs, now);
   const bool proposing = !work.proposals.empty();
-  CoreOutput output =
-      stage_.Process(ticks, std::move(inputs), std::move(work.proposals), work.read_round);
+  CoreTurn turn{.ticks = ticks,
+                .first = std::nullopt,
+                .inputs = std::move(inputs),
+                .proposals = std::move(work.proposals),
+                .last = std::nullopt,
+                .read_round = work.read_round};
+  leases_.Prepare(turn);
+  CoreOutput output = stage_.Process(std::move(turn));
   if (proposing) surroundings_.gate.OnProposed(stage_.proposed_term());
+  leases_.OnOutput(output);
   HandOut(std::move(output), now);
   if (ticks > 0) surroundings_.gate.OnTick(now);
 }

@@ -17,6 +17,7 @@
 #include "server/logging.h"
 #include "server/metrics.h"
 #include "server/node/core_stage.h"
+#include "server/node/lease_driver.h"
 #include "server/node/member_gate.h"
 #include "server/node/peer_times.h"
 #include "server/node/queues.h"
@@ -56,7 +57,7 @@ class CoreDriver {
     const std::atomic<MonotonicNs>& log_busy_since;
   };
   CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times, Surroundings surroundings,
-             CoreMetrics metrics, PeerTimes peer_times);
+             CoreMetrics metrics, PeerTimes peer_times, LeaseDriver leases);
 
   // Takes what is due and queued; false if that was nothing.
   bool RunOnce();
@@ -68,6 +69,7 @@ class CoreDriver {
   // At the clean stop, when RunOnce will not be called again.
   std::optional<raft::HardState> TakeHeldHardState() { return stage_.TakeHeldHardState(); }
   const CoreStage& stage() const { return stage_; }
+  LeaseDriver& leases() { return leases_; }
 
  private:
   uint32_t DueTicks(MonotonicNs now);
@@ -86,6 +88,7 @@ class CoreDriver {
   const Surroundings surroundings_;
   const CoreMetrics metrics_;
   PeerTimes peer_times_;
+  LeaseDriver leases_;
 
   MonotonicNs last_tick_;
   MonotonicNs next_wake_;

@@ -25,18 +25,18 @@ void Append(std::vector<T>& to, std::vector<T> from) {
 
 }  // namespace
 
-CoreOutput CoreStage::Process(uint32_t ticks, std::vector<CoreInput> inputs,
-                              std::vector<raft::Proposal> proposals,
-                              std::optional<raft::ReadId> read_round) {
-  for (uint32_t i = 0; i < ticks; ++i) raft_.Tick();
-  for (CoreInput& input : inputs) Take(std::move(input));
-  if (!proposals.empty()) {
-    proposed_term_ = raft_.status().term;
-    raft_.Propose(std::move(proposals));
-  }
-  if (read_round.has_value()) raft_.RequestRead(*read_round);
-
+CoreOutput CoreStage::Process(CoreTurn turn) {
   CoreOutput output;
+  for (uint32_t i = 0; i < turn.ticks; ++i) raft_.Tick();
+  if (turn.first.has_value()) output.first = raft_.ProposeAsLeader(*turn.first);
+  for (CoreInput& input : turn.inputs) Take(std::move(input));
+  if (!turn.proposals.empty()) {
+    proposed_term_ = raft_.status().term;
+    raft_.Propose(std::move(turn.proposals));
+  }
+  if (turn.last.has_value()) output.last = raft_.ProposeAsLeader(*turn.last);
+  if (turn.read_round.has_value()) raft_.RequestRead(*turn.read_round);
+
   while (raft_.HasEffects()) {
     Split(raft_.TakeEffects(), output);
     Confirm();
@@ -57,7 +57,7 @@ void CoreStage::Take(CoreInput input) {
                    }
                    Confirm();
                  },
-                 [this](Applied& applied) { raft_.OnApplied(applied.index); },
+                 [this](Applied& applied) { raft_.OnApplied(applied.last.index); },
                  [this](OlderEntries& older) {
                    raft_.OnOlderEntries(older.to, older.from, std::move(older.entries));
                  },
@@ -67,6 +67,7 @@ void CoreStage::Take(CoreInput input) {
                  [this](PeerConnected& peer) { raft_.OnPeerConnected(peer.peer); },
                  [this](LogCut& cut) { raft_.CompactTo(cut.index); },
                  [this](HandOver& hand_over) { raft_.TransferLeadership(hand_over.target); },
+                 [](LeasesFound&) {},
              },
              input);
 }

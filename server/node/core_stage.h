@@ -10,6 +10,8 @@
 
 #include "raft/raft.h"
 #include "server/node/log_batch.h"
+#include "storage/state/lease_reader.h"
+#include "storage/state/leases.h"
 
 namespace gavel::server {
 
@@ -21,7 +23,9 @@ struct Persisted {
   raft::BatchNumber number;
 };
 struct Applied {
-  raft::Index index;
+  raft::EntryId last;
+  int64_t lease_clock_ms = 0;
+  std::vector<storage::LeaseChange> leases;  // For the lease keeper.
 };
 struct OlderEntries {
   raft::NodeId to;
@@ -47,9 +51,25 @@ struct LogCut {
 struct HandOver {
   raft::NodeId target;
 };
+// Leases that the scan at the start has found; for the lease keeper.
+struct LeasesFound {
+  std::vector<storage::LeaseScan::Lease> leases;
+  bool all = false;
+};
 using CoreInput =
     std::variant<PeerMessages, Persisted, Applied, OlderEntries, SnapshotFailed, PeerUnreachable,
-                 PeerConnectionLost, PeerConnected, LogCut, HandOver>;
+                 PeerConnectionLost, PeerConnected, LogCut, HandOver, LeasesFound>;
+
+// What the core takes in one turn, in this order.
+struct CoreTurn {
+  uint32_t ticks = 0;
+  // Of the leader's own accord, before and after all else that this turn appends.
+  std::optional<raft::Proposal> first;
+  std::vector<CoreInput> inputs;
+  std::vector<raft::Proposal> proposals;
+  std::optional<raft::Proposal> last;
+  std::optional<raft::ReadId> read_round;
+};
 
 // What came up while the core took its inputs, in the order in which it must be honoured.
 struct CoreOutput {
@@ -63,6 +83,9 @@ struct CoreOutput {
   std::vector<raft::EntriesWanted> older;
   std::vector<raft::SnapshotWanted> snapshots;
   std::vector<raft::RoleChange> roles;
+  // Where they are; nothing if they were not appended.
+  std::optional<raft::EntryId> first;
+  std::optional<raft::EntryId> last;
 };
 
 // Promises that a batch is confirmed to the core only once it and all before it are durable, and
@@ -73,9 +96,7 @@ class CoreStage {
  public:
   explicit CoreStage(raft::Raft raft) : raft_(std::move(raft)) {}
 
-  // Takes `ticks` ticks, then all inputs, then the proposals and the read round, then the effects.
-  CoreOutput Process(uint32_t ticks, std::vector<CoreInput> inputs,
-                     std::vector<raft::Proposal> proposals, std::optional<raft::ReadId> read_round);
+  CoreOutput Process(CoreTurn turn);
 
   // The term that proposals handed in before the next Process would be made in, at the latest
   // known. Exact right after Process took proposals.

@@ -27,8 +27,10 @@ MemberGate::MemberGate(const MemberIdentity& identity, const GateLimits& limits,
       surroundings_(std::move(surroundings)),
       metrics_(metrics),
       applied_(surroundings_.machine.applied().value()),
+      lease_clock_applied_ms_(-1),
       proposals_(identity.id, identity.incarnation) {
   OnMembers();
+  OnLeaseClock(surroundings_.machine.leases().clock_ms);
 }
 
 MonotonicNs MemberGate::Until(std::optional<MonotonicNs> deadline) const {
@@ -36,23 +38,28 @@ MonotonicNs MemberGate::Until(std::optional<MonotonicNs> deadline) const {
   return std::min(deadline.value_or(latest), latest);
 }
 
+GateResult MemberGate::Refusal(size_t bytes, uint64_t backlog_max) const {
+  if (closed_) return GateResult::kStopped;
+  const uint64_t commit = commit_.load(std::memory_order_relaxed);
+  const uint64_t applied = applied_.load(std::memory_order_relaxed);
+  const bool backlog = commit > applied && commit - applied > backlog_max;
+  const bool full = proposals_.bytes() + renewals_.bytes() + bytes > limits_.pending_bytes_max;
+  if (backlog || full || log_full_.load(std::memory_order_relaxed)) {
+    return GateResult::kTooManyRequests;
+  }
+  return GateResult::kOk;
+}
+
 void MemberGate::Propose(CommandField field, std::string request,
                          std::optional<MonotonicNs> deadline, ProposeDone done) {
   const MonotonicNs until = Until(deadline);
-  const uint64_t commit = commit_.load(std::memory_order_relaxed);
-  const uint64_t applied = applied_.load(std::memory_order_relaxed);
-  const bool backlog = (commit > applied && commit - applied > limits_.apply_backlog_entries_max) ||
-                       log_full_.load(std::memory_order_relaxed);
   GateResult refused = GateResult::kOk;
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) {
-      refused = GateResult::kStopped;
-    } else if (backlog || proposals_.bytes() + request.size() > limits_.pending_bytes_max) {
-      refused = GateResult::kTooManyRequests;
-    } else {
-      wake = !proposals_.has_queued();
+    refused = Refusal(request.size(), limits_.apply_backlog_entries_max);
+    if (refused == GateResult::kOk) {
+      wake = !proposals_.has_queued() && renewals_.empty();
       proposals_.Add(field, request, until, std::move(done));
     }
   }
@@ -67,16 +74,48 @@ void MemberGate::Propose(CommandField field, std::string request,
 }
 
 void MemberGate::RenewLease(int64_t id, std::optional<MonotonicNs> deadline, RenewDone done) {
-  internal::RenewLeases renew;
-  renew.add_ids(id);
-  Propose(CommandField::kRenewLeases, renew.SerializeAsString(), deadline,
-          [done = std::move(done)](ProposeResult result) mutable {
-            const auto* renewed = std::get_if<storage::RenewOutcome>(&result.outcome.response);
-            std::move(done)(result.result, renewed != nullptr ? renewed->ttl_seconds[0] : 0);
-          });
+  const MonotonicNs until = Until(deadline);
+  GateResult refused = GateResult::kOk;
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    // Leases must not be lost to a load of writes, and many renewals are one entry.
+    refused = Refusal(Renewals::kBytes, 2 * limits_.apply_backlog_entries_max);
+    if (refused == GateResult::kOk) {
+      wake = !proposals_.has_queued() && renewals_.empty();
+      renewals_.Add(id, until, std::move(done));
+    }
+  }
+  if (refused != GateResult::kOk) {
+    std::move(done)(refused, 0);
+  } else if (wake) {
+    surroundings_.wake_core();
+  }
 }
 
-int64_t MemberGate::lease_clock_ms() const { return surroundings_.machine.leases().clock_ms; }
+void MemberGate::QueueRenewals() {
+  for (Renewals::Command& command : renewals_.Take()) {
+    const size_t count = command.waiters.size();
+    proposals_.Add(
+        CommandField::kRenewLeases, command.request, command.deadline,
+        [waiters = std::move(command.waiters)](const ProposeResult& result) mutable {
+          Renewals::Finish(std::move(waiters), result);
+        },
+        {count, count * Renewals::kBytes});
+  }
+}
+
+void MemberGate::OnLeaseClock(int64_t clock_ms) {
+  // An old reading says nothing about how long it has been.
+  if (clock_ms <= lease_clock_applied_ms_) return;
+  lease_clock_applied_ms_ = clock_ms;
+  lease_clock_lead_.store(clock_ms * kNsPerMs - surroundings_.clock.Now(),
+                          std::memory_order_relaxed);
+}
+
+int64_t MemberGate::lease_clock_ms() const {
+  return (lease_clock_lead_.load(std::memory_order_relaxed) + surroundings_.clock.Now()) / kNsPerMs;
+}
 
 int64_t MemberGate::NewId() {
   // The incarnation never comes back, so neither does the generator's state.
@@ -147,10 +186,16 @@ MemberStatus MemberGate::status() const {
 MemberGate::Work MemberGate::TakeWork(MonotonicNs now) {
   const std::lock_guard lock(mutex_);
   Work work;
-  work.waiting = proposals_.count() + reads_.unconfirmed();
+  if (!renewals_.empty()) QueueRenewals();
+  work.waiting = proposals_.waiters() + reads_.unconfirmed();
   if (proposals_.has_queued()) work.proposals = proposals_.TakeQueued();
   work.read_round = reads_.Begin(now);
   return work;
+}
+
+raft::RequestId MemberGate::NewRequestId() {
+  const std::lock_guard lock(mutex_);
+  return proposals_.NewId();
 }
 
 void MemberGate::OnProposed(raft::Term term) {
@@ -220,7 +265,7 @@ std::optional<MonotonicNs> MemberGate::NextRound() const {
 
 bool MemberGate::idle() const {
   const std::lock_guard lock(mutex_);
-  return proposals_.empty() && reads_.empty() && collect_waiters_.empty();
+  return proposals_.empty() && renewals_.empty() && reads_.empty() && collect_waiters_.empty();
 }
 
 void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::EntryId applied) {
@@ -308,6 +353,7 @@ void MemberGate::Stop() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     collects.swap(collect_waiters_);
+    QueueRenewals();
     proposals = proposals_.Stop();
     reads = reads_.Stop();
   }

@@ -18,6 +18,7 @@
 #include "server/node/gate.h"
 #include "server/node/proposal_tracker.h"
 #include "server/node/read_barrier.h"
+#include "server/node/renewals.h"
 
 namespace gavel::server {
 
@@ -78,6 +79,8 @@ class MemberGate final : public Gate {
   };
   // What waits for the core.
   Work TakeWork(MonotonicNs now);
+  // The id of a proposal of the core's own.
+  raft::RequestId NewRequestId();
   // The proposals taken so far were proposed in `term` or before. Before any effect of theirs is
   // let out.
   void OnProposed(raft::Term term);
@@ -93,6 +96,9 @@ class MemberGate final : public Gate {
   bool idle() const;
 
   // For apply's driver, after the new view is published.
+
+  // The lease clock as the log has it.
+  void OnLeaseClock(int64_t clock_ms);
   void OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::EntryId applied);
   // How far the log may be cut: all members have stored it up to here.
   raft::Index replicated_everywhere() const;
@@ -121,6 +127,10 @@ class MemberGate final : public Gate {
   MonotonicNs Until(std::optional<MonotonicNs> deadline) const;
   // Takes out who waits for at most `collected`, or is past its deadline.
   std::vector<CollectWaiter> TakeCollectWaiters(storage::Revision collected, MonotonicNs now);
+  // Makes commands of what waits in renewals_. Requires: mutex_ is held.
+  void QueueRenewals();
+  // Why a new proposal is refused; kOk if it is not. Requires: mutex_ is held.
+  GateResult Refusal(size_t bytes, uint64_t backlog_max) const;
   void EndReads(std::vector<FinishedRead> reads) const;
   void EndProposals(std::vector<FinishedProposal> proposals) const;
   bool leader_known() const { return raft_status_.leader.has_value(); }
@@ -138,9 +148,13 @@ class MemberGate final : public Gate {
   std::atomic<bool> learner_ = false;
   std::atomic<bool> log_full_ = false;
   std::atomic<uint64_t> ids_ = 0;
+  // The lease clock less the monotonic clock, in nanoseconds, as of the last reading applied.
+  std::atomic<int64_t> lease_clock_lead_;
+  int64_t lease_clock_applied_ms_;  // Of apply's thread.
 
   mutable std::mutex mutex_;  // Guards all below.
   ProposalTracker proposals_;
+  Renewals renewals_;
   ReadBarrier reads_;
   std::vector<CollectWaiter> collect_waiters_;
   storage::Revision collected_ = -1;

@@ -116,10 +116,20 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
 
   BuildStages(surroundings, std::move(parts));
   transport_->SetPeers(core_->stage().configuration().members);
+  if (machine.leases().count > 0) core_->leases().FindLeases(machine.view()->engine);
   on_scrape_ = AddStatusMetrics(surroundings.metrics, *gate_, machine);
   on_watch_scrape_ = AddWatchMetrics(surroundings.metrics, *watches_);
   collection_->OnCompacted();
   Publish();
+}
+
+LeaseDriver Node::MakeLeases(const Surroundings& surroundings,
+                             const storage::StateMachine& machine) {
+  const storage::StateMachine::LeaseTotals leases = machine.leases();
+  return LeaseDriver(LeaseKeeper(leases.count, leases.clock_ms),
+                     LeaseDriver::Surroundings{clock_, queues_, failure_,
+                                               [this] { return gate_->NewRequestId(); }},
+                     LeaseMetrics(surroundings.metrics));
 }
 
 void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
@@ -133,6 +143,7 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
   log_stage_ = std::make_unique<LogStage>(std::move(parts.wal), std::move(history), clock_,
                                           LogMetrics(surroundings.metrics));
   const raft::Index applied = parts.restored.applied;
+  LeaseDriver leases = MakeLeases(surroundings, *parts.machine);
   apply_stage_ = std::make_unique<ApplyStage>(
       std::move(parts.machine), std::move(parts.engine),
       storage::StateMachine::Wanted{identity_.id, identity_.incarnation}, options_.apply_limits);
@@ -143,7 +154,7 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
       std::move(stage), identity_.id, times,
       CoreDriver::Surroundings{clock_, logger_, queues_, *gate_, *sender_, *transport_,
                                log_stage_->wal(), log_stage_->busy_since()},
-      CoreMetrics(surroundings.metrics), PeerTimes(surroundings.metrics));
+      CoreMetrics(surroundings.metrics), PeerTimes(surroundings.metrics), std::move(leases));
   log_ = std::make_unique<LogDriver>(
       *log_stage_,
       LogDriver::Surroundings{clock_, logger_, queues_, *sender_, failure_,

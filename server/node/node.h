@@ -22,6 +22,7 @@
 #include "server/node/core_driver.h"
 #include "server/node/failure.h"
 #include "server/node/history_collection.h"
+#include "server/node/lease_driver.h"
 #include "server/node/log_driver.h"
 #include "server/node/member_gate.h"
 #include "server/node/queues.h"
@@ -101,6 +102,7 @@ class Node {
   void Build(const Surroundings& surroundings, MemberParts parts,
              std::unique_ptr<storage::Collector> collector);
   void BuildStages(const Surroundings& surroundings, MemberParts parts);
+  LeaseDriver MakeLeases(const Surroundings& surroundings, const storage::StateMachine& machine);
   PeerEvents MakeEvents();
   // Makes name and client URLs known once there is a leader.
   void Publish();

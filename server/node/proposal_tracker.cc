@@ -18,14 +18,15 @@ std::string ProposalTracker::Header(CommandField field, uint64_t sequence) const
 }
 
 void ProposalTracker::Add(CommandField field, std::string_view request, MonotonicNs deadline,
-                          ProposeDone done) {
+                          ProposeDone done, Waiters waiters) {
   const uint64_t sequence = ++last_sequence_;
   std::string bytes = Header(field, sequence);
   const size_t body_offset = bytes.size();
   AppendCommandBody(field, request, &bytes);
-  bytes_ += bytes.size() + kOverheadBytes;
+  bytes_ += bytes.size() + kOverheadBytes + waiters.bytes;
+  waiters_ += waiters.count;
   pending_.emplace(sequence, Pending{field, std::make_shared<const std::string>(std::move(bytes)),
-                                     body_offset, deadline, std::move(done)});
+                                     body_offset, deadline, std::move(done), waiters});
   deadlines_.emplace(deadline, sequence);
   queued_.push_back(sequence);
 }
@@ -112,7 +113,8 @@ void ProposalTracker::Requeue() {
 FinishedProposal ProposalTracker::Finish(PendingMap::iterator it, GateResult result) {
   FinishedProposal finished{std::move(it->second.done), {}};
   finished.result.result = result;
-  bytes_ -= it->second.payload->size() + kOverheadBytes;
+  bytes_ -= it->second.payload->size() + kOverheadBytes + it->second.waiters.bytes;
+  waiters_ -= it->second.waiters.count;
   deadlines_.erase({it->second.deadline, it->first});
   pending_.erase(it);
   return finished;

@@ -41,8 +41,17 @@ class ProposalTracker {
   ProposalTracker(raft::NodeId member, raft::Incarnation incarnation)
       : member_(member), incarnation_(incarnation) {}
 
+  // Those who wait for one command, if they are not one.
+  struct Waiters {
+    size_t count = 1;
+    size_t bytes = 0;  // What they cost besides the command.
+  };
   // Adds a command whose body is `request`, the encoded message of `field`.
-  void Add(CommandField field, std::string_view request, MonotonicNs deadline, ProposeDone done);
+  void Add(CommandField field, std::string_view request, MonotonicNs deadline, ProposeDone done,
+           Waiters waiters = {1, 0});
+
+  // The id of a proposal that is made past the tracker, and of which nobody waits for the outcome.
+  raft::RequestId NewId() { return IdOf(++last_sequence_); }
 
   // Returns the queued proposals for the core, which proposes all of them in `term` (or in the
   // term it reports with OnProposed, if that is later).
@@ -69,6 +78,7 @@ class ProposalTracker {
   bool has_held() const { return !held_.empty(); }
   bool empty() const { return pending_.empty(); }
   size_t count() const { return pending_.size(); }
+  size_t waiters() const { return waiters_; }
   size_t bytes() const { return bytes_; }
 
  private:
@@ -78,6 +88,7 @@ class ProposalTracker {
     size_t body_offset = 0;  // Where the request's field begins in the payload.
     MonotonicNs deadline = 0;
     ProposeDone done;
+    Waiters waiters;
     bool held = false;
   };
   using PendingMap = std::map<uint64_t, Pending>;
@@ -101,6 +112,7 @@ class ProposalTracker {
   std::vector<uint64_t> queued_;  // Ascending.
   std::vector<uint64_t> held_;    // Ascending; may name proposals that have ended.
   size_t bytes_ = 0;
+  size_t waiters_ = 0;
 
   // For each term, the highest number proposed in it; ascending in both.
   std::vector<std::pair<raft::Term, uint64_t>> proposed_;

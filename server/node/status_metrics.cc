@@ -33,6 +33,7 @@ struct StatusGauges {
         delete_ops(metrics.AddGauge("etcd_mvcc_delete_total", "Deletions applied.")),
         txn_ops(metrics.AddGauge("etcd_mvcc_txn_total",
                                  "Transactions applied that are not of one operation.")),
+        leases(metrics.AddGauge("gavel_leases", "Leases that exist.")),
         term(metrics.AddGauge("gavel_raft_term", "Current term.")) {}
 
   Gauge& pending;
@@ -50,6 +51,7 @@ struct StatusGauges {
   Gauge& put_ops;
   Gauge& delete_ops;
   Gauge& txn_ops;
+  Gauge& leases;
   Gauge& term;
 };
 
@@ -71,6 +73,7 @@ void Refresh(const StatusGauges& gauges, const MemberGate& gate,
   gauges.keys.Set(static_cast<double>(sizes.keys));
   gauges.live.Set(static_cast<double>(sizes.live_bytes));
   gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));
+  gauges.leases.Set(static_cast<double>(machine.leases().count));
   const auto view = machine.view();
   gauges.revision.Set(static_cast<double>(view->revision));
   gauges.compacted.Set(static_cast<double>(view->compacted));

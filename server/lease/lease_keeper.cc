@@ -1,0 +1,116 @@
+#include "server/lease/lease_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "raft/check.h"
+
+namespace gavel::server {
+
+using storage::LeaseChange;
+
+LeaseKeeper::LeaseKeeper(int64_t leases, int64_t clock_ms) : finding_(leases > 0) {
+  clock_.OnApplied(clock_ms);
+}
+
+void LeaseKeeper::OnApplied(const AppliedLeases& applied) {
+  applied_ = applied.last;
+  clock_.OnApplied(applied.clock_ms);
+  for (const LeaseChange& change : applied.changes) Take(change);
+  while (!under_way_.empty() && under_way_.front().index &&
+         *under_way_.front().index <= applied_.index) {
+    GiveBack(under_way_.front());
+    under_way_.pop_front();
+  }
+}
+
+void LeaseKeeper::Take(const LeaseChange& change) {
+  switch (change.kind) {
+    case LeaseChange::Kind::kGranted:
+    case LeaseChange::Kind::kRenewed:
+      SetIfNewer(change.id, change.row);
+      return;
+    case LeaseChange::Kind::kRevoked:
+    case LeaseChange::Kind::kExpired:
+      break;
+  }
+  const std::optional<KeptLease> known = table_.Find(change.id);
+  // The scan may have found one that was granted since under the same id.
+  if (known && known->renewed > change.row.renewed) return;
+  if (known) table_.Erase(change.id);
+  if (finding_) ended_[change.id] = change.row.renewed;
+}
+
+void LeaseKeeper::SetIfNewer(int64_t id, const storage::LeaseRow& row) {
+  const std::optional<KeptLease> known = table_.Find(id);
+  if (known && known->renewed >= row.renewed) return;
+  table_.Set(id, {row.deadline_ms, row.renewed});
+}
+
+void LeaseKeeper::OnFound(std::span<const storage::LeaseScan::Lease> found, bool all) {
+  for (const auto& [id, row] : found) {
+    const auto ended = ended_.find(id);
+    if (ended != ended_.end() && ended->second >= row.renewed) continue;
+    SetIfNewer(id, row);
+  }
+  if (!all) return;
+  finding_ = false;
+  ended_ = {};
+}
+
+void LeaseKeeper::OnRole(std::optional<raft::Term> leads_in) {
+  if (leads_in == leads_in_) return;
+  leads_in_ = leads_in;
+  clock_.Stop();
+  // What is in the log of the lost term is decided there, if it is at all.
+  for (const UnderWay& entry : under_way_) GiveBack(entry);
+  under_way_.clear();
+  table_.Rewind();
+}
+
+void LeaseKeeper::GiveBack(const UnderWay& entry) {
+  for (const int64_t id : entry.ids) table_.Return(id);
+}
+
+void LeaseKeeper::Look(MonotonicNs now) {
+  // An entry of the own term is applied, so all of earlier terms are.
+  if (leads_in_ && !clock_.running() && applied_.term == *leads_in_) clock_.Begin(now);
+  walked_ = table_.Walk(clock_.Read(now), kTurnLeasesMax);
+}
+
+std::optional<int64_t> LeaseKeeper::Stamp(MonotonicNs now, bool dating) const {
+  return clock_.Stamp(now, dating, finding_ || table_.size() > 0);
+}
+
+std::optional<LeaseExpiries> LeaseKeeper::Expire(MonotonicNs now) {
+  if (!clock_.running() || !table_.has_due()) return std::nullopt;
+  if (under_way_.size() >= kEntriesUnderWayMax) return std::nullopt;
+  GAVEL_CHECK(under_way_.empty() || under_way_.back().index) << "an expiry was not answered";
+  LeaseExpiries expiries{*leads_in_, clock_.Read(now), table_.TakeDue(kEntryLeasesMax)};
+  UnderWay& entry = under_way_.emplace_back();
+  entry.now_ms = expiries.now_ms;
+  entry.ids.reserve(expiries.leases.size());
+  for (const DueLease& lease : expiries.leases) entry.ids.push_back(lease.id);
+  return expiries;
+}
+
+void LeaseKeeper::OnExpiryAppended(raft::EntryId entry) {
+  GAVEL_CHECK(!under_way_.empty() && !under_way_.back().index);
+  // In another term it is void, and nothing is waited for.
+  if (leads_in_ != entry.term) return OnExpiryDropped();
+  under_way_.back().index = entry.index;
+  clock_.OnStamped(under_way_.back().now_ms);
+}
+
+void LeaseKeeper::OnExpiryDropped() {
+  GAVEL_CHECK(!under_way_.empty() && !under_way_.back().index);
+  GiveBack(under_way_.back());
+  under_way_.pop_back();
+}
+
+bool LeaseKeeper::busy() const {
+  if (!walked_) return true;
+  return clock_.running() && table_.has_due() && under_way_.size() < kEntriesUnderWayMax;
+}
+
+}  // namespace gavel::server

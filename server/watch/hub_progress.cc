@@ -24,9 +24,8 @@ WatchHub::Impl::Begun WatchHub::Impl::HaveBegun(State& stream) const {
   Begun begun = Begun::kYes;
   for (const Watcher* watcher : stream.all) {
     stream.latest_settled = std::max(stream.latest_settled, watcher->settled);
-    if (watcher->settled <= head_) continue;
-    if (!watcher->from_now) return Begun::kLater;
-    begun = Begun::kSoon;
+    if (watcher->settled <= head_ || begun == Begun::kLater) continue;
+    begun = watcher->from_now ? Begun::kSoon : Begun::kLater;
   }
   return begun;
 }

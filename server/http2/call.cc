@@ -223,9 +223,16 @@ void Call::LimitAnswer(size_t bytes) {
 void Call::Pump() {
   if (session_ == nullptr || ended_) return;
   Http2StreamWriter::Taken taken = writer_->Take();
-  for (Encoded& message : taken.messages) {
-    loop_.shared().CountSent(*method_, message.bytes());
-    queue_.Push(std::move(message));
+  for (Http2StreamWriter::Queued& message : taken.messages) {
+    const size_t bytes = message.bytes.bytes();
+    if (message.framed == 0) {
+      loop_.shared().CountSent(*method_, bytes);
+      queue_.Push(std::move(message.bytes));
+    } else {
+      loop_.shared().CountSent(*method_, bytes - message.framed * kMessagePrefixBytes,
+                               message.framed);
+      queue_.PushFramed(std::move(message.bytes));
+    }
   }
   if (taken.finish) {
     ended_ = true;

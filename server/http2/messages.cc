@@ -43,10 +43,17 @@ std::string MessageReader::TakeMessage() {
 void MessageQueue::Push(Encoded encoded) {
   const size_t size = encoded.bytes();
   Message message{std::move(encoded), {}, 0, 0, true};
-  for (size_t i = 1; i < kMessagePrefixBytes; ++i) {
-    message.prefix[i] = static_cast<char>(size >> (8 * (kMessagePrefixBytes - 1 - i)));
-  }
-  bytes_ += kMessagePrefixBytes + size;
+  WriteMessagePrefix(size, message.prefix);
+  Add(std::move(message), kMessagePrefixBytes + size);
+}
+
+void MessageQueue::PushFramed(Encoded messages) {
+  const size_t size = messages.bytes();
+  if (size > 0) Add(Message{std::move(messages), {}, 0, 0, false}, size);
+}
+
+void MessageQueue::Add(Message message, size_t size) {
+  bytes_ += size;
   if (first_) {
     rest_.push_back(std::move(message));
   } else {

@@ -13,8 +13,6 @@
 
 namespace gavel::server {
 
-constexpr size_t kMessagePrefixBytes = 5;
-
 // Puts messages together as their bytes arrive.
 class MessageReader {
  public:
@@ -45,10 +43,12 @@ class MessageReader {
 class MessageQueue {
  public:
   void Push(Encoded message);
+  // Messages that have their prefixes already.
+  void PushFramed(Encoded messages);
   // Of all messages with their prefixes.
   size_t bytes() const { return bytes_; }
   bool empty() const { return bytes_ == 0; }
-  // A part of the first message has left.
+  // A part of the first message, or of those that were pushed together, has left.
   bool within_message() const { return at_ > 0; }
 
   // Moves the first `bytes` to `out`. Requires: that many are there.
@@ -64,6 +64,7 @@ class MessageQueue {
     bool prefix_left = true;
   };
 
+  void Add(Message message, size_t size);
   // Moves up to `bytes` of the message; returns how many.
   static size_t MovePart(Message& message, OutBuffer& out, size_t bytes);
   // Nothing of the message is left.

@@ -22,13 +22,19 @@ class Http2StreamWriter final : public StreamWriter,
 
   // StreamWriter. Any thread.
   size_t Write(Encoded message) override;
+  size_t WriteBlock(MessageBlock block) override;
   size_t high_mark() const override;
   void Finish(RpcStatus status) override;
 
   // The rest is for the loop's thread.
 
+  // One message, or several that are framed.
+  struct Queued {
+    Encoded bytes;
+    size_t framed = 0;  // How many; 0: one that is not.
+  };
   struct Taken {
-    std::vector<Encoded> messages;
+    std::vector<Queued> messages;
     std::optional<RpcStatus> finish;  // Follows the messages.
   };
   // All that is queued. It still counts as queued until it has been sent.
@@ -41,14 +47,16 @@ class Http2StreamWriter final : public StreamWriter,
   Call* call() const { return call_; }  // Null once closed.
 
  private:
+  size_t Add(Queued message, size_t size);
   void Wake();
 
   const std::shared_ptr<IoLoop> loop_;
   Call* call_;
 
-  std::mutex mutex_;
-  std::vector<Encoded> queue_;  // Guarded by mutex_, as is the rest.
-  size_t bytes_ = 0;            // Of the queue, and of what is taken and not sent.
+  mutable std::mutex mutex_;
+  std::vector<Queued> queue_;  // Guarded by mutex_, as is the rest.
+  size_t bytes_ = 0;           // Of the queue, and of what is taken and not sent.
+  size_t mark_ = 0;            // The high mark that the last Write went by.
   std::optional<RpcStatus> finish_;
   bool finished_ = false;
   bool was_above_ = false;  // Above the high mark, and the handler was not told of the end of it.

@@ -8,6 +8,7 @@
 
 #include "server/rpc/checks.h"
 #include "server/rpc/error_map.h"
+#include "server/rpc/leader_monitor.h"
 
 namespace gavel::server {
 namespace {
@@ -25,16 +26,24 @@ class RefusedStream final : public StreamHandler {
 
 class CallGuard::State {
  public:
-  State(Gate& gate, Metrics& metrics) : gate_(gate), metrics_(metrics) {}
+  State(Gate& gate, Metrics& metrics, MonotonicNs leader_patience)
+      : gate_(gate),
+        metrics_(metrics),
+        leaders_(std::make_shared<LeaderMonitor>(gate, leader_patience)) {}
 
   std::optional<Error> Check(Learner learner, std::string_view type, const CallContext& context) {
     if (learner == Learner::kRefuses && gate_.learner()) return Error::kNotSupportedForLearner;
     const std::string_view version = context.Find("client-api-version").value_or("unknown");
     if (const auto error = CheckClientApiVersion(version)) return error;
     Count(type, version);
-    if (context.Find("hasleader") == "true" && !gate_.has_leader()) return Error::kNoLeader;
+    if (WantsLeader(context) && !gate_.has_leader()) return Error::kNoLeader;
     return std::nullopt;
   }
+
+  static bool WantsLeader(const CallContext& context) {
+    return context.Find("hasleader") == "true";
+  }
+  LeaderMonitor& leaders() { return *leaders_; }
 
  private:
   void Count(std::string_view type, std::string_view version) {
@@ -54,12 +63,13 @@ class CallGuard::State {
 
   Gate& gate_;
   Metrics& metrics_;
+  const std::shared_ptr<LeaderMonitor> leaders_;
   std::mutex mutex_;
   std::map<std::string, Counter*, std::less<>> counters_[2];  // Guarded; unary, streams.
 };
 
-CallGuard::CallGuard(Gate& gate, Metrics& metrics)
-    : state_(std::make_shared<State>(gate, metrics)) {}
+CallGuard::CallGuard(Gate& gate, Metrics& metrics, MonotonicNs leader_patience)
+    : state_(std::make_shared<State>(gate, metrics, leader_patience)) {}
 
 UnaryMethod CallGuard::Unary(Learner learner, UnaryMethod method) const {
   return [state = state_, learner, method = std::move(method)](
@@ -80,7 +90,10 @@ StreamMethod CallGuard::Stream(Learner learner, StreamMethod method) const {
       writer->Finish(ToStatus(*error));
       return std::make_shared<RefusedStream>();
     }
-    return method(std::move(context), std::move(writer));
+    if (!State::WantsLeader(context)) return method(std::move(context), std::move(writer));
+    std::shared_ptr<Executor> executor = context.executor;
+    auto handler = method(std::move(context), writer);
+    return state->leaders().Watch(std::move(handler), std::move(writer), std::move(executor));
   };
 }
 

@@ -13,7 +13,8 @@ namespace gavel::server {
 // Wraps methods. Cheap to copy; thread-safe. The gate and the metrics must outlive all calls.
 class CallGuard {
  public:
-  CallGuard(Gate& gate, Metrics& metrics);
+  // `leader_patience`: how long a stream that wants a leader goes on without one.
+  CallGuard(Gate& gate, Metrics& metrics, MonotonicNs leader_patience);
 
   // Whether a learner may serve the method.
   enum class Learner { kServes, kRefuses };

@@ -19,6 +19,7 @@
 #include "server/rpc/lease_service.h"
 #include "server/rpc/lock_service.h"
 #include "server/rpc/maintenance_service.h"
+#include "server/rpc/watch_service.h"
 
 namespace gavel::server {
 namespace {
@@ -49,13 +50,14 @@ ClientServices::ClientServices(Gate& gate, Metrics& metrics, const ServiceLimits
   const ServiceSurroundings surroundings{
       &gate, limits, std::make_shared<ReadBytes>(limits.read_bytes_max),
       &metrics.AddCounter("etcd_mvcc_range_total", "Ranges read for Range requests.")};
-  const CallGuard guard(gate, metrics);
+  const CallGuard guard(gate, metrics, limits.leader_patience);
   AddKvService(surroundings, guard, *router_);
   AddLeaseService(surroundings, guard, *router_);
   AddLockService(surroundings, guard, *router_);
   AddElectionService(surroundings, guard, *router_);
   AddClusterService(surroundings, guard, *router_);
   AddMaintenanceService(surroundings, guard, *router_);
+  AddWatchService(surroundings, guard, *router_);
   health_.AddTo(*router_);
   AddContract(*router_);
 }

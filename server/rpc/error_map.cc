@@ -197,6 +197,24 @@ RpcStatus NotServed(std::string_view method, std::string_view what) {
                                                    " is not served by this release")};
 }
 
+std::string WatchRefusalText(WatchRefusal why) {
+  switch (why) {
+    case WatchRefusal::kNegativeStart:
+      return ToStatus(Error::kCompacted).message;
+    case WatchRefusal::kEmptyRange:
+      return "mvcc: watcher range is empty";
+    case WatchRefusal::kIdInUse:
+      return "mvcc: duplicate watch ID provided on the WatchStream";
+    case WatchRefusal::kStreamLimit:
+      return "gavel: too many watchers on this stream; open another one, or raise "
+             "--stream-watchers-max on the server";
+    case WatchRefusal::kTotalLimit:
+      return "gavel: too many watchers on this member; use another one, or raise --watchers-max "
+             "on the server";
+  }
+  CheckFailed(__FILE__, __LINE__, "no refusal to report");
+}
+
 RpcStatus TooManyReadBytes() {
   return {StatusCode::kResourceExhausted,
           "etcdserver: too many bytes of range results under way, ask again for less"};

@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "server/node/gate.h"
 #include "server/rpc/status.h"
+#include "server/watch/watch_types.h"
 #include "storage/state/request_error.h"
 
 namespace gavel::server {
@@ -117,6 +119,8 @@ RpcStatus MalformedRequest();
 RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max);
 // A part of `method` that this release does not serve.
 RpcStatus NotServed(std::string_view method, std::string_view what);
+// Why a watcher was not created, as cancel_reason says it.
+std::string WatchRefusalText(WatchRefusal why);
 // More bytes of answers are under way than the member may hold.
 RpcStatus TooManyReadBytes();
 

@@ -59,9 +59,9 @@ void FrontShared::CountReceived(const FrontMethod& method, size_t bytes) const {
   method.metrics->OnReceived();
 }
 
-void FrontShared::CountSent(const FrontMethod& method, size_t bytes) const {
+void FrontShared::CountSent(const FrontMethod& method, size_t bytes, size_t messages) const {
   if (sent_bytes_ != nullptr && bytes > 0) sent_bytes_->Increment(static_cast<double>(bytes));
-  method.metrics->OnSent();
+  method.metrics->OnSent(messages);
 }
 
 void FrontShared::RecordEnd(const EndedCall& call, StatusCode code,

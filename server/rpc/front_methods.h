@@ -44,7 +44,7 @@ class FrontShared {
   const FrontMethod* Find(std::string_view name) const;
 
   void CountReceived(const FrontMethod& method, size_t bytes) const;
-  void CountSent(const FrontMethod& method, size_t bytes) const;
+  void CountSent(const FrontMethod& method, size_t bytes, size_t messages = 1) const;
   // Counts the end, and logs a unary call that took long. `peer` is called for the log line.
   void RecordEnd(const EndedCall& call, StatusCode code,
                  const std::function<std::string()>& peer) const;

@@ -54,8 +54,8 @@ void MethodMetrics::OnReceived() {
   if (received_ != nullptr) received_->Increment();
 }
 
-void MethodMetrics::OnSent() {
-  if (sent_ != nullptr) sent_->Increment();
+void MethodMetrics::OnSent(size_t messages) {
+  if (sent_ != nullptr) sent_->Increment(static_cast<double>(messages));
 }
 
 void MethodMetrics::OnHandled(StatusCode code, MonotonicNs took) {

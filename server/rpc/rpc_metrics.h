@@ -24,7 +24,7 @@ class MethodMetrics {
 
   void OnStarted();
   void OnReceived();
-  void OnSent();
+  void OnSent(size_t messages = 1);
   void OnHandled(StatusCode code, MonotonicNs took);
 
  private:

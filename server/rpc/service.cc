@@ -31,6 +31,12 @@ std::optional<std::string_view> CallContext::Find(std::string_view key) const {
   return std::nullopt;
 }
 
+size_t StreamWriter::WriteBlock(MessageBlock block) {
+  size_t queued = 0;
+  for (Encoded& message : block.TakeMessages()) queued = Write(std::move(message));
+  return queued;
+}
+
 void Router::AddUnary(std::string name, UnaryMethod method) {
   services_.emplace(Split(name).service);
   unary_.insert_or_assign(std::move(name), std::move(method));

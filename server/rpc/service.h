@@ -19,6 +19,7 @@
 #include "server/clock.h"
 #include "server/encoded.h"
 #include "server/executor.h"
+#include "server/rpc/message_block.h"
 #include "server/rpc/status.h"
 
 namespace gavel::server {
@@ -48,6 +49,9 @@ class StreamWriter {
   // Queues one message; returns the bytes queued and not yet taken by the network. Above
   // high_mark() the handler should wait for OnWritable.
   virtual size_t Write(Encoded message) = 0;
+  // The same for several messages at once.
+  virtual size_t WriteBlock(MessageBlock block);
+  // After a Write: the mark that it went by.
   virtual size_t high_mark() const = 0;
   // Ends the call once everything queued is sent. At most once; nothing may follow.
   virtual void Finish(RpcStatus status) = 0;

@@ -43,7 +43,10 @@ const google::protobuf::Message* BodyOf(const internal::Command& command) {
 std::string Encoded(const storage::CommandResponse& response) {
   return std::visit(
       [](const auto& message) -> std::string {
-        if constexpr (std::is_same_v<std::decay_t<decltype(message)>, std::monostate>) {
+        using Message = std::decay_t<decltype(message)>;
+        // Clients do not renew leases yet.
+        if constexpr (std::is_same_v<Message, std::monostate> ||
+                      std::is_same_v<Message, storage::RenewOutcome>) {
           return "";
         } else {
           return message.SerializeAsString();

@@ -125,9 +125,7 @@ void LeaseTable::Rewind() {
   left_.reset();
 }
 
-bool LeaseTable::has_due() const {
-  return !buckets_.empty() && buckets_.begin()->first < walked_;
-}
+bool LeaseTable::has_due() const { return !buckets_.empty() && buckets_.begin()->first < walked_; }
 
 std::vector<DueLease> LeaseTable::TakeDue(size_t leases_max) {
   std::vector<DueLease> due;

@@ -26,7 +26,7 @@ struct ApplyOutput {
   std::vector<storage::CommandOutcome> outcomes;
   std::vector<storage::KeyChange> changes;  // If they were asked for.
   std::vector<storage::LeaseChange> leases;
-  raft::EntryId applied;                    // The last entry applied; index 0 if none was.
+  raft::EntryId applied;  // The last entry applied; index 0 if none was.
   uint64_t entries = 0;
   uint64_t log_bytes = 0;
   bool members_changed = false;

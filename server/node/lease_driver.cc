@@ -58,8 +58,8 @@ LeaseMetrics::LeaseMetrics(Metrics& metrics)
       expired(metrics.AddCounter("etcd_debugging_server_lease_expired_total",
                                  "The total number of expired leases.")),
       ttl(metrics.AddHistogram("etcd_debugging_lease_ttl_total",
-                               "Bucketed histogram of lease TTLs.",
-                               ExponentialBuckets(1, 2, 24))) {}
+                               "Bucketed histogram of lease TTLs.", ExponentialBuckets(1, 2, 24))) {
+}
 
 LeaseDriver::LeaseDriver(LeaseKeeper keeper, Surroundings surroundings, LeaseMetrics metrics)
     : keeper_(std::move(keeper)), surroundings_(std::move(surroundings)), metrics_(metrics) {}

@@ -96,12 +96,11 @@ void MemberGate::RenewLease(int64_t id, std::optional<MonotonicNs> deadline, Ren
 void MemberGate::QueueRenewals() {
   for (Renewals::Command& command : renewals_.Take()) {
     const size_t count = command.waiters.size();
-    proposals_.Add(
-        CommandField::kRenewLeases, command.request, command.deadline,
-        [waiters = std::move(command.waiters)](const ProposeResult& result) mutable {
-          Renewals::Finish(std::move(waiters), result);
-        },
-        {count, count * Renewals::kBytes});
+    proposals_.Add(CommandField::kRenewLeases, command.request, command.deadline,
+                   [waiters = std::move(command.waiters)](const ProposeResult& result) mutable {
+                     Renewals::Finish(std::move(waiters), result);
+                   },
+                   {count, count * Renewals::kBytes});
   }
 }
 

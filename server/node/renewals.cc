@@ -21,8 +21,7 @@ std::vector<Renewals::Command> Renewals::Take() {
   std::vector<Command> commands;
   commands.reserve(commands_.size());
   for (Open& open : commands_) {
-    commands.push_back(
-        {open.command.SerializeAsString(), open.deadline, std::move(open.waiters)});
+    commands.push_back({open.command.SerializeAsString(), open.deadline, std::move(open.waiters)});
   }
   commands_.clear();
   count_ = 0;

@@ -28,7 +28,8 @@ TEST(ListeningSocketsTest, AFreePortIsFoundAndTakenUntilItIsClosed) {
 TEST(ListeningSocketsTest, WhatIsNoAddressIsNamed) {
   for (const std::string& address :
        {std::string("127.0.0.1"), std::string("no.such.host.invalid:1"), std::string("192.0.2.1:0"),
-        std::string("unix:"), "unix:" + std::string(200, 'x'), std::string("unix:/no/such/dir/s")}) {
+        std::string("unix:"), "unix:" + std::string(200, 'x'),
+        std::string("unix:/no/such/dir/s")}) {
     EXPECT_THAT(std::string(ListenOn(address).status().message()),
                 ::testing::StartsWith("cannot listen on " + address + ": "));
   }

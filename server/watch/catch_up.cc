@@ -114,24 +114,39 @@ CatchUp::Result CatchUp::Finish(std::shared_ptr<const Portion> portion, Revision
   return result;
 }
 
-CatchUp::Result CatchUp::Take(const std::shared_ptr<const Portion>& portion, uint64_t number) {
-  GAVEL_CHECK(!building_ && portion->first() <= position_ && position_ <= portion->last());
-  Begin(number);
-  Revision through = portion->last();
-  const std::vector<KeyChange>& changes = portion->changes();
+bool CatchUp::TakeFrom(const Portion& portion, bool copy) {
+  const std::vector<KeyChange>& changes = portion.changes();
   for (size_t i = 0; i < changes.size(); ++i) {
     const KeyChange& change = changes[i];
     if (change.id.main < position_) continue;
     if (current_ != 0 && change.id.main != current_ && Enough(change.id.main)) {
-      through = change.id.main - 1;
-      break;
+      current_ = change.id.main - 1;
+      return true;
     }
     current_ = change.id.main;
+    const size_t place = copy ? changes_.size() : i;
     const uint64_t matches =
-        Match(change.key, change.id.main, change.tombstone, static_cast<uint32_t>(i));
+        Match(change.key, change.id.main, change.tombstone, static_cast<uint32_t>(place));
+    if (matches == 0) continue;
     sent_bytes_ += matches * (change.key.size() + change.value.size() + kEventOverhead);
+    if (copy) changes_.push_back(change);
   }
-  return Finish(portion, through);
+  current_ = portion.last();
+  return false;
+}
+
+CatchUp::Result CatchUp::Take(const Portions& portions, uint64_t number) {
+  GAVEL_CHECK(!building_ && portions.front()->first() <= position_ &&
+              position_ <= portions.front()->last());
+  Begin(number);
+  // Few portions are large: what many small ones hold goes out together.
+  const bool copy = portions.size() > 1;
+  for (const std::shared_ptr<const Portion>& portion : portions) {
+    if (TakeFrom(*portion, copy)) break;
+  }
+  const Revision through = current_;
+  if (!copy) return Finish(portions.front(), through);
+  return Finish(std::make_shared<Portion>(std::move(changes_), position_, through), through);
 }
 
 absl::Status CatchUp::AddChange(const storage::ReadView& view, const ChangeScan& scan,

@@ -22,6 +22,7 @@ class CatchUp {
  public:
   explicit CatchUp(const WatchLimits& limits) : limits_(limits) {}
 
+  using Portions = std::vector<std::shared_ptr<const Portion>>;
   struct Newcomer {
     std::shared_ptr<Watcher> watcher;
     storage::Revision next = 0;  // First revision that it has not been told of.
@@ -45,9 +46,9 @@ class CatchUp {
     storage::Revision compacted = -1;  // At least 0: history below has been given up meanwhile.
     absl::Status status;
   };
-  // Produces what comes at and after position() in a portion that holds it, or a part of that.
-  // `number` is the batch's.
-  Result Take(const std::shared_ptr<const Portion>& portion, uint64_t number);
+  // Produces what comes at and after position() in portions that follow each other, the first of
+  // which holds it, or a part of that. `number` is the batch's.
+  Result Take(const Portions& portions, uint64_t number);
   // Reads on in history up to `through`. Nothing but a bounded amount of work may come of it.
   Result Read(const storage::ReadView& view, storage::Revision through, uint64_t number);
 
@@ -70,6 +71,9 @@ class CatchUp {
 
   void AddEntry(Newcomer newcomer);
   void Begin(uint64_t number);
+  // Takes from one portion until there is enough; whether there is. Copies what is wanted, unless
+  // the portion is to be shared.
+  bool TakeFrom(const Portion& portion, bool copy);
   // Adds the change, number `i` of its portion, for everyone who wants it; returns for how many.
   uint64_t Match(std::string_view key, storage::Revision main, bool tombstone, uint32_t i);
   // `main` is the revision after those that have been matched: they are enough for one batch.

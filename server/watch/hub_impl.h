@@ -190,7 +190,9 @@ class WatchHub::Impl : public std::enable_shared_from_this<WatchHub::Impl> {
     bool go = false;
   };
   Plan PlanStep(const StatePtr& stream);
-  std::shared_ptr<const Portion> Recent(storage::Revision revision) const;
+  // The newest portions from the one that holds `revision` on, as many as a step can do with;
+  // none if that is not kept.
+  CatchUp::Portions Recent(storage::Revision revision) const;
   CatchUp::Result Walk(CatchUp& walk, storage::Revision through, uint64_t number);
   bool Conclude(const StatePtr& stream, CatchUp::Result result,
                 std::vector<std::shared_ptr<Watcher>> lost, After& after);

@@ -84,23 +84,33 @@ WatchHub::Impl::Plan WatchHub::Impl::PlanStep(const StatePtr& stream) {
   return plan;
 }
 
-std::shared_ptr<const Portion> WatchHub::Impl::Recent(Revision revision) const {
-  if (recent_.empty() || revision < recent_.front()->first()) return nullptr;
-  const auto found = std::partition_point(
+CatchUp::Portions WatchHub::Impl::Recent(Revision revision) const {
+  CatchUp::Portions portions;
+  if (recent_.empty() || revision < recent_.front()->first()) return portions;
+  auto kept = std::partition_point(
       recent_.begin(), recent_.end(),
-      [revision](const std::shared_ptr<const Portion>& kept) { return kept->last() < revision; });
-  return found == recent_.end() ? nullptr : *found;
+      [revision](const std::shared_ptr<const Portion>& one) { return one->last() < revision; });
+  uint64_t bytes = 0;
+  size_t changes = 0;
+  while (kept != recent_.end() && bytes < limits_.catch_up_bytes &&
+         changes < static_cast<size_t>(limits_.catch_up_rows)) {
+    portions.push_back(*kept);
+    bytes += (*kept)->bytes();
+    changes += (*kept)->changes().size();
+    ++kept;
+  }
+  return portions;
 }
 
 CatchUp::Result WatchHub::Impl::Walk(CatchUp& walk, Revision through, uint64_t number) {
-  std::shared_ptr<const Portion> recent;
+  CatchUp::Portions recent;
   if (!walk.unfinished()) {
     const std::lock_guard lock(mutex_);
     recent = Recent(walk.position());
   }
   const std::shared_ptr<const storage::ReadView> view = surroundings_.view();
   CatchUp::Result result =
-      recent != nullptr ? walk.Take(recent, number) : walk.Read(*view, through, number);
+      !recent.empty() ? walk.Take(recent, number) : walk.Read(*view, through, number);
   if (result.parts != nullptr && result.status.ok()) {
     result.status = result.parts->batch->LoadPrevious(*view);
   }
@@ -156,19 +166,15 @@ void WatchHub::Impl::PostHistory(const StatePtr& stream, CatchUp::Result result,
 bool WatchHub::Impl::ReachHead(const StatePtr& stream, After& after) {
   CatchUp& walk = *stream->walk;
   if (walk.position() > head_) return true;
+  const CatchUp::Portions last = Recent(walk.position());
+  if (last.empty() || last.back()->last() < head_) return false;
   size_t changes = 0;
-  for (auto kept = recent_.rbegin(); changes <= kLastChangesMax; ++kept) {
-    if (kept == recent_.rend()) return false;
-    changes += (*kept)->changes().size();
-    if ((*kept)->first() <= walk.position()) break;
-  }
+  for (const auto& portion : last) changes += portion->changes().size();
   if (changes > kLastChangesMax) return false;
-  while (walk.position() <= head_) {
-    CatchUp::Result result = walk.Take(Recent(walk.position()), ++last_batch_);
-    if (result.parts != nullptr) PostHistory(stream, std::move(result), after);
-  }
+  CatchUp::Result result = walk.Take(last, ++last_batch_);
+  if (result.parts != nullptr) PostHistory(stream, std::move(result), after);
   stream->walked = walk.position();
-  return true;
+  return walk.position() > head_;
 }
 
 // Everyone in the walk has been told all up to the head. Returns whether the walk goes on.

@@ -74,6 +74,12 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   node.gate.pending_bytes_max = options.pending_bytes_max;
   node.apply.catchup_entries = options.snapshot_catchup_entries;
   node.apply.warning_apply = options.warning_apply_duration;
+  if (options.watch_progress_notify_interval > 0) {
+    node.watch.progress_interval = options.watch_progress_notify_interval;
+  }
+  node.watch.watchers_max = options.watchers_max;
+  node.watch.stream_watchers_max = options.stream_watchers_max;
+  node.watch.undelivered_bytes_max = options.watch_undelivered_bytes_max;
   node.quota_bytes = options.quota_bytes.value_or(0);
   return node;
 }
@@ -132,12 +138,15 @@ absl::Status StartClientFront(Process& process) {
   limits.lease_ttl_seconds_min =
       (options.election_timeout * 3 / 2 + kNsPerSecond - 1) / kNsPerSecond;
   limits.read_bytes_max = static_cast<int64_t>(options.read_bytes_max);
+  limits.leader_patience = 3 * options.election_timeout;
   process.services =
       std::make_unique<ClientServices>(process.member->gate(), process.metrics, limits);
   Http2FrontOptions front;
   front.addresses = GrpcAddresses(options.listen_client_urls);
   front.io_threads = options.io_threads;
   front.message_bytes_max = options.max_request_bytes + 512 * 1024;
+  front.stream_high_mark = options.stream_bytes_max;
+  front.limits.stream_bytes_max = static_cast<int64_t>(options.streams_bytes_max);
   front.max_concurrent_streams = options.max_concurrent_streams;
   front.keepalive_min_time = options.keepalive_min_time;
   front.keepalive_interval = options.keepalive_interval;

@@ -55,6 +55,14 @@ struct ServerOptions {
   MonotonicNs keepalive_interval = 7200 * kNsPerSecond;
   MonotonicNs keepalive_timeout = 20 * kNsPerSecond;
 
+  // Watches.
+  MonotonicNs watch_progress_notify_interval = 600 * kNsPerSecond;
+  uint64_t watchers_max = 0;         // 0: no limit.
+  uint64_t stream_watchers_max = 0;  // The same.
+  uint64_t watch_undelivered_bytes_max = 32 << 20;
+  uint64_t stream_bytes_max = 1 << 20;     // Queued on one stream; beyond it, it has to wait.
+  uint64_t streams_bytes_max = 256 << 20;  // On all; beyond it, each may have a sixteenth.
+
   // What is told.
   LogOptions log;
   bool extensive_metrics = false;

@@ -82,7 +82,6 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"snapshot-count", "the log is cut by its size"},
       {"v2-deprecation", ""},
       {"wait-cluster-ready-timeout", ""},
-      {"watch-progress-notify-interval", ""},
   };
   std::vector<std::pair<std::string, std::string>> switches = {
       {"compact-hash-check-enabled", ""},

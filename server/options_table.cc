@@ -215,6 +215,29 @@ void AddLimitFlags(std::vector<Flag>& flags) {
                          Duration(&O::keepalive_interval)));
   flags.push_back(Served(group, "grpc-keepalive-timeout", "20s",
                          "Time that a ping may go unanswered.", Duration(&O::keepalive_timeout)));
+  flags.push_back(Served(group, "watch-progress-notify-interval", "10m",
+                         "Time between two progress messages to a watcher that wants them; 0: 10m.",
+                         Duration(&O::watch_progress_notify_interval)));
+}
+
+void AddWatchFlags(std::vector<Flag>& flags) {
+  using O = ServerOptions;
+  const std::string group = "Gavel's own (not in etcd)";
+  flags.push_back(Served(group, "watchers-max", "0", "Most watchers on this member; 0: no limit.",
+                         Count(&O::watchers_max, 0, 1'000'000'000)));
+  flags.push_back(Served(group, "stream-watchers-max", "0",
+                         "Most watchers on one stream; 0: no limit.",
+                         Count(&O::stream_watchers_max, 0, 1'000'000'000)));
+  flags.push_back(Served(group, "watch-undelivered-bytes-max", "33554432",
+                         "Bytes of events on their way to one of the threads for connections "
+                         "before watchers fall behind and catch up from history.",
+                         Count(&O::watch_undelivered_bytes_max, 1 << 16, kBytesMax)));
+  flags.push_back(Served(group, "stream-bytes-max", "1048576",
+                         "Bytes queued on one stream before it has to wait for its client.",
+                         Count(&O::stream_bytes_max, 1 << 12, kBytesMax)));
+  flags.push_back(Served(group, "streams-bytes-max", "268435456",
+                         "Bytes queued on all streams before each may have only a sixteenth.",
+                         Count(&O::streams_bytes_max, 1 << 20, kBytesMax)));
 }
 
 void AddLogFlags(std::vector<Flag>& flags) {
@@ -271,6 +294,7 @@ std::vector<Flag> MakeFlags() {
   AddLimitFlags(flags);
   AddLogFlags(flags);
   AddGavelFlags(flags);
+  AddWatchFlags(flags);
   for (Flag& flag : FlagsWithoutEffect()) flags.push_back(std::move(flag));
   for (Flag& flag : RefusedFlags()) flags.push_back(std::move(flag));
   return flags;

@@ -21,6 +21,7 @@
 #include "client/status.h"
 #include "client/txn.h"
 #include "client/types.h"
+#include "client/watch.h"
 
 namespace gavel::client {
 namespace internal {
@@ -55,6 +56,7 @@ class Client {
   ~Client();
 
   Kv kv() const { return Kv(core_); }
+  Watch watch() const { return Watch(core_); }
   Cluster cluster() const { return Cluster(core_); }
   Maintenance maintenance() const { return Maintenance(core_); }
 

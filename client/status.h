@@ -49,6 +49,7 @@ enum class Reason : uint8_t {
   kOther,
   // The request.
   kEmptyKey,
+  kEmptyRange,     // A watch of a range that holds no key.
   kKeyNotFound,    // ignore_value or ignore_lease on a key that is not there.
   kValueProvided,  // ignore_value together with a value.
   kLeaseProvided,  // ignore_lease together with a lease.
@@ -59,6 +60,8 @@ enum class Reason : uint8_t {
   kCompacted,       // The revision is no longer kept.
   kFutureRevision,  // The revision does not exist yet.
   kLeaseNotFound,
+  kLeaseExists,       // The id that was asked for is in use.
+  kLeaseTtlTooLarge,  // Above 9,000,000,000 s.
   kPermissionDenied,
   kAuthentication,  // No, or a wrong, proof of who asks.
   kNotServed,       // The server does not know this call.
@@ -72,17 +75,19 @@ enum class Reason : uint8_t {
   kLearner,   // The member is a learner and does not serve this.
   kCorrupt,
   // The way there. These texts are the library's.
-  kNoEndpoint,   // No endpoint could be reached: nothing was sent.
-  kDeadline,     // The call's own time was up.
-  kCancelled,    // By its stop token, Pending::Cancel or the end of the Client.
-  kConnection,   // The connection broke while a request was under way.
-  kBadResponse,  // What came back is no message of the expected type.
+  kNoEndpoint,    // No endpoint could be reached: nothing was sent.
+  kDeadline,      // The call's own time was up.
+  kCancelled,     // By its stop token, Pending::Cancel or the end of the Client.
+  kConnection,    // The connection broke while a request was under way.
+  kBadResponse,   // What came back is no message of the expected type.
+  kOtherCluster,  // An endpoint belongs to another cluster than a watcher began with.
   // The helpers. These texts are the library's.
   kInvalidOptions,  // Options that exclude one another, or an endpoint that cannot be parsed.
   kNotANumber,      // Increment: the value is no decimal 64-bit number.
   kOverflow,        // Increment: the sum leaves 64 bits.
   kContention,      // Increment, Append: others kept changing the key.
   kWouldDeadlock,   // A blocking call from within a callback of the same library.
+  kLeaseLost,       // A lease that was kept alive has ended, or may have.
 };
 
 std::string_view ToString(Code code);
@@ -111,7 +116,12 @@ class [[nodiscard]] Status {
   // One line for people: code, message, endpoint, and what is known about the effect.
   std::string ToString() const;
 
+  // For Reason::kCompacted of a watch: what is asked for next must start at or above it. Otherwise,
+  // and where the server does not say, 0.
+  int64_t compact_revision() const { return compact_revision_; }
+
   void set_endpoint(std::string endpoint) { endpoint_ = std::move(endpoint); }
+  void set_compact_revision(int64_t revision) { compact_revision_ = revision; }
 
  private:
   Code code_ = Code::kOk;
@@ -119,6 +129,7 @@ class [[nodiscard]] Status {
   Reason reason_ = Reason::kNone;
   std::string message_;
   std::string endpoint_;
+  int64_t compact_revision_ = 0;
 };
 
 // Ends the process after a line on standard error: a Result was asked for what it has not.

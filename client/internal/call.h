@@ -15,6 +15,7 @@
 
 #include "client/internal/deadline.h"
 #include "client/internal/endpoint.h"
+#include "client/internal/stream.h"
 #include "client/options.h"
 #include "client/status.h"
 
@@ -73,6 +74,7 @@ struct Call {
   const Endpoint* last_failed = nullptr;
   std::optional<Status> last_status;
   std::unique_ptr<Attempt> attempt;  // kCalling.
+  StreamPtr stream;                  // Of a call that opens a stream, which is its one attempt.
   Event* timer = nullptr;            // The one that counts; older ones are stale.
 
   bool dialling_all = false;      // kWaiting: for more than one endpoint.

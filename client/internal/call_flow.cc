@@ -18,7 +18,6 @@ constexpr MonotonicUs kWatchSlice = 100'000;
 // An endpoint that was asked for by name and has refused before gets this long to come back.
 constexpr MonotonicUs kNamedAgain = 1'000'000;
 // A member that answered that it cannot serve right now.
-constexpr MonotonicUs kAvoidBusy = 500'000;
 constexpr MonotonicUs kAvoidLearner = 30'000'000;
 constexpr MonotonicUs kBackOffFirst = 25'000;
 constexpr MonotonicUs kBackOffMax = 1'000'000;
@@ -33,6 +32,8 @@ bool IsBusy(Reason reason) {
          reason == Reason::kLeaderChanged || reason == Reason::kTimedOut;
 }
 
+}  // namespace
+
 std::string ToString(const grpc::ByteBuffer& buffer) {
   std::string text;
   text.reserve(buffer.Length());
@@ -43,8 +44,6 @@ std::string ToString(const grpc::ByteBuffer& buffer) {
   }
   return text;
 }
-
-}  // namespace
 
 std::vector<EndpointPtr> Core::Candidates(const Call& call) const {
   if (call.only) return {call.only};
@@ -73,6 +72,7 @@ void Core::StartAttempt(const CallPtr& call, const EndpointPtr& endpoint) {
   call->timer = nullptr;
   call->state = Call::State::kCalling;
   ++call->attempts;
+  if (call->stream) return StartStream(call, endpoint);
   call->attempt = std::make_unique<Attempt>();
   Attempt& attempt = *call->attempt;
   attempt.endpoint = endpoint;
@@ -82,13 +82,17 @@ void Core::StartAttempt(const CallPtr& call, const EndpointPtr& endpoint) {
     deadline = std::min(deadline, Now() + ToUs(options_.silence_timeout));
   }
   attempt.context.set_deadline(ToTimespec(deadline));
-  attempt.context.AddMetadata("client-api-version", kClientVersion);
-  if (call->require_leader) attempt.context.AddMetadata("hasleader", "true");
+  SetUpContext(*call, &attempt.context);
   grpc::GenericStub stub(endpoint->channel());
   attempt.reader = stub.PrepareUnaryCall(&attempt.context, call->method, call->request, &queue_);
   attempt.reader->StartCall();
   attempt.reader->Finish(&attempt.response, &attempt.status,
                          NewEvent([this, call](bool) { OnAttemptDone(call); }));
+}
+
+void Core::SetUpContext(const Call& call, grpc::ClientContext* context) const {
+  context->AddMetadata("client-api-version", kClientVersion);
+  if (call.require_leader) context->AddMetadata("hasleader", "true");
 }
 
 void Core::OnAttemptDone(const CallPtr& call) {
@@ -175,13 +179,16 @@ bool Core::MayRetry(const Call& call, const Status& status) const {
   return true;
 }
 
-void Core::BackOff(const CallPtr& call, EndedCalls* ended) {
-  const int doublings = std::min(call->attempts - 1, 6);
-  MonotonicUs delay = std::min(kBackOffFirst << doublings, kBackOffMax);
+MonotonicUs Core::NextDelay(int failures) {
+  if (failures <= 0) return 0;
+  const MonotonicUs delay = std::min(kBackOffFirst << std::min(failures - 1, 6), kBackOffMax);
   // Half of it at random, so that many clients do not come back together.
   jitter_ = jitter_ * 6364136223846793005u + 1442695040888963407u;
-  delay = delay / 2 + static_cast<MonotonicUs>((jitter_ >> 33) % (delay / 2));
-  const MonotonicUs at = Now() + delay;
+  return delay / 2 + static_cast<MonotonicUs>((jitter_ >> 33) % (delay / 2));
+}
+
+void Core::BackOff(const CallPtr& call, EndedCalls* ended) {
+  const MonotonicUs at = Now() + NextDelay(call->attempts);
   if (at >= call->deadline) return EndOutOfTime(call, ended);
   call->state = Call::State::kBackingOff;
   SetTimer(call, at);

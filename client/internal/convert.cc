@@ -219,6 +219,14 @@ DefragmentResponse FromProto(etcdserverpb::DefragmentResponse* response) {
   return {.header = FromProto(response->header())};
 }
 
+WatchEvent FromProto(mvccpb::Event* event) {
+  WatchEvent value;
+  value.type = event->type() == mvccpb::Event::DELETE ? EventType::kDelete : EventType::kPut;
+  value.kv = TakeKeyValue(event->mutable_kv());
+  if (event->has_prev_kv()) value.prev_kv = TakeKeyValue(event->mutable_prev_kv());
+  return value;
+}
+
 AlarmResponse FromProto(etcdserverpb::AlarmResponse* response) {
   AlarmResponse value;
   value.header = FromProto(response->header());

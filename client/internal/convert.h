@@ -5,9 +5,11 @@
 #include "client/maintenance.h"
 #include "client/txn.h"
 #include "client/types.h"
+#include "client/watch.h"
 #include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/mvccpb/kv.pb.h"
 
 namespace gavel::client::internal {
 
@@ -29,6 +31,7 @@ StatusResponse FromProto(etcdserverpb::StatusResponse* response);
 HashResponse FromProto(etcdserverpb::HashResponse* response);
 HashKvResponse FromProto(etcdserverpb::HashKVResponse* response);
 DefragmentResponse FromProto(etcdserverpb::DefragmentResponse* response);
+WatchEvent FromProto(mvccpb::Event* event);
 AlarmResponse FromProto(etcdserverpb::AlarmResponse* response);
 
 }  // namespace gavel::client::internal

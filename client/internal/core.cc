@@ -5,6 +5,7 @@
 #include <grpcpp/support/slice.h>
 
 #include "client/internal/errors.h"
+#include "client/internal/watch_hub.h"
 
 namespace gavel::client::internal {
 namespace {
@@ -29,6 +30,7 @@ std::shared_ptr<Core> Core::Create(const ClientOptions& options,
 
 Core::Core(const ClientOptions& options, const std::vector<std::string>& addresses)
     : options_(options),
+      watches_(std::make_shared<WatchHub>(this)),
       endpoints_(addresses, options),
       jitter_(static_cast<uint64_t>(Now()) ^ reinterpret_cast<uintptr_t>(this)) {}
 
@@ -99,7 +101,11 @@ void Core::Cancel(const CallPtr& call) {
   call->cancelled = true;
   switch (call->state) {
     case Call::State::kCalling:
-      call->attempt->context.TryCancel();
+      if (call->stream) {
+        StopStream(call->stream);
+      } else {
+        call->attempt->context.TryCancel();
+      }
       break;
     case Call::State::kExplaining:
       for (const auto& probe : call->probes) probe->context.TryCancel();
@@ -116,6 +122,7 @@ void Core::Cancel(const CallPtr& call) {
 }
 
 void Core::Close() {
+  watches_->Close();
   EndedCalls ended;
   {
     const std::lock_guard lock(mutex_);
@@ -124,7 +131,9 @@ void Core::Close() {
     const std::set<CallPtr> calls = calls_;
     for (const CallPtr& call : calls) {
       call->cancelled = true;
-      if (call->state == Call::State::kCalling) {
+      if (call->state == Call::State::kCalling && call->stream) {
+        StopStream(call->stream);
+      } else if (call->state == Call::State::kCalling) {
         call->attempt->context.TryCancel();
       } else if (call->state == Call::State::kExplaining) {
         for (const auto& probe : call->probes) probe->context.TryCancel();
@@ -132,7 +141,10 @@ void Core::Close() {
         End(call, Cancelled(false), {}, &ended);
       }
     }
-    queue_.Shutdown();
+    for (const TimerPtr& timer : timers_) timer->event->alarm->Cancel();
+    timers_.clear();
+    // Else the last stream does it.
+    if (open_streams_ == 0) queue_.Shutdown();
   }
   RunEnded(std::move(ended));
   // Closed from within a callback, the thread cannot be waited for; it holds a reference of its

@@ -1,7 +1,8 @@
 // The heart of a Client: carries calls to endpoints, and decides about retries and failover.
 //
 // A call goes through the states of Call::State. Whoever moves it on holds the mutex and collects
-// the calls that ended, whose callbacks run after the mutex was let go.
+// the calls that ended, whose callbacks run after the mutex was let go. A stream is a call whose
+// one attempt lasts.
 #pragma once
 
 #include <memory>
@@ -17,10 +18,18 @@
 #include "client/internal/call.h"
 #include "client/internal/deadline.h"
 #include "client/internal/endpoint.h"
+#include "client/internal/stream.h"
 #include "client/options.h"
 #include "client/status.h"
 
 namespace gavel::client::internal {
+
+class WatchHub;
+
+// A member that answered that it cannot serve right now is avoided for this long.
+inline constexpr MonotonicUs kAvoidBusy = 500'000;
+
+std::string ToString(const grpc::ByteBuffer& buffer);
 
 // Thread-safe. Close must be called before the last reference goes.
 class Core : public std::enable_shared_from_this<Core> {
@@ -34,8 +43,40 @@ class Core : public std::enable_shared_from_this<Core> {
   // even begin.
   CallPtr Start(CallSpec spec, CallDone done);
   void Cancel(const CallPtr& call);
-  // Ends every call, and returns when their callbacks have run. Later calls end at once.
+  // Ends every call and stream, and returns when their callbacks have run. Later calls end at once.
   void Close();
+
+  // --- Streams (stream_flow.cc) -----------------------------------------------------------------
+
+  // Null if the Core was closed; no event comes before this returns.
+  StreamPtr OpenStream(StreamSpec spec, StreamEvents events);
+  // Sends a message, or keeps it until the stream is open. Void on a stream that has ended.
+  void Send(const StreamPtr& stream, std::string message);
+  // Says that nothing more will be sent.
+  void HalfClose(const StreamPtr& stream);
+  // Lets one more message in.
+  void ReadOn(const StreamPtr& stream);
+  // Ends it; the event `ended` follows.
+  void CancelStream(const StreamPtr& stream);
+  // The same for one whose server owes an answer, and may be dead. Returns false, and does nothing,
+  // if there is no other endpoint to turn to.
+  bool LeaveSilentStream(const StreamPtr& stream);
+
+  // --- Timers (stream_flow.cc) ------------------------------------------------------------------
+
+  // Runs `run` on the Core's thread, unless it is cancelled, or the Core closed, before. Null if
+  // the Core was closed.
+  TimerPtr StartTimer(MonotonicUs at, std::function<void()> run);
+  // It may still run if its time has come. Null is allowed.
+  void CancelTimer(const TimerPtr& timer);
+  // Runs `run` on the Core's thread soon. Close waits for it. Void if the Core was closed.
+  void Post(std::function<void()> run);
+  // How long to wait before a try that comes after this many failures in a row: at first not at
+  // all, then longer each time, half of it at random.
+  MonotonicUs BackOffDelay(int failures);
+
+  // What uses streams and timers, and is closed with the Core.
+  const std::shared_ptr<WatchHub>& watches() const { return watches_; }
 
   const ClientOptions& options() const { return options_; }
   std::vector<EndpointState> Endpoints() const;
@@ -58,15 +99,27 @@ class Core : public std::enable_shared_from_this<Core> {
   void OnTimer(const CallPtr& call, const Event* timer);
   void OnEndpointChanged(const EndpointPtr& endpoint, bool changed);
   void OnProbeDone(const CallPtr& call);
+  void OnStreamOpened(const StreamPtr& stream, bool ok);
+  void OnMessageRead(const StreamPtr& stream, bool ok);
+  void OnMessageSent(const StreamPtr& stream, bool ok);
+  void OnStreamFinished(const StreamPtr& stream);
+  void OnTimerFired(const TimerPtr& timer, const std::function<void()>& run);
 
   // Steps of a call; these need the mutex.
   void Advance(const CallPtr& call, EndedCalls* ended);
   void StartAttempt(const CallPtr& call, const EndpointPtr& endpoint);
+  void SetUpContext(const Call& call, grpc::ClientContext* context) const;
+  void StartStream(const CallPtr& call, const EndpointPtr& endpoint);
+  // Begins whatever the stream can do next.
+  void MoveStream(const StreamPtr& stream);
+  void StopStream(const StreamPtr& stream);
+  TimerPtr NewTimer(MonotonicUs at, bool even_if_closing, std::function<void()> run);
   void JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status status,
                     EndedCalls* ended);
   void NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool constrained);
   bool MayRetry(const Call& call, const Status& status) const;
   void BackOff(const CallPtr& call, EndedCalls* ended);
+  MonotonicUs NextDelay(int failures);
   void Wait(const CallPtr& call, EndedCalls* ended);
   void DialAll(Call* call);
   bool TryLeaveWaiting(const CallPtr& call);
@@ -79,6 +132,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::vector<EndpointPtr> Candidates(const Call& call) const;
 
   const ClientOptions options_;
+  const std::shared_ptr<WatchHub> watches_;
   grpc::CompletionQueue queue_;
   std::thread thread_;
 
@@ -88,6 +142,8 @@ class Core : public std::enable_shared_from_this<Core> {
   EndpointSet endpoints_;
   std::set<CallPtr> calls_;    // All that have not ended.
   std::set<CallPtr> waiting_;  // Those in kWaiting.
+  size_t open_streams_ = 0;    // Operations may have to be begun for them even while closing.
+  std::set<TimerPtr> timers_;  // Those of StartTimer that are to run.
   uint64_t jitter_;
 };
 

@@ -11,9 +11,13 @@ struct Row {
   Reason reason;
 };
 
+constexpr std::string_view kCompactedText =
+    "etcdserver: mvcc: required revision has been compacted";
+
 // etcd's texts. A row is kDropped only if the server says so before it proposes anything.
 constexpr Row kTexts[] = {
     {"etcdserver: key is not provided", ErrorClass::kRejected, Reason::kEmptyKey},
+    {"mvcc: watcher range is empty", ErrorClass::kRejected, Reason::kEmptyRange},
     {"etcdserver: key not found", ErrorClass::kRejected, Reason::kKeyNotFound},
     {"etcdserver: value is provided", ErrorClass::kRejected, Reason::kValueProvided},
     {"etcdserver: lease is provided", ErrorClass::kRejected, Reason::kLeaseProvided},
@@ -23,11 +27,12 @@ constexpr Row kTexts[] = {
      Reason::kDuplicateKey},
     {"etcdserver: invalid sort option", ErrorClass::kRejected, Reason::kInvalidSort},
     {"etcdserver: request is too large", ErrorClass::kRejected, Reason::kRequestTooLarge},
-    {"etcdserver: mvcc: required revision has been compacted", ErrorClass::kRejected,
-     Reason::kCompacted},
     {"etcdserver: mvcc: required revision is a future revision", ErrorClass::kRejected,
      Reason::kFutureRevision},
+    {kCompactedText, ErrorClass::kRejected, Reason::kCompacted},
     {"etcdserver: requested lease not found", ErrorClass::kRejected, Reason::kLeaseNotFound},
+    {"etcdserver: lease already exists", ErrorClass::kRejected, Reason::kLeaseExists},
+    {"etcdserver: too large lease TTL", ErrorClass::kRejected, Reason::kLeaseTtlTooLarge},
     {"etcdserver: mvcc: database space exceeded", ErrorClass::kRejected, Reason::kNoSpace},
     {"etcdserver: too many requests", ErrorClass::kDropped, Reason::kTooManyRequests},
     {"etcdserver: too many bytes of range results under way, ask again for less",
@@ -116,6 +121,28 @@ Status FromRpc(Code code, std::string_view message) {
   return Status(code, row.error_class, row.reason, std::string(message));
 }
 
+Status FromCancelReason(std::string_view reason) {
+  // etcd writes some of them as Go prints an error with a code.
+  constexpr std::string_view kDescription = " desc = ";
+  if (StartsWith(reason, "rpc error: code = ")) {
+    const size_t at = reason.find(kDescription);
+    if (at != std::string_view::npos) reason.remove_prefix(at + kDescription.size());
+  }
+  for (const Row& known : kTexts) {
+    if (known.text != reason) continue;
+    return Status(Code::kFailedPrecondition, known.error_class, known.reason, std::string(reason));
+  }
+  return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kOther,
+                reason.empty() ? "the server ended the watch" : std::string(reason));
+}
+
+Status WatchCompacted(int64_t compact_revision) {
+  Status status(Code::kOutOfRange, ErrorClass::kRejected, Reason::kCompacted,
+                std::string(kCompactedText));
+  status.set_compact_revision(compact_revision);
+  return status;
+}
+
 Status InvalidOptions(std::string message) {
   return Status(Code::kInvalidArgument, ErrorClass::kRejected, Reason::kInvalidOptions,
                 std::move(message));
@@ -147,6 +174,11 @@ Status BadResponse() {
   return Status(Code::kInternal, ErrorClass::kUnknown, Reason::kBadResponse,
                 "the response is no message of the expected type; is this endpoint a server of "
                 "etcd's v3 API?");
+}
+
+Status OtherCluster() {
+  return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kOtherCluster,
+                "an endpoint belongs to another cluster; its revisions do not continue the watch");
 }
 
 std::string ConnectError(std::string_view message) {

@@ -13,6 +13,11 @@ namespace gavel::client::internal {
 // looked at before the codes, since etcd sends some with code UNKNOWN.
 Status FromRpc(Code code, std::string_view message);
 
+// Why a server ended one watcher of a stream that goes on.
+Status FromCancelReason(std::string_view reason);
+// The history that a watch is to start in was given up; it is kept from `compact_revision` on.
+Status WatchCompacted(int64_t compact_revision);
+
 // --- Errors of the library's own ------------------------------------------------------------
 
 Status InvalidOptions(std::string message);
@@ -23,6 +28,7 @@ Status DeadlineOver(std::chrono::milliseconds timeout, bool sent);
 Status Cancelled(bool sent);
 Status ClientClosed();
 Status BadResponse();
+Status OtherCluster();
 
 inline constexpr std::string_view kNoAnswer = "no answer to the attempt to connect";
 // What is worth telling of gRPC's reason why a connection could not be made.

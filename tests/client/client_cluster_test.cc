@@ -1,86 +1,26 @@
-// The client library against real members, some of which are killed and stopped.
-//
-//   client_cluster_test --server build/bin/gaveld [GoogleTest's flags]
-//
-// Any server with etcd's flags will do, so also etcd itself.
-//
-// The tests share one cluster of three; each has a prefix of its own.
+// Keys, helpers and members, against real members, some of which are killed and stopped.
 #include <signal.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "client/client.h"
-#include "tests/chaos/cluster.h"
-#include "tests/support/temporary_directory.h"
+#include "tests/client/client_cluster_support.h"
 
 namespace gavel::client {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
-using std::chrono::milliseconds;
-
-std::string server_path;
-
-class ClientClusterTest : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    directory_ = std::make_unique<gavel::testing::TemporaryDirectory>();
-    chaos::ClusterOptions options;
-    options.server = server_path;
-    options.directory = directory_->path();
-    cluster_ = std::make_unique<chaos::ProcessCluster>(options);
-    for (int member = 0; member < cluster_->size(); ++member) cluster_->Start(member);
-  }
-  static void TearDownTestSuite() {
-    cluster_.reset();
-    directory_.reset();
-  }
-
-  // What the members said is gone with the directory, so a failure shows the end of it.
-  void TearDown() override {
-    if (!HasFailure()) return;
-    for (int member = 0; member < cluster_->size(); ++member) {
-      std::ifstream file(cluster_->LogPath(member));
-      const std::string log((std::istreambuf_iterator<char>(file)), {});
-      std::printf("--- %s, the end of its log:\n%s\n", cluster_->targets()[member].c_str(),
-                  log.substr(log.size() - std::min<size_t>(log.size(), 8000)).c_str());
-    }
-  }
-
-  // Ready to be used: the first call waits for the members, however slow their start is.
-  static Client MakeClient(milliseconds timeout = milliseconds(30'000)) {
-    Result<Client> client = Client::Create({.endpoints = cluster_->targets(),
-                                            .timeout = timeout,
-                                            .dial_timeout = milliseconds(60'000),
-                                            .silence_timeout = milliseconds(500)});
-    EXPECT_TRUE(client.ok());
-    const Result<GetResponse> got = client->kv().Get("ready", {.timeout = milliseconds(60'000)});
-    EXPECT_TRUE(got.ok()) << got.status().ToString();
-    return *std::move(client);
-  }
-
-  static std::unique_ptr<gavel::testing::TemporaryDirectory> directory_;
-  static std::unique_ptr<chaos::ProcessCluster> cluster_;
-};
-
-std::unique_ptr<gavel::testing::TemporaryDirectory> ClientClusterTest::directory_;
-std::unique_ptr<chaos::ProcessCluster> ClientClusterTest::cluster_;
+using testing::ClientClusterTest;
+using testing::milliseconds;
 
 std::vector<std::string> Keys(const std::vector<KeyValue>& kvs) {
   std::vector<std::string> keys;
@@ -418,13 +358,3 @@ TEST_F(ClientClusterTest, WithoutAQuorumThereAreOnlySerializableReads) {
 
 }  // namespace
 }  // namespace gavel::client
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleMock(&argc, argv);
-  if (argc != 3 || std::string_view(argv[1]) != "--server") {
-    std::fprintf(stderr, "usage: client_cluster_test --server PATH [flags of GoogleTest]\n");
-    return 2;
-  }
-  gavel::client::server_path = argv[2];
-  return RUN_ALL_TESTS();
-}

@@ -550,7 +550,8 @@ TEST(ClientWatchTest, EveryWayToCancelEndsNext) {
   const Pending<WatchBatch> given_up = kept.NextAsync();
   given_up.Cancel();
   EXPECT_EQ(given_up.Get().status().reason(), Reason::kCancelled);
-  server.streams()[0]->Send(Events(server.creations().back().create_request().watch_id(), {150}));
+  server.streams().back()->Send(
+      Events(server.creations().back().create_request().watch_id(), {150}));
   EXPECT_THAT(RevisionsOf(kept.Next()), ElementsAre(150));
 
   const Watch left = client->watch();

@@ -131,6 +131,8 @@ StreamServer::StreamServer(Handler handler, int port)
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:" + std::to_string(port), grpc::InsecureServerCredentials(),
                            &port_);
+  // As etcd's servers do, it allows pings on quiet streams.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.RegisterCallbackGenericService(service_.get());
   server_ = builder.BuildAndStart();
   GAVEL_CHECK(server_ != nullptr) << "the scripted server does not start";

@@ -15,6 +15,7 @@
 
 #include "client/cluster.h"
 #include "client/kv.h"
+#include "client/lease.h"
 #include "client/maintenance.h"
 #include "client/options.h"
 #include "client/pending.h"
@@ -56,6 +57,7 @@ class Client {
   ~Client();
 
   Kv kv() const { return Kv(core_); }
+  Lease lease() const { return Lease(core_); }
   Watch watch() const { return Watch(core_); }
   Cluster cluster() const { return Cluster(core_); }
   Maintenance maintenance() const { return Maintenance(core_); }

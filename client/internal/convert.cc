@@ -219,6 +219,37 @@ DefragmentResponse FromProto(etcdserverpb::DefragmentResponse* response) {
   return {.header = FromProto(response->header())};
 }
 
+LeaseGrantResponse FromProto(etcdserverpb::LeaseGrantResponse* response) {
+  return {.header = FromProto(response->header()),
+          .id = response->id(),
+          .ttl = std::chrono::seconds(response->ttl())};
+}
+
+LeaseRevokeResponse FromProto(etcdserverpb::LeaseRevokeResponse* response) {
+  return {.header = FromProto(response->header())};
+}
+
+LeaseTimeToLiveResponse FromProto(etcdserverpb::LeaseTimeToLiveResponse* response) {
+  return {.header = FromProto(response->header()),
+          .id = response->id(),
+          .remaining = std::chrono::seconds(response->ttl()),
+          .granted = std::chrono::seconds(response->grantedttl()),
+          .keys = {response->keys().begin(), response->keys().end()}};
+}
+
+LeaseListResponse FromProto(etcdserverpb::LeaseLeasesResponse* response) {
+  LeaseListResponse value;
+  value.header = FromProto(response->header());
+  for (const etcdserverpb::LeaseStatus& lease : response->leases()) value.ids.push_back(lease.id());
+  return value;
+}
+
+LeaseKeepAliveResponse FromProto(const etcdserverpb::LeaseKeepAliveResponse& response) {
+  return {.header = FromProto(response.header()),
+          .id = response.id(),
+          .ttl = std::chrono::seconds(response.ttl())};
+}
+
 WatchEvent FromProto(mvccpb::Event* event) {
   WatchEvent value;
   value.type = event->type() == mvccpb::Event::DELETE ? EventType::kDelete : EventType::kPut;

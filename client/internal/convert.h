@@ -2,12 +2,14 @@
 #pragma once
 
 #include "client/cluster.h"
+#include "client/lease.h"
 #include "client/maintenance.h"
 #include "client/txn.h"
 #include "client/types.h"
 #include "client/watch.h"
 #include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/lease.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/mvccpb/kv.pb.h"
 
@@ -31,6 +33,11 @@ StatusResponse FromProto(etcdserverpb::StatusResponse* response);
 HashResponse FromProto(etcdserverpb::HashResponse* response);
 HashKvResponse FromProto(etcdserverpb::HashKVResponse* response);
 DefragmentResponse FromProto(etcdserverpb::DefragmentResponse* response);
+LeaseGrantResponse FromProto(etcdserverpb::LeaseGrantResponse* response);
+LeaseRevokeResponse FromProto(etcdserverpb::LeaseRevokeResponse* response);
+LeaseTimeToLiveResponse FromProto(etcdserverpb::LeaseTimeToLiveResponse* response);
+LeaseListResponse FromProto(etcdserverpb::LeaseLeasesResponse* response);
+LeaseKeepAliveResponse FromProto(const etcdserverpb::LeaseKeepAliveResponse& response);
 WatchEvent FromProto(mvccpb::Event* event);
 AlarmResponse FromProto(etcdserverpb::AlarmResponse* response);
 

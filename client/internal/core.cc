@@ -5,6 +5,7 @@
 #include <grpcpp/support/slice.h>
 
 #include "client/internal/errors.h"
+#include "client/internal/renewals.h"
 #include "client/internal/watch_hub.h"
 
 namespace gavel::client::internal {
@@ -31,6 +32,7 @@ std::shared_ptr<Core> Core::Create(const ClientOptions& options,
 Core::Core(const ClientOptions& options, const std::vector<std::string>& addresses)
     : options_(options),
       watches_(std::make_shared<WatchHub>(this)),
+      renewals_(std::make_shared<Renewals>(this)),
       endpoints_(addresses, options),
       jitter_(static_cast<uint64_t>(Now()) ^ reinterpret_cast<uintptr_t>(this)) {}
 
@@ -123,6 +125,7 @@ void Core::Cancel(const CallPtr& call) {
 
 void Core::Close() {
   watches_->Close();
+  renewals_->Close();
   EndedCalls ended;
   {
     const std::lock_guard lock(mutex_);

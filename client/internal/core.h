@@ -24,6 +24,7 @@
 
 namespace gavel::client::internal {
 
+class Renewals;
 class WatchHub;
 
 // A member that answered that it cannot serve right now is avoided for this long.
@@ -77,6 +78,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // What uses streams and timers, and is closed with the Core.
   const std::shared_ptr<WatchHub>& watches() const { return watches_; }
+  const std::shared_ptr<Renewals>& renewals() const { return renewals_; }
 
   const ClientOptions& options() const { return options_; }
   std::vector<EndpointState> Endpoints() const;
@@ -133,6 +135,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   const ClientOptions options_;
   const std::shared_ptr<WatchHub> watches_;
+  const std::shared_ptr<Renewals> renewals_;
   grpc::CompletionQueue queue_;
   std::thread thread_;
 

@@ -1,5 +1,4 @@
-// Monotonic time for deadlines. The only clock of the library, and not affected by changes of the
-// wall clock.
+// The clocks of the library. Neither is affected by changes of the wall clock.
 #pragma once
 
 #include <chrono>
@@ -13,6 +12,8 @@ namespace gavel::client::internal {
 using MonotonicUs = int64_t;
 
 MonotonicUs Now();
+// The same kind of time, which also goes on while the machine is suspended, as leases do.
+MonotonicUs LeaseNow();
 // For gRPC's deadlines and alarms.
 gpr_timespec ToTimespec(MonotonicUs time);
 

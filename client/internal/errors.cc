@@ -14,6 +14,8 @@ struct Row {
 constexpr std::string_view kCompactedText =
     "etcdserver: mvcc: required revision has been compacted";
 
+constexpr std::string_view kLeaseNotFoundText = "etcdserver: requested lease not found";
+
 // etcd's texts. A row is kDropped only if the server says so before it proposes anything.
 constexpr Row kTexts[] = {
     {"etcdserver: key is not provided", ErrorClass::kRejected, Reason::kEmptyKey},
@@ -30,7 +32,7 @@ constexpr Row kTexts[] = {
     {"etcdserver: mvcc: required revision is a future revision", ErrorClass::kRejected,
      Reason::kFutureRevision},
     {kCompactedText, ErrorClass::kRejected, Reason::kCompacted},
-    {"etcdserver: requested lease not found", ErrorClass::kRejected, Reason::kLeaseNotFound},
+    {kLeaseNotFoundText, ErrorClass::kRejected, Reason::kLeaseNotFound},
     {"etcdserver: lease already exists", ErrorClass::kRejected, Reason::kLeaseExists},
     {"etcdserver: too large lease TTL", ErrorClass::kRejected, Reason::kLeaseTtlTooLarge},
     {"etcdserver: mvcc: database space exceeded", ErrorClass::kRejected, Reason::kNoSpace},
@@ -179,6 +181,18 @@ Status BadResponse() {
 Status OtherCluster() {
   return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kOtherCluster,
                 "an endpoint belongs to another cluster; its revisions do not continue the watch");
+}
+
+Status LeaseNotFound() {
+  return Status(Code::kNotFound, ErrorClass::kRejected, Reason::kLeaseNotFound,
+                std::string(kLeaseNotFoundText));
+}
+
+Status LeaseLost(bool ended) {
+  return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kLeaseLost,
+                ended
+                    ? "the lease has expired or was revoked"
+                    : "no renewal of the lease was confirmed within its TTL, so it may have ended");
 }
 
 std::string ConnectError(std::string_view message) {

@@ -29,6 +29,9 @@ Status Cancelled(bool sent);
 Status ClientClosed();
 Status BadResponse();
 Status OtherCluster();
+Status LeaseNotFound();
+// `ended`: the servers say so, rather than the clock.
+Status LeaseLost(bool ended);
 
 inline constexpr std::string_view kNoAnswer = "no answer to the attempt to connect";
 // What is worth telling of gRPC's reason why a connection could not be made.

@@ -6,6 +6,7 @@
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "tests/conformance/chunks.h"
+#include "tests/conformance/lease_answers.h"
 #include "tests/conformance/tied_rows.h"
 
 namespace gavel::conformance {
@@ -127,7 +128,7 @@ bool WrongWireType(Exchange& exchange) {
   return gavel != nullptr && exchange.etcd.code == kInternal &&
          exchange.etcd.message.starts_with(kUnmarshal) &&
          exchange.etcd.message.find("wrong wireType") != std::string::npos &&
-         exchange.gavel.message.empty() && IsWhole(gavel->header(), exchange.revision) &&
+         exchange.gavel.message.empty() && IsWhole(gavel->header(), exchange.terms.revision) &&
          gavel->kvs().empty() && gavel->count() == 0 && !gavel->more() && Settle(exchange);
 }
 
@@ -138,7 +139,7 @@ bool RequestBytes(Exchange& exchange) {
          Is(exchange.etcd, kInvalidArgument, "etcdserver: request is too large") &&
          exchange.operation.body.size() <= kRequestBytesMax &&
          exchange.operation.body.size() > kRequestBytesMax - kEnvelopeBytesMax &&
-         exchange.gavel.message.empty() && IsWhole(gavel->header(), exchange.revision) &&
+         exchange.gavel.message.empty() && IsWhole(gavel->header(), exchange.terms.revision) &&
          gavel->deleted() == 0 && gavel->prev_kvs().empty() && Settle(exchange);
 }
 
@@ -155,7 +156,7 @@ bool AlarmHeader(Exchange& exchange) {
   if (etcd == nullptr || gavel == nullptr || etcd->has_header() || !gavel->has_header()) {
     return false;
   }
-  if (!IsWhole(gavel->header(), exchange.revision)) return false;
+  if (!IsWhole(gavel->header(), exchange.terms.revision)) return false;
   gavel->clear_header();
   return true;
 }
@@ -193,7 +194,7 @@ bool HashAtCompacted(Exchange& exchange) {
   return gavel != nullptr && request != nullptr && Is(exchange.etcd, kOutOfRange, kCompacted) &&
          request->revision() > 0 && gavel->compact_revision() == request->revision() &&
          gavel->hash_revision() == request->revision() &&
-         IsWhole(gavel->header(), exchange.revision) && exchange.gavel.message.empty() &&
+         IsWhole(gavel->header(), exchange.terms.revision) && exchange.gavel.message.empty() &&
          Settle(exchange);
 }
 
@@ -270,6 +271,14 @@ constexpr AcceptedDifference kAccepted[] = {
      "RangeStream came with 3.7, where it refuses what Range would have to sort", StreamSorted},
     {"stream with filters", "RangeStream came with 3.7, where it refuses filters by revision",
      StreamFiltered},
+    {"time left of a lease",
+     "each server counts from the moment it granted or renewed the lease, and rounds", SettleTimeLeft,
+     true},
+    {"order of a lease's keys", "chance in etcd; Gavel keeps key order", SettleLeaseKeys, true},
+    {"order of leases",
+     "etcd sorts them by their end, which for two leases can be as near as the time that a request "
+     "takes",
+     SettleLeases, true},
     {"not served", "leases and users are not served by this release", NotServed},
 };
 

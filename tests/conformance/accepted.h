@@ -1,4 +1,5 @@
-// Every difference between etcd 3.4 and Gavel that is accepted, with its reason.
+// Every difference between etcd 3.4 and Gavel that is accepted, with its reason: those between the
+// answers to requests, and (watch_exchange.h) those between what watch streams receive.
 //
 // The one list: what is not in it is a failure, and what is in it and never met is one too.
 #pragma once
@@ -16,6 +17,8 @@ struct AcceptedDifference {
   // If the exchange shows this difference, makes Gavel's answer equal to etcd's in this one
   // respect and returns true.
   bool (*settle)(Exchange& exchange);
+  // Met where leases are asked about, which is where watch streams are.
+  bool of_leases = false;
 };
 
 std::span<const AcceptedDifference> AcceptedDifferences();

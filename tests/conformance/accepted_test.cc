@@ -40,7 +40,7 @@ ResponseHeader WholeHeader() {
 // otherwise, "equal" if they do not differ.
 std::string Verdict(const Operation& operation, const Answer& etcd, const Answer& gavel) {
   Hits hits(AcceptedDifferences().size());
-  if (!Compare(operation, kRevision, etcd, gavel, &hits).empty()) return "different";
+  if (!Compare(operation, Terms{kRevision}, etcd, gavel, &hits).empty()) return "different";
   std::string met = "equal";
   for (size_t i = 0; i < hits.size(); ++i) {
     if (hits[i] > 0) met = AcceptedDifferences()[i].name;

@@ -33,10 +33,10 @@ std::string BodyState(const Side& side) { return side.body == nullptr ? "unreada
 
 }  // namespace
 
-Exchange::Exchange(const Operation& sent, int64_t revision_before, const Answer& from_etcd,
+Exchange::Exchange(const Operation& sent, const Terms& known, const Answer& from_etcd,
                    const Answer& from_gavel)
     : operation(sent),
-      revision(revision_before),
+      terms(known),
       request(Decode(NewRequest(sent.method), sent.body)),
       etcd(NewSide(sent, from_etcd)),
       gavel(NewSide(sent, from_gavel)) {
@@ -64,9 +64,9 @@ std::vector<Difference> AllDifferences(const Exchange& exchange) {
   return differences;
 }
 
-std::vector<Difference> Compare(const Operation& operation, int64_t revision, const Answer& etcd,
+std::vector<Difference> Compare(const Operation& operation, const Terms& terms, const Answer& etcd,
                                 const Answer& gavel, Hits* hits) {
-  Exchange exchange(operation, revision, etcd, gavel);
+  Exchange exchange(operation, terms, etcd, gavel);
   std::vector<Difference> differences = AllDifferences(exchange);
   if (differences.empty()) return differences;
   const auto accepted = AcceptedDifferences();

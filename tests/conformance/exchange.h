@@ -19,12 +19,20 @@ struct Side {
   std::unique_ptr<google::protobuf::Message> body;  // Null unless code is 0 and it decodes.
 };
 
+// What an exchange is judged by, besides itself.
+struct Terms {
+  int64_t revision = 0;  // The store's newest when the operation was sent.
+  // By how much the clocks of the two servers' leases may be apart: no request took longer.
+  int64_t slack_seconds = 1;
+  bool both_are_etcd = false;  // The harness compares etcd with itself.
+};
+
 struct Exchange {
-  Exchange(const Operation& sent, int64_t revision_before, const Answer& from_etcd,
+  Exchange(const Operation& sent, const Terms& known, const Answer& from_etcd,
            const Answer& from_gavel);
 
   const Operation& operation;
-  int64_t revision;  // The store's newest when the operation was sent.
+  Terms terms;
   std::unique_ptr<google::protobuf::Message> request;  // Null if the body is none.
   Side etcd;
   Side gavel;
@@ -37,8 +45,7 @@ std::vector<Difference> AllDifferences(const Exchange& exchange);
 using Hits = std::vector<int64_t>;
 
 // What differs and is not accepted. Counts what is accepted in `hits`, unless that is null.
-// `revision` is the store's newest when the operation was sent.
-std::vector<Difference> Compare(const Operation& operation, int64_t revision, const Answer& etcd,
+std::vector<Difference> Compare(const Operation& operation, const Terms& terms, const Answer& etcd,
                                 const Answer& gavel, Hits* hits);
 
 }  // namespace gavel::conformance

@@ -85,21 +85,25 @@ Operation Generator::Draw() {
   return NewBadInput(words_);
 }
 
-void Generator::Learn(const Operation& operation, const Answer& answer) {
+void Generator::Learn(const Operation& operation, const Answer& etcd) {
+  LearnRevisions(operation, etcd, &words_);
+}
+
+void LearnRevisions(const Operation& operation, const Answer& etcd, Vocabulary* words) {
   const auto response = NewResponse(operation.method);
-  if (answer.code != 0 || response == nullptr ||
-      !ParseMessage(answer.body, kCommandDepthMax, response.get())) {
+  if (etcd.code != 0 || response == nullptr ||
+      !ParseMessage(etcd.body, kCommandDepthMax, response.get())) {
     return;
   }
   const auto* field = response->GetDescriptor()->FindFieldByName("header");
   if (field == nullptr) return;
   const auto& header = dynamic_cast<const etcdserverpb::ResponseHeader&>(
       response->GetReflection()->GetMessage(*response, field));
-  if (header.revision() > 0) words_.set_revision(header.revision());
+  if (header.revision() > 0) words->set_revision(header.revision());
   etcdserverpb::CompactionRequest compaction;
   if (operation.method == "/etcdserverpb.KV/Compact" &&
       compaction.ParseFromString(operation.body)) {
-    words_.set_compacted(compaction.revision());
+    words->set_compacted(compaction.revision());
   }
 }
 

@@ -13,17 +13,27 @@
 
 namespace gavel::conformance {
 
-class Generator {
+class OperationSource {
+ public:
+  virtual ~OperationSource() = default;
+
+  virtual Operation Next() = 0;
+  // Tells what etcd answered to the last operation, so that later ones aim near it.
+  virtual void Learn(const Operation& operation, const Answer& etcd) = 0;
+};
+
+// Tells `words` the revisions that an answer of etcd shows.
+void LearnRevisions(const Operation& operation, const Answer& etcd, Vocabulary* words);
+
+// Requests alone, mostly of the key-value service.
+class Generator : public OperationSource {
  public:
   // Without `local`, members may be asked in turn: there are no serializable reads and no questions
   // about the member itself.
   Generator(uint64_t seed, bool local);
 
-  Operation Next();
-  // Tells what etcd answered to the last operation, so that later ones aim at revisions near it.
-  void Learn(const Operation& operation, const Answer& answer);
-  // The newest revision learned of.
-  int64_t revision() const { return words_.revision(); }
+  Operation Next() override;
+  void Learn(const Operation& operation, const Answer& etcd) override;
 
  private:
   Operation Draw();

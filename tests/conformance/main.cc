@@ -22,6 +22,7 @@
 
 #include "tests/conformance/accepted.h"
 #include "tests/conformance/run.h"
+#include "tests/conformance/watch_exchange.h"
 
 extern char** environ;
 
@@ -51,6 +52,10 @@ std::optional<MainOptions> Parse(int argc, char** argv) {
     const std::string_view name = argv[i];
     if (name == "--require-every-accepted") {
       options.require_every_accepted = true;
+      continue;
+    }
+    if (name == "--streams") {
+      options.run.streams = true;
       continue;
     }
     if (++i == argc) return std::nullopt;
@@ -127,8 +132,9 @@ void ReportFailure(const MainOptions& options, const RunOptions& run, const Fail
   std::printf("DIFFERENCE at operation %lld of seed %llu\n%s",
               static_cast<long long>(failure.operation), static_cast<unsigned long long>(run.seed),
               failure.text.c_str());
-  std::printf("again: gavel_conformance --etcd %s --gaveld %s --members %d",
-              run.programs.etcd.c_str(), run.programs.gaveld.c_str(), run.members);
+  std::printf("again: gavel_conformance --etcd %s --gaveld %s --members %d%s",
+              run.programs.etcd.c_str(), run.programs.gaveld.c_str(), run.members,
+              run.streams ? " --streams" : "");
   if (options.replay_file.empty()) {
     std::printf(" --seed %llu --operations %lld", static_cast<unsigned long long>(run.seed),
                 static_cast<long long>(failure.operation + 1));
@@ -151,37 +157,53 @@ void ReportFailure(const MainOptions& options, const RunOptions& run, const Fail
   std::printf("%s", shortest.text.c_str());
 }
 
-// Prints how often each accepted difference was met; false if one was not that should have been.
+// Prints how often an accepted difference was met; false if it was not and should have been.
+bool ReportRow(std::string_view name, std::string_view reason, int64_t hits, bool required) {
+  std::printf("accepted %7lld times: %s (%s)\n", static_cast<long long>(hits),
+              std::string(name).c_str(), std::string(reason).c_str());
+  if (hits != 0 || !required) return true;
+  std::printf("NEVER MET: \"%s\" is accepted for nothing; take it off the list\n",
+              std::string(name).c_str());
+  return false;
+}
+
 bool ReportAccepted(const MainOptions& options, const Hits& hits) {
+  const bool streams = options.run.streams;
   bool all = true;
-  for (size_t i = 0; i < hits.size(); ++i) {
-    const AcceptedDifference& accepted = AcceptedDifferences()[i];
-    std::printf("accepted %7lld times: %s (%s)\n", static_cast<long long>(hits[i]),
-                std::string(accepted.name).c_str(), std::string(accepted.reason).c_str());
-    if (hits[i] != 0 || !options.require_every_accepted) continue;
-    std::printf("NEVER MET: \"%s\" is accepted for nothing; take it off the list\n",
-                std::string(accepted.name).c_str());
-    all = false;
+  size_t i = 0;
+  for (const AcceptedDifference& row : AcceptedDifferences()) {
+    const bool required = options.require_every_accepted && row.of_leases == streams;
+    all &= ReportRow(row.name, row.reason, hits[i++], required);
+  }
+  if (!streams) return all;
+  for (const AcceptedInStreams& row : AcceptedDifferencesInStreams()) {
+    all &= ReportRow(row.name, row.reason, hits[i++], options.require_every_accepted);
   }
   return all;
 }
 
+void Add(const RunResult& result, int64_t* sent, SessionCounts* all) {
+  *sent += result.sent;
+  all->refused += result.counts.refused;
+  all->changed_answers += result.counts.changed_answers;
+  all->changed_streams += result.counts.changed_streams;
+  all->events += result.counts.events;
+  all->late += result.counts.late;
+  for (size_t i = 0; i < result.counts.hits.size(); ++i) all->hits[i] += result.counts.hits[i];
+}
+
 // The exit status.
 int RunAll(const MainOptions& options) {
-  Hits hits(AcceptedDifferences().size());
+  SessionCounts counts;
+  counts.hits.resize(AcceptedDifferences().size() + AcceptedDifferencesInStreams().size());
   int64_t sent = 0;
-  int64_t refused = 0;
-  int64_t changed = 0;
   for (int64_t r = 0; r < options.runs; ++r) {
     RunOptions run = options.run;
     run.seed += static_cast<uint64_t>(r);
     run.operations =
         options.run.operations / options.runs + (r < options.run.operations % options.runs ? 1 : 0);
     const RunResult result = Run(run);
-    for (size_t i = 0; i < hits.size(); ++i) hits[i] += result.hits[i];
-    sent += result.sent;
-    refused += result.refused;
-    changed += result.changed_answers;
+    Add(result, &sent, &counts);
     if (result.failure) {
       ReportFailure(options, run, *result.failure);
       if (run.planted >= 0) {
@@ -192,12 +214,19 @@ int RunAll(const MainOptions& options) {
       return 1;
     }
   }
-  const bool all_met = ReportAccepted(options, hits);
+  const bool all_met = ReportAccepted(options, counts.hits);
   std::printf(
       "%lld operations on %d members each, %lld of them refused, no other difference; "
       "%lld answers changed on purpose, each found\n",
-      static_cast<long long>(sent), options.run.members, static_cast<long long>(refused),
-      static_cast<long long>(changed));
+      static_cast<long long>(sent), options.run.members, static_cast<long long>(counts.refused),
+      static_cast<long long>(counts.changed_answers));
+  if (options.run.streams) {
+    std::printf(
+        "%lld events received on watch streams; %lld times what a stream received was changed on "
+        "purpose, each found; %lld answers not judged, as a lease may have ended\n",
+        static_cast<long long>(counts.events), static_cast<long long>(counts.changed_streams),
+        static_cast<long long>(counts.late));
+  }
   std::filesystem::remove_all(options.run.directory);
   return all_met ? 0 : 1;
 }
@@ -207,7 +236,7 @@ int Main(int argc, char** argv) {
   if (!options) {
     std::fprintf(stderr,
                  "usage: gavel_conformance --gaveld PATH [--etcd PATH] [--seed N] [--operations N] "
-                 "[--runs N] [--members N] [--require-every-accepted] [--replay FILE] "
+                 "[--runs N] [--members N] [--streams] [--require-every-accepted] [--replay FILE] "
                  "[--shrink-seconds N] [--plant OPERATION]\n");
     return 2;
   }

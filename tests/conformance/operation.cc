@@ -1,11 +1,15 @@
 #include "tests/conformance/operation.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/text_format.h>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
@@ -15,6 +19,7 @@
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/lease.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/etcdserverpb/watch.pb.h"
 #include "proto/parse.h"
 #include "tests/conformance/chunks.h"
 
@@ -23,6 +28,12 @@ namespace {
 
 constexpr size_t kTextMax = 4000;
 constexpr std::string_view kCrashMark = "crashes-etcd";
+constexpr std::string_view kHastyMark = "hasty";
+constexpr std::string_view kNumberMark = "number=";
+// In the order of Kind. A method or a body that is empty is written as this and no more.
+constexpr std::string_view kKinds[] = {"call",  "open", "send",  "half-close",
+                                       "close", "rest", "expire"};
+constexpr std::string_view kNoMethod = "-";
 
 const google::protobuf::MethodDescriptor* FindMethod(std::string_view method) {
   // The files whose services are looked for; naming them keeps the linker from dropping them.
@@ -30,7 +41,8 @@ const google::protobuf::MethodDescriptor* FindMethod(std::string_view method) {
                            etcdserverpb::MemberListRequest::descriptor()->file(),
                            etcdserverpb::PutRequest::descriptor()->file(),
                            etcdserverpb::LeaseGrantRequest::descriptor()->file(),
-                           etcdserverpb::StatusRequest::descriptor()->file()}) {
+                           etcdserverpb::StatusRequest::descriptor()->file(),
+                           etcdserverpb::WatchRequest::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) {
       const auto* service = file->service(i);
       for (int j = 0; j < service->method_count(); ++j) {
@@ -69,6 +81,25 @@ std::string Cut(std::string text) {
   return absl::StrCat(text.substr(0, kTextMax), "... (", text.size(), " bytes of text)");
 }
 
+// One of the words that follow method and body.
+bool ReadMark(const std::string& word, Operation* operation) {
+  if (word == kCrashMark) {
+    operation->crashes_etcd = true;
+    return true;
+  }
+  if (word == kHastyMark) {
+    operation->hasty = true;
+    return true;
+  }
+  if (word.starts_with(kNumberMark)) {
+    return absl::SimpleAtoi(word.substr(kNumberMark.size()), &operation->number);
+  }
+  const auto* kind = std::find(std::begin(kKinds), std::end(kKinds), word);
+  if (kind == std::end(kKinds)) return false;
+  operation->kind = static_cast<Kind>(kind - std::begin(kKinds));
+  return true;
+}
+
 }  // namespace
 
 std::unique_ptr<google::protobuf::Message> NewRequest(std::string_view method) {
@@ -82,9 +113,19 @@ std::unique_ptr<google::protobuf::Message> NewResponse(std::string_view method) 
 }
 
 std::string Describe(const Operation& operation) {
-  return Cut(absl::StrCat(operation.method, " (", operation.body.size(), " bytes) ",
-                          BodyText(NewRequest(operation.method), operation.body),
-                          operation.crashes_etcd ? " (not sent to etcd)" : ""));
+  std::string text;
+  if (operation.kind != Kind::kCall) {
+    text = absl::StrCat(std::string(kKinds[static_cast<size_t>(operation.kind)]), " ",
+                        operation.number, operation.hasty ? " in haste " : " ");
+  }
+  if (operation.kind == Kind::kCall || operation.kind == Kind::kSend) {
+    absl::StrAppend(&text, operation.method, " (", operation.body.size(), " bytes) ",
+                    BodyText(NewRequest(operation.method), operation.body),
+                    operation.crashes_etcd ? " (not sent to etcd)" : "");
+  } else {
+    absl::StrAppend(&text, operation.method);
+  }
+  return Cut(text);
 }
 
 std::string Describe(const Operation& operation, const Answer& answer) {
@@ -97,9 +138,17 @@ std::string Describe(const Operation& operation, const Answer& answer) {
 std::string ToLines(const std::vector<Operation>& operations) {
   std::string lines;
   for (const Operation& operation : operations) {
-    absl::StrAppend(&lines, operation.method, " x", absl::BytesToHexString(operation.body),
-                    operation.crashes_etcd ? " " : "",
-                    operation.crashes_etcd ? std::string(kCrashMark) : std::string(), "\n");
+    absl::StrAppend(&lines, operation.method.empty() ? std::string(kNoMethod) : operation.method,
+                    " x", absl::BytesToHexString(operation.body));
+    if (operation.crashes_etcd) absl::StrAppend(&lines, " ", std::string(kCrashMark));
+    if (operation.kind != Kind::kCall) {
+      absl::StrAppend(&lines, " ", std::string(kKinds[static_cast<size_t>(operation.kind)]));
+    }
+    if (operation.hasty) absl::StrAppend(&lines, " ", std::string(kHastyMark));
+    if (operation.number != 0) {
+      absl::StrAppend(&lines, " ", std::string(kNumberMark), operation.number);
+    }
+    lines += '\n';
   }
   return lines;
 }
@@ -109,15 +158,16 @@ bool FromLines(std::string_view lines, std::vector<Operation>* operations) {
   for (const std::string& line :
        std::vector<std::string>(absl::StrSplit(text, '\n', absl::SkipEmpty()))) {
     const std::vector<std::string> words = absl::StrSplit(line, ' ');
-    if (words.size() < 2 || words.size() > 3 || words[1].empty() || words[1][0] != 'x') {
-      return false;
-    }
-    if (words.size() == 3 && words[2] != kCrashMark) return false;
+    if (words.size() < 2 || words[1].empty() || words[1][0] != 'x') return false;
     const std::string hex = words[1].substr(1);
     if (hex.size() % 2 != 0 || !std::all_of(hex.begin(), hex.end(), absl::ascii_isxdigit)) {
       return false;
     }
-    operations->push_back({words[0], absl::HexStringToBytes(hex), words.size() == 3});
+    Operation operation{words[0] == kNoMethod ? "" : words[0], absl::HexStringToBytes(hex)};
+    for (size_t i = 2; i < words.size(); ++i) {
+      if (!ReadMark(words[i], &operation)) return false;
+    }
+    operations->push_back(std::move(operation));
   }
   return true;
 }

@@ -1,9 +1,10 @@
-// One request as it goes over the wire, and one answer as it comes back.
+// One request as it goes over the wire, or one step of a stream, and one answer as it comes back.
 //
 // Bodies stay bytes, so that what is no message at all can be sent and compared too.
 #pragma once
 
 #include <compare>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,11 +14,31 @@
 
 namespace gavel::conformance {
 
+inline constexpr char kWatchMethod[] = "/etcdserverpb.Watch/Watch";
+inline constexpr char kKeepAliveMethod[] = "/etcdserverpb.Lease/LeaseKeepAlive";
+
+enum class Kind {
+  kCall,       // One request, one answer.
+  kOpen,       // Opens a stream.
+  kSend,       // One message to a stream.
+  kHalfClose,  // No more messages will be sent to a stream.
+  kClose,      // Cancels a stream, once it is at rest.
+  kRest,       // Waits until every stream has received what it should, and compares.
+  kExpire,     // Waits until a lease ends by itself, with one revision of deletions.
+};
+
 struct Operation {
-  std::string method;  // "/etcdserverpb.KV/Range".
+  std::string method;  // "/etcdserverpb.KV/Range"; empty for kRest and kExpire.
   std::string body;
   // What etcd 3.4 ends its process at. It is not sent this; Gavel's answer alone is judged.
   bool crashes_etcd = false;
+  Kind kind = Kind::kCall;
+  // The stream's own number in this sequence. Of a grant that lets the server pick an id: what
+  // the sequence calls that lease (lease_names.h).
+  int64_t number = 0;
+  // Of a message to a stream, and of kClose: what the stream still owes is not waited for, before
+  // or after.
+  bool hasty = false;
 };
 
 struct Answer {

@@ -103,6 +103,9 @@ PutRequest NewPut(Vocabulary& words) {
     put.set_value(words.Value());
   }
   put.set_ignore_lease(words.Chance(8));
+  if (!words.leases().empty() && !put.ignore_lease() && words.Chance(30)) {
+    put.set_lease(words.Lease());
+  }
   return put;
 }
 

@@ -2,95 +2,67 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
-#include "proto/parse.h"
-#include "raft/random.h"
-#include "tests/conformance/accepted.h"
 #include "tests/conformance/generator.h"
+#include "tests/conformance/stream_generator.h"
 
 namespace gavel::conformance {
 namespace {
 
-// Changes `answer` in one place; false if there is nothing that could be.
-bool Change(const Operation& operation, uint64_t choice, Answer* answer) {
-  if (answer->code != 0) {
-    if (choice % 2 == 0) {
-      ++answer->code;
-    } else {
-      answer->message += "x";
-    }
-    return true;
-  }
-  const auto body = NewResponse(operation.method);
-  if (body == nullptr || !ParseMessage(answer->body, kCommandDepthMax, body.get())) return false;
-  if (!Plant(*body, choice)) return false;
-  answer->body = body->SerializeAsString();
-  return true;
-}
-
-Failure NewFailure(int64_t index, const Operation& operation, const Answers& answers,
-                   const std::string& what) {
-  return {index,
-          absl::StrCat(operation.method, " ", answers.etcd.code, " ", answers.gavel.code),
-          absl::StrCat("operation ", index, ": ", Describe(operation), "\n", "etcd answered:  ",
-                       operation.crashes_etcd ? "(not asked)" : Describe(operation, answers.etcd),
-                       "\n", "gavel answered: ", Describe(operation, answers.gavel), "\n", what),
-          {}};
-}
-
-// Compares, and then compares once more with a change. Returns what is wrong, empty if nothing is.
-std::string Judge(const Operation& operation, int64_t revision, const Answers& answers,
-                  uint64_t choice, RunResult* result) {
-  const std::vector<Difference> differences =
-      Compare(operation, revision, answers.etcd, answers.gavel, &result->hits);
-  if (!differences.empty()) return absl::StrCat("what differs:\n", Describe(differences));
-  Answer changed = answers.gavel;
-  if (!Change(operation, choice, &changed)) return "";
-  // A change may also make the answers equal, where the difference was an accepted one.
-  if (AllDifferences(Exchange(operation, revision, answers.etcd, changed)).empty() &&
-      !AllDifferences(Exchange(operation, revision, answers.etcd, answers.gavel)).empty()) {
-    return "";
-  }
-  ++result->changed_answers;
-  if (!Compare(operation, revision, answers.etcd, changed, nullptr).empty()) return "";
-  return absl::StrCat("the comparison is blind: it does not see that this is another answer: ",
-                      Describe(operation, changed), "\n");
+Failure NewFailure(int64_t index, const Operation& operation, const Session::Outcome& outcome) {
+  // For a stream, what differs says more than what was asked last.
+  const std::string kind =
+      operation.kind == Kind::kCall
+          ? absl::StrCat(operation.method, " ", outcome.answers.etcd.code, " ",
+                         outcome.answers.gavel.code)
+          : outcome.wrong.substr(0, outcome.wrong.find(':'));
+  return {index, kind,
+          absl::StrCat("operation ", index, ": ", Describe(operation), "\n", outcome.wrong), {}};
 }
 
 }  // namespace
 
 RunResult Run(const RunOptions& options) {
   RunResult result;
-  result.hits.resize(AcceptedDifferences().size());
   Servers servers(options.programs, options.directory, options.members);
   if (!servers.WaitReady()) {
     result.failure = {0, "start", absl::StrCat("the servers are not ready\n", servers.Ended()), {}};
     return result;
   }
-  Generator generator(options.seed, options.members == 1);
-  raft::Random random(options.seed);
+  Session session(servers, options.seed, options.streams);
+  std::unique_ptr<OperationSource> source;
+  if (options.streams) {
+    source = std::make_unique<StreamGenerator>(options.seed, session.history());
+  } else {
+    source = std::make_unique<Generator>(options.seed, options.members == 1);
+  }
   std::vector<Operation> sequence;
   const int64_t count =
       options.replay.empty() ? options.operations : static_cast<int64_t>(options.replay.size());
-  for (int64_t i = 0; i < count; ++i) {
-    sequence.push_back(options.replay.empty() ? generator.Next() : options.replay[i]);
-    const Operation& operation = sequence.back();
-    Answers answers = servers.Send(operation, static_cast<size_t>(i));
-    ++result.sent;
-    if (answers.etcd.code != 0) ++result.refused;
-    if (options.planted == i) Change(operation, random.Next(), &answers.gavel);
-    std::string wrong = Judge(operation, generator.revision(), answers, random.Next(), &result);
-    if (!wrong.empty()) {
-      wrong += servers.Ended();
-      result.failure = NewFailure(i, operation, answers, wrong);
-      result.failure->sequence = std::move(sequence);
-      return result;
+  for (int64_t i = 0; i < count && !result.failure; ++i) {
+    if (!options.replay.empty()) {
+      sequence.push_back(options.replay[static_cast<size_t>(i)]);
+    } else if (options.streams && i + 1 == count) {
+      sequence.push_back({"", "", false, Kind::kRest});
+    } else {
+      sequence.push_back(source->Next());
     }
-    generator.Learn(operation, answers.etcd);
+    const Operation& operation = sequence.back();
+    Session::Outcome outcome =
+        session.Do(operation, static_cast<size_t>(i), options.planted == i);
+    ++result.sent;
+    if (!outcome.wrong.empty()) {
+      outcome.wrong += servers.Ended();
+      result.failure = NewFailure(i, operation, outcome);
+    }
+    source->Learn(operation, outcome.answers.etcd);
   }
+  result.counts = session.counts();
+  if (result.failure) result.failure->sequence = std::move(sequence);
   return result;
 }
 

@@ -8,6 +8,7 @@
 
 #include "tests/conformance/exchange.h"
 #include "tests/conformance/servers.h"
+#include "tests/conformance/session.h"
 
 namespace gavel::conformance {
 
@@ -17,7 +18,10 @@ struct RunOptions {
   int members = 1;
   uint64_t seed = 1;
   int64_t operations = 0;
-  // Gavel's answer to this operation is changed before it is compared; -1 for none.
+  // Watch streams and leases, with the writes that they are about; else requests alone.
+  bool streams = false;
+  // Gavel's answer to this operation, or what its streams receive from there until they are
+  // compared, is changed; -1 for none.
   int64_t planted = -1;
   // Sent instead of what the seed makes, if there are any.
   std::vector<Operation> replay;
@@ -33,13 +37,11 @@ struct Failure {
 struct RunResult {
   std::optional<Failure> failure;
   int64_t sent = 0;
-  int64_t refused = 0;          // Answered with an error by both.
-  int64_t changed_answers = 0;  // See below.
-  Hits hits;
+  SessionCounts counts;
 };
 
-// Sends the operations in step and compares. Every answer of Gavel is also compared once with a
-// change made to it, which must show; changed_answers counts these.
+// Sends the operations in step and compares. Every answer of Gavel, and what a watch stream of it
+// received, is also compared once with a change made to it, which must show.
 RunResult Run(const RunOptions& options);
 
 // Takes out of a failed run's sequence what is not needed for an answer to differ, on fresh

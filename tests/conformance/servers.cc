@@ -151,12 +151,13 @@ class Servers::Side {
   std::unique_ptr<Call> Start(const Operation& operation, size_t turn,
                               std::chrono::milliseconds timeout = kPatience,
                               bool wait_for_ready = false) {
-    grpc::GenericStub& stub = *stubs_[turn % stubs_.size()];
     if (operation.method == kStreamMethod) {
-      return std::make_unique<StreamCall>(stub, operation, queue_, timeout);
+      return std::make_unique<StreamCall>(Stub(turn), operation, queue_, timeout);
     }
-    return std::make_unique<UnaryCall>(stub, operation, queue_, timeout, wait_for_ready);
+    return std::make_unique<UnaryCall>(Stub(turn), operation, queue_, timeout, wait_for_ready);
   }
+
+  grpc::GenericStub& Stub(size_t turn) { return *stubs_[turn % stubs_.size()]; }
 
   bool WaitReady() {
     const auto give_up = std::chrono::steady_clock::now() + kPatience;
@@ -199,22 +200,29 @@ class Servers::Side {
 
 Servers::Servers(const ServerPrograms& programs, const std::string& directory, int members)
     : etcd_(std::make_unique<Side>(programs.etcd, NewFolder(directory, "etcd"), members)),
-      gavel_(std::make_unique<Side>(programs.gaveld, NewFolder(directory, "gavel"), members)) {}
+      gavel_(std::make_unique<Side>(programs.gaveld, NewFolder(directory, "gavel"), members)),
+      both_are_etcd_(programs.etcd == programs.gaveld) {}
 
 Servers::~Servers() = default;
 
 bool Servers::WaitReady() { return etcd_->WaitReady() && gavel_->WaitReady(); }
 
-Answers Servers::Send(const Operation& operation, size_t turn) {
-  const auto to_gavel = gavel_->Start(operation, turn);
+Answers Servers::Send(const Operation& to_etcd, const Operation& to_gavel, size_t turn) {
+  const auto gavel_call = gavel_->Start(to_gavel, turn);
   Answers answers;
-  if (!operation.crashes_etcd) {
-    Operation whole = operation;
-    if (operation.method == kStreamMethod) whole.method = kWholeMethod;
+  if (!to_etcd.crashes_etcd) {
+    Operation whole = to_etcd;
+    if (whole.method == kStreamMethod) whole.method = kWholeMethod;
     answers.etcd = etcd_->Start(whole, turn)->Take();
   }
-  answers.gavel = to_gavel->Take();
+  answers.gavel = gavel_call->Take();
   return answers;
+}
+
+std::unique_ptr<ClientStream> Servers::Open(Who who, const std::string& method, size_t turn,
+                                            Arrivals& arrivals) {
+  Side& side = who == Who::kEtcd ? *etcd_ : *gavel_;
+  return std::make_unique<ClientStream>(side.Stub(turn), method, arrivals);
 }
 
 std::string Servers::Ended() { return etcd_->Ended() + gavel_->Ended(); }

@@ -92,6 +92,7 @@ int64_t Vocabulary::Limit() {
 }
 
 int64_t Vocabulary::Lease() {
+  if (!leases_.empty() && Chance(90)) return Pick(random_, leases_);
   if (Chance(20)) return Pick(random_, kSenseless);
   return static_cast<int64_t>(random_.Between(1, 1000));
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "raft/random.h"
 
@@ -26,7 +27,10 @@ class Vocabulary {
   // To filter by or compare with.
   int64_t RevisionBound();
   int64_t Limit();
+  // Mostly one of leases(), if there are any; else one that nobody has.
   int64_t Lease();
+  // What is granted; puts are given leases only if there are any.
+  std::vector<int64_t>& leases() { return leases_; }
 
   // True `percent` times of a hundred.
   bool Chance(uint64_t percent) { return random_.Below(100) < percent; }
@@ -42,6 +46,7 @@ class Vocabulary {
   bool local_;
   int64_t revision_ = 1;
   int64_t compacted_ = 0;
+  std::vector<int64_t> leases_;
 };
 
 // The end of the range of all keys that begin with `prefix`.

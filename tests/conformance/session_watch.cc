@@ -96,14 +96,13 @@ std::string Session::CancelNegative(WatchPair& pair) {
     const WatchResponse& created = half->receiver.last_created();
     if (created.canceled()) continue;
     const int64_t id = created.watch_id();
-    const int64_t canceled = half->receiver.canceled(id);
     // Once something is compacted, the watch is canceled for that.
     if (history_.compacted() == 0) {
       WatchRequest message;
       message.mutable_cancel_request()->set_watch_id(id);
       half->stream->Send(message.SerializeAsString());
     }
-    if (!WaitFor([&] { return half->receiver.canceled(id) > canceled; })) {
+    if (!WaitFor([&] { return !half->receiver.IsOpen(id); })) {
       return absl::StrCat(kNoRest, "a watch of a negative revision is not canceled\n");
     }
     half->receiver.ForgetEvents(id);

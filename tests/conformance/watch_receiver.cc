@@ -37,7 +37,6 @@ void WatchReceiver::Receive(WatchResponse response) {
       asked_.pop_front();
     }
   } else if (response.canceled()) {
-    ++canceled_[id];
     watches_.erase(id);
   } else if (response.events_size() == 0 && id == -1) {
     ++progressed_;
@@ -45,11 +44,6 @@ void WatchReceiver::Receive(WatchResponse response) {
   const auto watch = watches_.find(id);
   if (watch != watches_.end()) watch->second.seen += response.events_size();
   received_.push_back(std::move(response));
-}
-
-int64_t WatchReceiver::canceled(int64_t id) const {
-  const auto found = canceled_.find(id);
-  return found == canceled_.end() ? 0 : found->second;
 }
 
 bool WatchReceiver::has_future(int64_t revision) const {

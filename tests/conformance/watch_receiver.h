@@ -28,10 +28,8 @@ class WatchReceiver {
            const WatchHistory& history);
   void Receive(etcdserverpb::WatchResponse response);
 
-  // How many have been received: answers to create requests, cancellations of `id`, answers to
-  // progress requests.
+  // How many answers to create requests, and to progress requests, have been received.
   int64_t created() const { return created_; }
-  int64_t canceled(int64_t id) const;
   int64_t progressed() const { return progressed_; }
   // The last answer to a create request.
   const etcdserverpb::WatchResponse& last_created() const { return last_created_; }
@@ -77,7 +75,6 @@ class WatchReceiver {
   int64_t events_ = 0;
   int64_t created_ = 0;
   int64_t progressed_ = 0;
-  std::map<int64_t, int64_t> canceled_;
 };
 
 }  // namespace gavel::conformance

@@ -119,6 +119,11 @@ TEST(OperationTest, LinesGiveTheOperationsBack) {
   Generator generator(3, true);
   for (int i = 0; i < 300; ++i) operations.push_back(generator.Next());
   operations.push_back({"/etcdserverpb.KV/Range", "", true});
+  for (const Kind kind : {Kind::kOpen, Kind::kSend, Kind::kHalfClose, Kind::kClose}) {
+    operations.push_back({kWatchMethod, "body", false, kind, 12, kind == Kind::kSend});
+  }
+  operations.push_back({"", "", false, Kind::kRest});
+  operations.push_back({"", "", false, Kind::kExpire});
   std::vector<Operation> again;
   ASSERT_TRUE(FromLines(ToLines(operations), &again));
   ASSERT_EQ(again.size(), operations.size());
@@ -126,11 +131,15 @@ TEST(OperationTest, LinesGiveTheOperationsBack) {
     EXPECT_EQ(again[i].method, operations[i].method);
     EXPECT_EQ(again[i].body, operations[i].body);
     EXPECT_EQ(again[i].crashes_etcd, operations[i].crashes_etcd);
+    EXPECT_EQ(again[i].kind, operations[i].kind);
+    EXPECT_EQ(again[i].number, operations[i].number);
+    EXPECT_EQ(again[i].hasty, operations[i].hasty);
   }
 }
 
 TEST(OperationTest, WhatIsNoSequenceIsRefused) {
-  for (const char* lines : {"/m", "/m 00", "/m x0", "/m xzz", "/m x00 what", "/m x00 a b"}) {
+  for (const char* lines : {"/m", "/m 00", "/m x0", "/m xzz", "/m x00 what", "/m x00 a b",
+                            "/m x00 number=x"}) {
     std::vector<Operation> operations;
     EXPECT_FALSE(FromLines(lines, &operations)) << lines;
   }

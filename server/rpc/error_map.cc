@@ -187,6 +187,11 @@ RpcStatus MalformedRequest() {
   return {StatusCode::kInternal, "grpc: error unmarshalling request: malformed protobuf message"};
 }
 
+RpcStatus MalformedMessage() {
+  return {StatusCode::kInternal,
+          "grpc: failed to unmarshal the received message: malformed protobuf message"};
+}
+
 RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max) {
   return {StatusCode::kResourceExhausted,
           absl::StrCat("grpc: received message larger than max (", bytes, " vs. ", bytes_max, ")")};

@@ -115,6 +115,8 @@ RpcStatus ToStatus(GateResult result);
 RpcStatus InternalError(std::string_view what);
 // The bytes received are no message of the method's type.
 RpcStatus MalformedRequest();
+// The same on a stream that the client sends many messages on.
+RpcStatus MalformedMessage();
 // A message beyond what the transport takes.
 RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max);
 // A part of `method` that this release does not serve.

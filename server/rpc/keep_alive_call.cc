@@ -15,7 +15,7 @@ void KeepAliveCall::OnMessage(std::string message) {
   {
     std::lock_guard lock(mutex_);
     if (over_) return;
-    if (!parsed) return End(MalformedRequest());
+    if (!parsed) return End(MalformedMessage());
     number = first_ + renewals_.size();
     renewals_.push_back({request.id(), gate_.view()->revision, std::nullopt});
   }

@@ -51,7 +51,7 @@ class WatchCall final : public StreamHandler {
     WatchRequest request;
     if (!ParseRequest(message, &request)) {
       stream_.reset();
-      writer_->Finish(MalformedRequest());
+      writer_->Finish(MalformedMessage());
       return;
     }
     switch (request.request_union_case()) {

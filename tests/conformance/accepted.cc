@@ -33,6 +33,9 @@ constexpr std::string_view kFuture = "etcdserver: mvcc: required revision is a f
 constexpr std::string_view kStreamSort = "RangeStream does not support custom sort orders";
 constexpr std::string_view kStreamFilter = "RangeStream does not support revision filters";
 constexpr std::string_view kUnmarshal = "grpc: error unmarshalling request: ";
+constexpr std::string_view kStreamUnmarshal = "grpc: failed to unmarshal the received message";
+constexpr std::string_view kStreamMalformed =
+    "grpc: failed to unmarshal the received message: malformed protobuf message";
 constexpr std::string_view kMalformed =
     "grpc: error unmarshalling request: malformed protobuf message";
 
@@ -117,8 +120,10 @@ bool UnmatchedGroup(Exchange& exchange) {
 }
 
 bool UnmarshalText(Exchange& exchange) {
+  const bool of_a_stream = exchange.etcd.message.starts_with(kStreamUnmarshal);
   return exchange.etcd.code == kInternal && exchange.gavel.code == kInternal &&
-         exchange.etcd.message.starts_with(kUnmarshal) && exchange.gavel.message == kMalformed &&
+         exchange.etcd.message.starts_with(of_a_stream ? kStreamUnmarshal : kUnmarshal) &&
+         exchange.gavel.message == (of_a_stream ? kStreamMalformed : kMalformed) &&
          exchange.etcd.message != exchange.gavel.message && Settle(exchange);
 }
 
@@ -272,8 +277,8 @@ constexpr AcceptedDifference kAccepted[] = {
     {"stream with filters", "RangeStream came with 3.7, where it refuses filters by revision",
      StreamFiltered},
     {"time left of a lease",
-     "each server counts from the moment it granted or renewed the lease, and rounds", SettleTimeLeft,
-     true},
+     "each server counts from the moment it granted or renewed the lease, and rounds",
+     SettleTimeLeft, true},
     {"order of a lease's keys", "chance in etcd; Gavel keeps key order", SettleLeaseKeys, true},
     {"order of leases",
      "etcd sorts them by their end, which for two leases can be as near as the time that a request "

@@ -138,8 +138,8 @@ TEST(OperationTest, LinesGiveTheOperationsBack) {
 }
 
 TEST(OperationTest, WhatIsNoSequenceIsRefused) {
-  for (const char* lines : {"/m", "/m 00", "/m x0", "/m xzz", "/m x00 what", "/m x00 a b",
-                            "/m x00 number=x"}) {
+  for (const char* lines :
+       {"/m", "/m 00", "/m x0", "/m xzz", "/m x00 what", "/m x00 a b", "/m x00 number=x"}) {
     std::vector<Operation> operations;
     EXPECT_FALSE(FromLines(lines, &operations)) << lines;
   }

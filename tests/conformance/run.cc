@@ -15,13 +15,14 @@ namespace {
 
 Failure NewFailure(int64_t index, const Operation& operation, const Session::Outcome& outcome) {
   // For a stream, what differs says more than what was asked last.
-  const std::string kind =
-      operation.kind == Kind::kCall
-          ? absl::StrCat(operation.method, " ", outcome.answers.etcd.code, " ",
-                         outcome.answers.gavel.code)
-          : outcome.wrong.substr(0, outcome.wrong.find(':'));
-  return {index, kind,
-          absl::StrCat("operation ", index, ": ", Describe(operation), "\n", outcome.wrong), {}};
+  const std::string kind = operation.kind == Kind::kCall
+                               ? absl::StrCat(operation.method, " ", outcome.answers.etcd.code, " ",
+                                              outcome.answers.gavel.code)
+                               : outcome.wrong.substr(0, outcome.wrong.find(':'));
+  return {index,
+          kind,
+          absl::StrCat("operation ", index, ": ", Describe(operation), "\n", outcome.wrong),
+          {}};
 }
 
 }  // namespace
@@ -52,8 +53,7 @@ RunResult Run(const RunOptions& options) {
       sequence.push_back(source->Next());
     }
     const Operation& operation = sequence.back();
-    Session::Outcome outcome =
-        session.Do(operation, static_cast<size_t>(i), options.planted == i);
+    Session::Outcome outcome = session.Do(operation, static_cast<size_t>(i), options.planted == i);
     ++result.sent;
     if (!outcome.wrong.empty()) {
       outcome.wrong += servers.Ended();

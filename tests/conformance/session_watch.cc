@@ -112,8 +112,8 @@ std::string Session::CancelNegative(WatchPair& pair) {
 
 std::string Session::CancelWatch(const Operation& operation, WatchPair& pair, int64_t id) {
   // What is doomed is canceled anyway, and twice if the client is fast.
-  const bool hasty = operation.hasty && !pair.etcd().receiver.IsDoomed(id) &&
-                     !pair.gavel().receiver.IsDoomed(id);
+  const bool hasty =
+      operation.hasty && !pair.etcd().receiver.IsDoomed(id) && !pair.gavel().receiver.IsDoomed(id);
   if (hasty) {
     pair.haste().canceled.insert(id);
   } else if (!WaitFor([&] { return HistoryIsWhole() && pair.AtRest(id, history_); })) {
@@ -229,8 +229,7 @@ std::string Session::CompareStreams() {
     const WatchPair::Verdict verdict =
         pair.Settle(revision_, history_, random_.Next(), &planted_, &counts_.hits);
     if (!verdict.differences.empty()) {
-      absl::StrAppend(&wrong, "what ", name, " received differs:\n",
-                      Describe(verdict.differences));
+      absl::StrAppend(&wrong, "what ", name, " received differs:\n", Describe(verdict.differences));
     }
     if (verdict.blind) {
       absl::StrAppend(&wrong, "the comparison is blind: it does not see in what ", name,

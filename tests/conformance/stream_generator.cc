@@ -239,8 +239,8 @@ int64_t StreamGenerator::StartRevision() {
   const bool chance = history_.MayDropAtCompacted() && !history_.compacted_physically();
   const int64_t low = std::max<int64_t>(1, chance ? compacted + 1 : compacted);
   if (kind < 80) return low;
-  return static_cast<int64_t>(random_.Between(static_cast<uint64_t>(low),
-                                              static_cast<uint64_t>(std::max(low, newest))));
+  return static_cast<int64_t>(
+      random_.Between(static_cast<uint64_t>(low), static_cast<uint64_t>(std::max(low, newest))));
 }
 
 int64_t StreamGenerator::WatchId(const WatchStream& stream) {
@@ -250,8 +250,7 @@ int64_t StreamGenerator::WatchId(const WatchStream& stream) {
   if (kind < 70) return next_unique_id_++;
   constexpr int64_t kOdd[] = {-2, -7, std::numeric_limits<int64_t>::max(),
                               std::numeric_limits<int64_t>::min()};
-  const int64_t id =
-      kind < 75 ? Pick(random_, kOdd) : static_cast<int64_t>(random_.Between(1, 10));
+  const int64_t id = kind < 75 ? Pick(random_, kOdd) : static_cast<int64_t>(random_.Between(1, 10));
   return stream.burnt.contains(id) ? 0 : id;
 }
 
@@ -299,8 +298,9 @@ Operation StreamGenerator::WatchCancel(int64_t number, WatchStream& stream) {
 Operation StreamGenerator::BadMessage() {
   // Cut off in a tag, in a length and in a field; no field number; no wire type. The last two are
   // fine: nothing, and a field that nobody knows.
-  constexpr std::string_view kBytes[] = {"\xff\xff"sv, "\x0a\x85"sv,     "\x0a\x05xy"sv, "\x00\x01"sv,
-                                         "\x0f"sv,     "\x0a\x02\x0a\x05"sv, ""sv,          "\xa0\x06\x01"sv};
+  constexpr std::string_view kBytes[] = {"\xff\xff"sv, "\x0a\x85"sv,    "\x0a\x05xy"sv,
+                                         "\x00\x01"sv, "\x0f"sv,        "\x0a\x02\x0a\x05"sv,
+                                         ""sv,         "\xa0\x06\x01"sv};
   const size_t choice = random_.Below(std::size(kBytes));
   const bool to_watch = !streams_.empty() && words_.Chance(60);
   if (!to_watch && keep_alives_.empty()) return Rest();
@@ -323,10 +323,10 @@ Operation StreamGenerator::BadMessage() {
 Operation StreamGenerator::Compaction() {
   etcdserverpb::CompactionRequest request;
   const int64_t low = std::max<int64_t>(1, words_.revision() - 30);
-  request.set_revision(words_.Chance(80) ? static_cast<int64_t>(random_.Between(
-                                               static_cast<uint64_t>(low),
-                                               static_cast<uint64_t>(words_.revision())))
-                                         : words_.Revision());
+  request.set_revision(
+      words_.Chance(80) ? static_cast<int64_t>(random_.Between(
+                              static_cast<uint64_t>(low), static_cast<uint64_t>(words_.revision())))
+                        : words_.Revision());
   request.set_physical(words_.Chance(60));
   return Of("/etcdserverpb.KV/Compact", request);
 }

@@ -28,9 +28,9 @@ class StreamGenerator : public OperationSource {
  private:
   struct WatchStream {
     bool half_closed = false;
-    std::set<int64_t> open;      // Ids.
-    std::set<int64_t> canceled;  // Because their start was compacted.
-    std::set<int64_t> burnt;     // Not to be chosen again.
+    std::set<int64_t> open;       // Ids.
+    std::set<int64_t> canceled;   // Because their start was compacted.
+    std::set<int64_t> burnt;      // Not to be chosen again.
     int64_t highest_picked = -1;  // By the server.
   };
 

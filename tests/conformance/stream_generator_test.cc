@@ -87,11 +87,28 @@ TEST(StreamGeneratorTest, AsksForEveryOptionOfAWatch) {
     if (create.watch_id() < 0) met.insert("negative id");
     if (create.watch_id() > 0) met.insert("chosen id");
   }
-  EXPECT_EQ(met, (std::set<std::string>{
-                     "at the compaction", "cancel", "chosen id", "closed in haste", "compacted",
-                     "expiry", "filters", "fragment", "from key", "future", "half-close",
-                     "hasty cancel", "hasty progress", "negative", "negative id", "no key", "now",
-                     "past", "prev_kv", "progress", "progress_notify", "reversed"}));
+  EXPECT_EQ(met, (std::set<std::string>{"at the compaction",
+                                        "cancel",
+                                        "chosen id",
+                                        "closed in haste",
+                                        "compacted",
+                                        "expiry",
+                                        "filters",
+                                        "fragment",
+                                        "from key",
+                                        "future",
+                                        "half-close",
+                                        "hasty cancel",
+                                        "hasty progress",
+                                        "negative",
+                                        "negative id",
+                                        "no key",
+                                        "now",
+                                        "past",
+                                        "prev_kv",
+                                        "progress",
+                                        "progress_notify",
+                                        "reversed"}));
 }
 
 TEST(StreamGeneratorTest, AsksForEveryKindOfLease) {

@@ -304,9 +304,9 @@ TEST(WatchHistoryTest, KnowsWhatEtcdDropsAtTheCompactedRevision) {
   EXPECT_FALSE(history.MayDropAtCompacted());
   history.Compact(3, true);
   EXPECT_FALSE(history.IsDropped(0));
-  EXPECT_TRUE(history.IsDropped(1));   // Put, and deleted in the same revision.
+  EXPECT_TRUE(history.IsDropped(1));  // Put, and deleted in the same revision.
   EXPECT_FALSE(history.IsDropped(2));
-  EXPECT_TRUE(history.IsDropped(3));   // A deletion.
+  EXPECT_TRUE(history.IsDropped(3));  // A deletion.
   EXPECT_TRUE(history.MayDropAtCompacted());
   history.Compact(4, true);
   EXPECT_FALSE(history.MayDropAtCompacted());

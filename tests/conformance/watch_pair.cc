@@ -17,9 +17,7 @@ using etcdserverpb::WatchResponse;
 }  // namespace
 
 WatchPair::WatchPair(Servers& servers, size_t turn, Arrivals& arrivals)
-    : etcd_(true),
-      gavel_(servers.both_are_etcd()),
-      both_are_etcd_(servers.both_are_etcd()) {
+    : etcd_(true), gavel_(servers.both_are_etcd()), both_are_etcd_(servers.both_are_etcd()) {
   etcd_.stream = servers.Open(Who::kEtcd, kWatchMethod, turn, arrivals);
   gavel_.stream = servers.Open(Who::kGavel, kWatchMethod, turn, arrivals);
 }
@@ -90,8 +88,7 @@ std::string WatchPair::Unrest(const WatchHistory& history) {
 
 WatchPair::Verdict WatchPair::Settle(int64_t newest, const WatchHistory& history, uint64_t choice,
                                      bool* planted, Hits* hits) {
-  const WatchTerms terms{etcd_.context, gavel_.context, newest, &history, haste_,
-                         both_are_etcd_};
+  const WatchTerms terms{etcd_.context, gavel_.context, newest, &history, haste_, both_are_etcd_};
   const WatchSegment etcd = etcd_.receiver.Take();
   WatchSegment gavel = gavel_.receiver.Take();
   WatchSegment changed = gavel;

@@ -47,7 +47,8 @@ void Erase(WatchResponse* response, int index) {
 
 bool DropEvent(Random& random, const Test& allowed, WatchSegment* segment) {
   size_t place = 0;
-  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }), &place)) {
+  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }),
+            &place)) {
     return false;
   }
   WatchResponse& response = (*segment)[place];
@@ -58,7 +59,8 @@ bool DropEvent(Random& random, const Test& allowed, WatchSegment* segment) {
 
 bool DoubleEvent(Random& random, const Test& allowed, WatchSegment* segment) {
   size_t place = 0;
-  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }), &place)) {
+  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }),
+            &place)) {
     return false;
   }
   WatchResponse& response = (*segment)[place];
@@ -82,7 +84,8 @@ bool SwapEvents(Random& random, const Test& allowed, WatchSegment* segment) {
 // Two responses of one watch with events, the later first.
 bool SwapResponses(Random& random, const Test& allowed, WatchSegment* segment) {
   size_t first = 0;
-  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }), &first)) {
+  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }),
+            &first)) {
     return false;
   }
   for (size_t i = first + 1; i < segment->size(); ++i) {
@@ -117,7 +120,8 @@ bool SplitRevision(Random& random, const Test& allowed, WatchSegment* segment) {
 
 bool ProgressAhead(Random& random, const Test& allowed, WatchSegment* segment) {
   size_t place = 0;
-  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }), &place)) {
+  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }),
+            &place)) {
     return false;
   }
   WatchResponse progress;
@@ -184,7 +188,8 @@ bool ChangeField(Random& random, const Test& allowed, WatchSegment* segment) {
 // The last response with events of a watch becomes a fragment that nothing follows.
 bool EndlessFragment(Random& random, const Test& allowed, WatchSegment* segment) {
   size_t place = 0;
-  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }), &place)) {
+  if (!Pick(random, Places(*segment, [&](auto& r) { return HasEvents(r) && allowed(r); }),
+            &place)) {
     return false;
   }
   const int64_t id = (*segment)[place].watch_id();

@@ -129,7 +129,9 @@ class RangeStreamCall final : public StreamHandler,
     std::string bytes = message.SerializeAsString();
     AdaptChunk(bytes.size());
     sent_ = true;
-    if (writer_->Write(Encoded(std::move(bytes))) <= writer_->high_mark()) return true;
+    // In this order: the mark is that of the last write.
+    const size_t queued = writer_->Write(Encoded(std::move(bytes)));
+    if (queued <= writer_->high_mark()) return true;
     std::lock_guard lock(mutex_);
     // The writer may have emptied meanwhile.
     paused_ = !std::exchange(writable_, false);

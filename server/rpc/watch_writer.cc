@@ -100,7 +100,9 @@ WatchSent WatchWriter::OnEvents(const WatchDelivery& delivery) {
       std::min(delivery.parts.size() * (portion + kResponseRoom + head_.size()), kRoomMax));
   for (const WatchPart& part : delivery.parts) AddResponse(delivery, part, sent);
   sent.bytes = block_.bytes();
-  sent.full = writer_->WriteBlock(std::move(block_)) > writer_->high_mark();
+  // In this order: the mark is that of the last write.
+  const size_t queued = writer_->WriteBlock(std::move(block_));
+  sent.full = queued > writer_->high_mark();
   return sent;
 }
 

@@ -121,7 +121,22 @@ TEST(MessagesTest, MessagesSurviveAnyCuttingOnTheirWay) {
       encoded.Append(std::make_shared<const std::string>(std::move(bytes)));
     }
     messages.push_back(whole);
-    queue.Push(std::move(encoded));
+    if (random.Next() % 2 == 0) {
+      queue.Push(std::move(encoded));
+      continue;
+    }
+    // The same, framed, perhaps with another behind it.
+    server::MessageBlock block;
+    block.Begin(whole.size());
+    for (const Encoded::Slice& slice : encoded.slices()) {
+      block.AppendShared(slice.owner, slice.bytes);
+    }
+    if (random.Next() % 2 == 0) {
+      messages.emplace_back("more");
+      block.Begin(4);
+      block.Append("more");
+    }
+    queue.PushFramed(block.TakeFramed());
   }
   MessageReader reader;
   std::vector<std::string> read;

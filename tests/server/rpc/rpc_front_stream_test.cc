@@ -184,6 +184,12 @@ TEST(RpcFrontStreamTest, WritesAfterTheEndAreDropped) {
   EXPECT_EQ(kept->Write(Encoded(std::string("x"))), 0u);
 }
 
+// Says nothing by itself.
+class Silent final : public StreamHandler {
+ public:
+  void OnMessage(std::string) override {}
+};
+
 // Writes until the high mark, and goes on whenever it is told to.
 class Flood final : public StreamHandler {
  public:
@@ -225,6 +231,38 @@ TEST(RpcFrontStreamTest, ASlowReaderHoldsTheHandlerBack) {
   EXPECT_EQ(messages, 3000);
   EXPECT_TRUE(stream.Finish().ok());
   EXPECT_LE(queued_max, 100000u + 10000u);
+}
+
+// All streams together may pass their limit between a Write and the question whether it was too
+// much. A handler that then waited would wait for ever: nobody knew that it was above its mark.
+TEST(RpcFrontStreamTest, TheHighMarkIsTheOneThatTheLastWriteWentBy) {
+  std::mutex mutex;
+  std::vector<std::shared_ptr<StreamWriter>> writers;
+  auto router = std::make_shared<Router>();
+  router->AddStream("/test.Test/Keep", [&](CallContext, std::shared_ptr<StreamWriter> writer) {
+    const std::lock_guard lock(mutex);
+    writers.push_back(std::move(writer));
+    return std::make_shared<Silent>();
+  });
+  server::Http2FrontOptions options;
+  options.stream_high_mark = 1000000;
+  options.limits.stream_bytes_max = 2000000;
+  FrontFixture fixture(router, options);
+  ClientStream one(fixture.NewChannel(), "/test.Test/Keep");
+  ClientStream other(fixture.NewChannel(), "/test.Test/Keep");
+  const auto both = [&] {
+    const std::lock_guard lock(mutex);
+    return writers.size() == 2;
+  };
+  for (int i = 0; i < 5000 && !both(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  ASSERT_TRUE(both());
+  EXPECT_EQ(writers[0]->Write(Encoded(std::string(500000, 'x'))), 500005u);
+  EXPECT_EQ(writers[1]->Write(Encoded(std::string(10000000, 'x'))), 10000005u);
+  EXPECT_EQ(writers[0]->high_mark(), 1000000u);
+  writers[0]->Write(Encoded(std::string(1, 'x')));
+  EXPECT_EQ(writers[0]->high_mark(), 1000000u / 16);
 }
 
 TEST(RpcFrontStreamTest, AClientThatNeverReadsIsNotReadFromEither) {

@@ -65,7 +65,7 @@ void LeaseKeeper::OnRole(std::optional<raft::Term> leads_in) {
   // What is in the log of the lost term is decided there, if it is at all.
   for (const UnderWay& entry : under_way_) GiveBack(entry);
   under_way_.clear();
-  table_.Rewind();
+  table_.Rewind(clock_.Read(0));
 }
 
 void LeaseKeeper::GiveBack(const UnderWay& entry) {

@@ -120,7 +120,8 @@ bool LeaseTable::WalkBucket(int64_t clock_ms, size_t* leases_max) {
   return true;
 }
 
-void LeaseTable::Rewind() {
+void LeaseTable::Rewind(int64_t clock_ms) {
+  walked_ = std::min(walked_, clock_ms / kBucketMs);
   if (!buckets_.empty()) walked_ = std::min(walked_, buckets_.begin()->first);
   left_.reset();
 }

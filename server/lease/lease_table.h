@@ -49,8 +49,8 @@ class LeaseTable {
   // True if nothing past is left to look at. Requires: `clock_ms` does not decrease, unless Rewind
   // was called.
   bool Walk(int64_t clock_ms, size_t leases_max);
-  // Forgets what is due: the clock goes on from an earlier reading.
-  void Rewind();
+  // Forgets what is due: the clock goes on from an earlier reading. Requires: none is taken.
+  void Rewind(int64_t clock_ms);
   // Some lease is due that is not taken, as far as the walk has come.
   bool has_due() const;
   // Takes up to `leases_max` due leases, those due the longest first.

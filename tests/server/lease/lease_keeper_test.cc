@@ -1,0 +1,168 @@
+// The keeper's decisions, one by one.
+
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "server/lease/lease_keeper.h"
+
+namespace gavel::server {
+namespace {
+
+using ::testing::ElementsAre;
+using storage::LeaseChange;
+using Kind = LeaseChange::Kind;
+
+constexpr raft::Term kTerm(3);
+
+class LeaseKeeperTest : public ::testing::Test {
+ protected:
+  LeaseChange Change(Kind kind, int64_t id, int64_t deadline_ms, uint64_t renewed) {
+    return {kind, id, {10, deadline_ms, raft::Index(renewed)}};
+  }
+  void Apply(uint64_t index, std::vector<LeaseChange> changes, raft::Term term = kTerm,
+             int64_t clock_ms = 0) {
+    keeper_.OnApplied({{raft::Index(index), term}, clock_ms, changes});
+  }
+  void Lead(MonotonicNs now) {
+    keeper_.OnRole(kTerm);
+    Apply(1, {});
+    keeper_.Look(now);
+  }
+  static std::vector<int64_t> Ids(const std::optional<LeaseExpiries>& expiries) {
+    std::vector<int64_t> ids;
+    if (expiries) {
+      for (const DueLease& lease : expiries->leases) ids.push_back(lease.id);
+    }
+    return ids;
+  }
+
+  LeaseKeeper keeper_{0, 0};
+};
+
+// A leader's clock begins once it has applied an entry of its own term: only then has it seen
+// every reading of earlier leaders.
+TEST_F(LeaseKeeperTest, DecidesNothingBeforeItsOwnTermIsApplied) {
+  keeper_.OnRole(kTerm);
+  Apply(1, {Change(Kind::kGranted, 7, 1000, 1)}, raft::Term(2), 500);
+  keeper_.Look(0);
+  keeper_.Look(100 * kNsPerSecond);
+  EXPECT_FALSE(keeper_.Expire(100 * kNsPerSecond));
+  EXPECT_FALSE(keeper_.Stamp(100 * kNsPerSecond, true));
+  Apply(2, {}, kTerm, 500);
+  keeper_.Look(200 * kNsPerSecond);
+  keeper_.Look(201 * kNsPerSecond);
+  const auto expiries = keeper_.Expire(201 * kNsPerSecond);
+  ASSERT_THAT(Ids(expiries), ElementsAre(7));
+  EXPECT_EQ(expiries->term, kTerm);
+  EXPECT_EQ(expiries->now_ms, 1500);
+  EXPECT_EQ(expiries->leases[0].renewed, raft::Index(1));
+}
+
+// Two entries are under way at most; the next is made up when one has been applied.
+TEST_F(LeaseKeeperTest, TwoEntriesAreUnderWay) {
+  Lead(0);
+  std::vector<LeaseChange> grants;
+  for (int64_t id = 1; id <= 600; ++id) grants.push_back(Change(Kind::kGranted, id, 1000, 2));
+  Apply(2, grants);
+  const MonotonicNs now = 2 * kNsPerSecond;
+  keeper_.Look(now);
+  for (uint64_t index : {10, 11}) {
+    ASSERT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
+    keeper_.OnExpiryAppended({raft::Index(index), kTerm});
+  }
+  EXPECT_FALSE(keeper_.Expire(now));
+  EXPECT_FALSE(keeper_.busy());
+  // One that came to nothing: its leases are due as before.
+  Apply(10, {});
+  EXPECT_TRUE(keeper_.busy());
+  EXPECT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
+  keeper_.OnExpiryDropped();
+  EXPECT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
+}
+
+// A lease that was renewed before its expiry was applied goes on; the others are gone.
+TEST_F(LeaseKeeperTest, WhatLivesOnIsLookedAtAnew) {
+  Lead(0);
+  Apply(2, {Change(Kind::kGranted, 1, 1000, 2), Change(Kind::kGranted, 2, 1000, 2)});
+  keeper_.Look(2 * kNsPerSecond);
+  ASSERT_THAT(Ids(keeper_.Expire(2 * kNsPerSecond)), ElementsAre(2, 1));
+  keeper_.OnExpiryAppended({raft::Index(4), kTerm});
+  Apply(3, {Change(Kind::kRenewed, 1, 12000, 3)});
+  Apply(4, {Change(Kind::kExpired, 2, 1000, 2)});
+  EXPECT_EQ(keeper_.size(), 1u);
+  keeper_.Look(3 * kNsPerSecond);
+  EXPECT_FALSE(keeper_.Expire(3 * kNsPerSecond));
+  keeper_.Look(13 * kNsPerSecond);
+  EXPECT_THAT(Ids(keeper_.Expire(13 * kNsPerSecond)), ElementsAre(1));
+}
+
+// What a deposed leader had under way is decided by whoever leads next, itself included.
+TEST_F(LeaseKeeperTest, ADeposedLeaderForgetsWhatIsUnderWay) {
+  Lead(0);
+  Apply(2, {Change(Kind::kGranted, 1, 1000, 2)});
+  keeper_.Look(2 * kNsPerSecond);
+  ASSERT_THAT(Ids(keeper_.Expire(2 * kNsPerSecond)), ElementsAre(1));
+  keeper_.OnExpiryAppended({raft::Index(3), kTerm});
+  keeper_.OnRole(std::nullopt);
+  keeper_.Look(3 * kNsPerSecond);
+  EXPECT_FALSE(keeper_.Expire(3 * kNsPerSecond));
+  const raft::Term later(5);
+  keeper_.OnRole(later);
+  Apply(3, {}, later, 400);
+  keeper_.Look(4 * kNsPerSecond);
+  EXPECT_FALSE(keeper_.Expire(4 * kNsPerSecond)) << "by the log's clock it is not due";
+  keeper_.Look(5 * kNsPerSecond);
+  EXPECT_THAT(Ids(keeper_.Expire(5 * kNsPerSecond)), ElementsAre(1));
+}
+
+// The scan at the start may see a lease before or after the keeper was told of its changes.
+TEST_F(LeaseKeeperTest, TheNewerFactWins) {
+  keeper_ = LeaseKeeper(3, 0);
+  Apply(5, {Change(Kind::kRenewed, 1, 5000, 5), Change(Kind::kRevoked, 2, 1000, 2)});
+  const std::vector<storage::LeaseScan::Lease> found = {
+      {1, {10, 1000, raft::Index(1)}},   // Older than what was told.
+      {2, {10, 1000, raft::Index(2)}},   // Has ended.
+      {3, {10, 9000, raft::Index(9)}}};  // Newer than what was told.
+  keeper_.OnFound(found, /*all=*/false);
+  EXPECT_EQ(keeper_.Find(1)->deadline_ms, 5000);
+  EXPECT_FALSE(keeper_.Find(2));
+  Apply(7, {Change(Kind::kRevoked, 3, 1000, 3), Change(Kind::kGranted, 3, 7000, 7)});
+  EXPECT_EQ(keeper_.Find(3)->deadline_ms, 9000);
+  // Granted anew since it had ended.
+  keeper_.OnFound({{{2, {10, 8000, raft::Index(8)}}}}, /*all=*/true);
+  EXPECT_EQ(keeper_.Find(2)->deadline_ms, 8000);
+}
+
+// A turn looks at so many leases, and says that it is not done.
+TEST_F(LeaseKeeperTest, AtATurnSoManyAreLookedAt) {
+  std::vector<LeaseChange> grants;
+  const auto many = static_cast<int64_t>(3 * LeaseKeeper::kTurnLeasesMax);
+  for (int64_t id = 1; id <= many; ++id) grants.push_back(Change(Kind::kGranted, id, 1000, 2));
+  Lead(0);
+  Apply(2, grants);
+  const MonotonicNs now = 2 * kNsPerSecond;
+  for (int turn = 0; turn < 2; ++turn) {
+    keeper_.Look(now);
+    EXPECT_TRUE(keeper_.busy());
+    EXPECT_FALSE(keeper_.Expire(now));
+  }
+  keeper_.Look(now);
+  keeper_.Look(now);
+  EXPECT_TRUE(keeper_.Expire(now));
+}
+
+// While there are leases, or may be, the clock is put into the log twice a second.
+TEST_F(LeaseKeeperTest, TheClockIsStampedWhileThereAreLeases) {
+  Lead(0);
+  EXPECT_FALSE(keeper_.Stamp(kNsPerSecond, /*dating=*/false));
+  Apply(2, {Change(Kind::kGranted, 1, 10000, 2)});
+  EXPECT_EQ(keeper_.Stamp(kNsPerSecond, false), 1000);
+  keeper_ = LeaseKeeper(1, 0);
+  Lead(0);
+  EXPECT_EQ(keeper_.Stamp(kNsPerSecond, false), 1000);
+}
+
+}  // namespace
+}  // namespace gavel::server

@@ -131,6 +131,30 @@ TEST(ReplicationTest, ProposalOutcomes) {
 }
 
 // Only what moves the commit index alone may wait for the next sync.
+Proposal Own(uint64_t sequence) {
+  return {{Id(1), Incarnation(1), sequence}, std::make_shared<const std::string>("own")};
+}
+
+// What a leader proposes of its own accord is never forwarded, and does not wait behind a limit:
+// what follows in the same turn may depend on it.
+TEST(ReplicationTest, ALeadersOwnProposalIsAppendedOrNot) {
+  Cluster::Settings settings;
+  settings.adjust = [](Options& options) { options.uncommitted_bytes_max = 10; };
+  Cluster cluster(Voters({1, 2, 3}), settings);
+  EXPECT_EQ(cluster.core(2).ProposeAsLeader(Own(1)), std::nullopt);
+  cluster.Elect(1);
+  EXPECT_EQ(cluster.core(2).ProposeAsLeader(Own(2)), std::nullopt);
+  EXPECT_FALSE(cluster.core(2).HasEffects()) << "nothing is sent to the leader";
+  cluster.Isolate(1);
+  cluster.Propose(1, std::string(100, 'x'));
+  const Index before = cluster.core(1).status().last;
+  cluster.Propose(1, "refused");
+  EXPECT_EQ(cluster.core(1).status().last, before);
+  EXPECT_EQ(cluster.core(1).ProposeAsLeader(Own(3)), (EntryId{before.Next(), Term(1)}));
+  cluster.Transfer(1, 2);
+  EXPECT_EQ(cluster.core(1).ProposeAsLeader(Own(4)), std::nullopt) << "it hands over";
+}
+
 TEST(ReplicationTest, MustSyncIsFalseOnlyForTheCommitIndex) {
   Cluster cluster(Voters({1, 2, 3}));
   cluster.Elect(1);

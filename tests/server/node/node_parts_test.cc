@@ -3,13 +3,16 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "gtest/gtest.h"
 
+#include "proto/internal/command.pb.h"
 #include "server/node/background.h"
 #include "server/node/cluster_ids.h"
+#include "server/node/command_bytes.h"
 #include "server/node/flush_policy.h"
 #include "server/node/inbox.h"
 #include "server/node/log_history.h"
@@ -33,6 +36,27 @@ TEST(ClusterIdsTest, DoNotDependOnTheOrderGiven) {
             MemberIdOf({"http://b:1", "http://a:1"}, "t"));
   EXPECT_EQ(ClusterIdOf({raft::NodeId(1), raft::NodeId(2)}),
             ClusterIdOf({raft::NodeId(2), raft::NodeId(1)}));
+}
+
+// The core tells by it what must be dated, whoever encoded the command.
+TEST(CommandBytesTest, TheFieldOfTheBodyIsFound) {
+  const raft::RequestId id{raft::NodeId(~0ULL), raft::Incarnation(3), 1ULL << 40};
+  for (const CommandField field :
+       {CommandField::kPut, CommandField::kLeaseGrant, CommandField::kRenewLeases,
+        CommandField::kLeaseClock, CommandField::kPublishMember}) {
+    std::string bytes = EncodeCommandHeader(field, id);
+    EXPECT_EQ(CommandFieldOf(bytes), 0) << "there is no body yet";
+    AppendCommandBody(field, "", &bytes);
+    EXPECT_EQ(CommandFieldOf(bytes), static_cast<int>(field));
+    AppendCommandBody(field, "request", &bytes);
+    EXPECT_EQ(CommandFieldOf(bytes), static_cast<int>(field));
+  }
+  internal::Command command;
+  command.mutable_renew_leases()->add_ids(-1);
+  EXPECT_EQ(CommandFieldOf(command.SerializeAsString()), 16);
+  for (const std::string_view bad : {"", "\x08", "\x08\xff", "\xff", "\x09" "12345678"}) {
+    EXPECT_EQ(CommandFieldOf(bad), 0);
+  }
 }
 
 raft::Entry Entry(uint64_t index, uint64_t term) {

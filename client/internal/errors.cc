@@ -1,5 +1,6 @@
 #include "client/internal/errors.h"
 
+#include <cstdio>
 #include <utility>
 
 namespace gavel::client::internal {
@@ -71,6 +72,12 @@ constexpr std::string_view kNeverSent[] = {"failed to connect to all addresses",
 
 bool StartsWith(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
+}
+
+std::string Hex(uint64_t number) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
+  return text;
 }
 
 Row ByCode(Code code, std::string_view message) {
@@ -178,9 +185,10 @@ Status BadResponse() {
                 "etcd's v3 API?");
 }
 
-Status OtherCluster() {
+Status OtherCluster(uint64_t expected, uint64_t found) {
   return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kOtherCluster,
-                "an endpoint belongs to another cluster; its revisions do not continue the watch");
+                "the watch began with cluster " + Hex(expected) + " and came to cluster " +
+                    Hex(found) + ", whose revisions are others; check the endpoints");
 }
 
 Status LeaseNotFound() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -28,7 +29,8 @@ Status DeadlineOver(std::chrono::milliseconds timeout, bool sent);
 Status Cancelled(bool sent);
 Status ClientClosed();
 Status BadResponse();
-Status OtherCluster();
+// The watch began with cluster `expected`.
+Status OtherCluster(uint64_t expected, uint64_t found);
 Status LeaseNotFound();
 // `ended`: the servers say so, rather than the clock.
 Status LeaseLost(bool ended);

@@ -198,7 +198,7 @@ void WatchHub::HandleCreated(const WatchStreamPtr& stream,
   if (response.watch_id() != id) return End(watcher, BadResponse(), touched);
   const uint64_t cluster_id = response.header().cluster_id();
   if (watcher->cluster_id != 0 && cluster_id != 0 && watcher->cluster_id != cluster_id) {
-    return End(watcher, OtherCluster(), touched);
+    return End(watcher, OtherCluster(watcher->cluster_id, cluster_id), touched);
   }
   watcher->cluster_id = cluster_id;
   watcher->unreachable_since = 0;

@@ -13,6 +13,7 @@ import json
 import re
 import sys
 
+from outputs import refusal, replace_own
 from servers import Cluster, etcdctl, need
 
 FORMATS = ['simple', 'json', 'fields', 'table', 'protobuf']
@@ -122,22 +123,6 @@ SCRIPTS = {
     ],
 }
 
-# What every server says in its own way.
-OWN = [
-    (r'"(cluster_id|member_id|raft_term|ID|leader|raftTerm|raftIndex|raftAppliedIndex)":\d+',
-     r'"\1":N'),
-    (r'"(ClusterID|MemberID|RaftTerm|Leader|RaftIndex|ID)" : \d+', r'"\1" : N'),
-    (r'127\.0\.0\.1:\d+', 'ENDPOINT'),
-    (r'took = [0-9.]+[mµn]?s', 'took = T'),
-    (r'"took":"[^"]*"', '"took":"T"'),
-    (r'"Took" : "[^"]*"', '"Took" : "T"'),
-    (r'\b[0-9]+\.[0-9]+[mµ]s\b', 'T'),
-    (r'\b[0-9a-f]{14,16}\b', 'ID'),
-    (r'-{3,}', '---'),
-    (r' +', ' '),
-]
-
-
 def without_header(message):
     """The fields of an encoded response but its first, the header."""
     fields, at = [], 0
@@ -165,12 +150,6 @@ def without_header(message):
     return fields
 
 
-def replace_own(text):
-    for pattern, replacement in OWN:
-        text = re.sub(pattern, replacement, text)
-    return text
-
-
 def normal(result, fmt):
     if fmt == 'protobuf' and result.code == 0:
         try:
@@ -178,12 +157,6 @@ def normal(result, fmt):
         except IndexError:
             pass
     return replace_own(result.text())
-
-
-def refusal(result):
-    """etcdctl's last line of complaint, without the log line before it."""
-    lines = [line for line in result.err.splitlines() if not line.startswith('{')]
-    return replace_own(lines[-1]) if lines else ''
 
 
 def accepted(command, fmt):

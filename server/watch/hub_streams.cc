@@ -124,11 +124,11 @@ bool WatchHub::Impl::RemoveSome(const StatePtr& stream) {
 
 std::optional<WatchRefusal> WatchHub::Impl::Refuse(const State& stream,
                                                    const WatchOptions& options) const {
+  if (options.start < 0) return WatchRefusal::kNegativeStart;
   const std::string_view key = options.key.empty() ? kFirstKey : std::string_view(options.key);
   if (IsEmpty(storage::KeyRange::FromRequest(key, options.range_end))) {
     return WatchRefusal::kEmptyRange;
   }
-  if (options.start < 0) return WatchRefusal::kNegativeStart;
   if (limits_.stream_watchers_max != 0 && stream.all.size() >= limits_.stream_watchers_max) {
     return WatchRefusal::kStreamLimit;
   }

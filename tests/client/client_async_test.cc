@@ -143,13 +143,19 @@ TEST(ClientAsyncTest, AClientCanEndInItsOwnCallback) {
 
 // Waiting on the thread that everything runs on is refused instead of hanging.
 TEST(ClientAsyncTest, ABlockingCallInACallbackIsRefused) {
-  ScriptedServer server(AnswerOk);
+  // A call that had ended before its callback was given would run it right here.
+  std::promise<void> given;
+  ScriptedServer server([wait = given.get_future().share()](const Request& request) {
+    wait.wait();
+    return AnswerOk(request);
+  });
   const Client client = MakeClient({server.target()});
   std::promise<Status> blocking, waiting;
   client.kv().GetAsync("a").Then([&](const Result<GetResponse>&) {
     blocking.set_value(client.kv().Put("b", "v").status());
     waiting.set_value(client.kv().GetAsync("c").Get().status());
   });
+  given.set_value();
   const Status refused = blocking.get_future().get();
   EXPECT_EQ(refused.reason(), Reason::kWouldDeadlock);
   EXPECT_EQ(refused.error_class(), ErrorClass::kRejected);

@@ -10,8 +10,8 @@
 namespace gavel::server {
 namespace {
 
-using ::testing::ElementsAre;
 using storage::LeaseChange;
+using ::testing::ElementsAre;
 using Kind = LeaseChange::Kind;
 
 constexpr raft::Term kTerm(3);

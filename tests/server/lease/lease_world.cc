@@ -105,8 +105,8 @@ void LeaseWorld::Requests(std::vector<Entry>* requests) {
     if (random_.OneIn(3)) entry.kind = Entry::Kind::kGrant;
     if (random_.OneIn(20)) entry.kind = Entry::Kind::kRevoke;
     entry.id = static_cast<int64_t>(1 + random_.Below(static_cast<uint64_t>(plan_.ids)));
-    entry.ttl_seconds = static_cast<int64_t>(
-        2 + random_.Below(static_cast<uint64_t>(plan_.ttl_seconds - 1)));
+    entry.ttl_seconds =
+        static_cast<int64_t>(2 + random_.Below(static_cast<uint64_t>(plan_.ttl_seconds - 1)));
     requests->push_back(std::move(entry));
   }
   for (Entry& entry : *requests) {
@@ -178,11 +178,11 @@ void LeaseWorld::LeadersTurn(size_t index, std::vector<Entry> requests, Monotoni
   }
   if (leader_ != index) return;
   if (began_) last_led_ = now_;
-  const auto under_way = std::count_if(
-      log_.begin() + static_cast<std::ptrdiff_t>(members_[index].applied), log_.end(),
-      [&](const Entry& entry) {
-        return entry.kind == Entry::Kind::kExpire && entry.term == term_;
-      });
+  const auto under_way =
+      std::count_if(log_.begin() + static_cast<std::ptrdiff_t>(members_[index].applied), log_.end(),
+                    [&](const Entry& entry) {
+                      return entry.kind == Entry::Kind::kExpire && entry.term == term_;
+                    });
   if (under_way > static_cast<std::ptrdiff_t>(LeaseKeeper::kEntriesUnderWayMax)) {
     Fail(absl::StrCat(under_way, " entries of expiries are under way"));
   }
@@ -234,9 +234,10 @@ LeaseWorld::Applied LeaseWorld::Apply(const Entry& entry) {
 
 void LeaseWorld::Set(Applied& applied, const Entry& entry, Kind kind) {
   storage::LeaseRow& row = rows_[entry.id];
-  if (kind == Kind::kGranted) row = {.ttl_seconds = entry.ttl_seconds, .deadline_ms = 0, .renewed = {}};
-  row.deadline_ms = std::max(row.deadline_ms,
-                             clock_ms_ + row.ttl_seconds * 1000 + storage::kLeaseSlackMs);
+  if (kind == Kind::kGranted)
+    row = {.ttl_seconds = entry.ttl_seconds, .deadline_ms = 0, .renewed = {}};
+  row.deadline_ms =
+      std::max(row.deadline_ms, clock_ms_ + row.ttl_seconds * 1000 + storage::kLeaseSlackMs);
   row.renewed = raft::Index(committed_ + 1);
   promises_[entry.id] = {entry.came, entry.gained};
   applied.changes.push_back({kind, entry.id, row});
@@ -252,8 +253,8 @@ void LeaseWorld::CheckEnd(int64_t id, const storage::LeaseRow& row, const Entry&
   const MonotonicNs ttl = row.ttl_seconds * kNsPerSecond;
   const MonotonicNs lived = entry.came - promise.came;
   if (lived < ttl - Drift(ttl)) {
-    Fail(absl::StrCat("lease ", id, " of ", row.ttl_seconds, " s is ended after ",
-                      lived / kNsPerMs, " ms"));
+    Fail(absl::StrCat("lease ", id, " of ", row.ttl_seconds, " s is ended after ", lived / kNsPerMs,
+                      " ms"));
   }
   const MonotonicNs gained = gained_ - promise.gained;
   const MonotonicNs most = ttl + gained + Drift(ttl + gained) + kLateMax;

@@ -22,8 +22,8 @@ namespace gavel::testing {
 struct LeaseWorldPlan {
   uint64_t seed = 1;
   int members = 3;
-  int ids = 40;              // That clients use.
-  int64_t ttl_seconds = 8;   // The longest.
+  int ids = 40;               // That clients use.
+  int64_t ttl_seconds = 8;    // The longest.
   uint64_t renew_one_in = 4;  // Turns of the leader.
   uint64_t lose_leader_one_in = 300;
   bool restarts = true;
@@ -116,7 +116,7 @@ class LeaseWorld {
   std::vector<Applied> applied_;  // For each committed entry.
   raft::Term term_;
   std::optional<size_t> leader_;
-  server::MonotonicNs last_led_ = 0;    // When the last leader had its last turn.
+  server::MonotonicNs last_led_ = 0;  // When the last leader had its last turn.
   server::MonotonicNs leaderless_until_ = 0;
   bool began_ = false;  // The leader's lease clock runs.
 

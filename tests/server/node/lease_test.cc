@@ -357,7 +357,9 @@ TEST(LeaseClusterTest, TheClockIsWrittenOnlyWhileThereAreLeases) {
   EXPECT_GE(last(), granted + 15);
   EXPECT_LE(last(), granted + 21);
   // Every member knows it, moved on by its own clock; a follower is told with a heartbeat.
-  const auto clock_of = [&](int i) { return static_cast<double>(cluster.gate(i).lease_clock_ms()); };
+  const auto clock_of = [&](int i) {
+    return static_cast<double>(cluster.gate(i).lease_clock_ms());
+  };
   for (int i = 0; i < 3; ++i) EXPECT_NEAR(clock_of(i), clock_of(leader), 120.0);
   const double before = clock_of(leader);
   cluster.Run(250);
@@ -420,8 +422,8 @@ TEST(LeaseClusterTest, AStartFindsLeasesInSteps) {
   cluster.Stop(0);
   ASSERT_OK(cluster.Start(0));
   cluster.AwaitLeader();
-  EXPECT_TRUE(cluster.RunUntil([&] { return cluster.node(0).state().leases().count == kLeases / 2; },
-                               10000));
+  EXPECT_TRUE(cluster.RunUntil(
+      [&] { return cluster.node(0).state().leases().count == kLeases / 2; }, 10000));
   cluster.Run(1000);
   EXPECT_EQ(cluster.node(0).state().leases().count, kLeases / 2);
   EXPECT_EQ(cluster.node(0).core().leases().keeper().size(), static_cast<size_t>(kLeases / 2));

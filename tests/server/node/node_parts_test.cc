@@ -54,7 +54,9 @@ TEST(CommandBytesTest, TheFieldOfTheBodyIsFound) {
   internal::Command command;
   command.mutable_renew_leases()->add_ids(-1);
   EXPECT_EQ(CommandFieldOf(command.SerializeAsString()), 16);
-  for (const std::string_view bad : {"", "\x08", "\x08\xff", "\xff", "\x09" "12345678"}) {
+  for (const std::string_view bad : {"", "\x08", "\x08\xff", "\xff",
+                                     "\x09"
+                                     "12345678"}) {
     EXPECT_EQ(CommandFieldOf(bad), 0);
   }
 }

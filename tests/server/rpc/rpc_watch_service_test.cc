@@ -465,7 +465,7 @@ TEST_F(RpcWatchServiceTest, WhatIsNoMessageEndsTheCallAndItsWatches) {
   watch.Create("a");
   watch.handler->OnMessage("\x0a\xff");
   ASSERT_TRUE(watch.writer->status);
-  EXPECT_EQ(*watch.writer->status, server::MalformedRequest());
+  EXPECT_EQ(*watch.writer->status, server::MalformedMessage());
   EXPECT_EQ(caller_.gate.watches().counts().watchers, 0u);
   watch.Create("b");
   Put("a", "1");

@@ -86,7 +86,8 @@ TEST(FaultTest, NoFaultMakesItLie) {
   raft::Random random(17);
   int struck = 0;
   int failed = 0;
-  for (uint64_t seed = 1; seed <= 30; ++seed) {
+  // How far the engine's own threads get, and so which faults strike, differs from run to run.
+  for (uint64_t seed = 1; seed <= 30 || (seed <= 150 && (struck <= 7 || failed <= 4)); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     auto files = std::make_shared<CrashFileSystem>();
     CrashWorkload workload(seed);

@@ -1,4 +1,5 @@
 """Replaces in what etcdctl prints whatever every server says in its own way."""
+import base64
 import re
 
 OWN = [
@@ -42,4 +43,13 @@ class Leases:
         text = re.sub(r'("(?:cluster_id|member_id|ClusterID|MemberID)" ?: ?)\d+', r'\1N', text)
         text = re.sub(r'(?<![0-9a-f])[0-9a-f]{15,16}(?![0-9a-f])',
                       lambda match: self._name(int(match.group(), 16)), text)
-        return re.sub(r'(?<=[: ])[0-9]{17,19}\b', lambda match: self._name(int(match.group())), text)
+        text = re.sub(r'(?<=[: ])[0-9]{17,19}\b',
+                      lambda match: self._name(int(match.group())), text)
+        return re.sub(r'"key":"([A-Za-z0-9+/=]+)"', self._key, text)
+
+    def _key(self, match):
+        """A key in JSON may have a lease's id at its end."""
+        key = base64.b64decode(match.group(1)).decode('latin1')
+        if re.search(r'/[0-9a-f]{15,16}$', key) is None:
+            return match.group()
+        return '"key":"%s"' % self.replace(key)

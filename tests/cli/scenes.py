@@ -15,7 +15,7 @@ import traceback
 import urllib.request
 
 from outputs import Leases, refusal, replace_own
-from servers import Cluster, etcdctl, need
+from servers import Cluster, etcdctl, free_port, need
 
 PATIENCE = 90
 
@@ -88,7 +88,9 @@ class Stage:
     """One fresh server of one member, and a transcript of what was seen there."""
 
     def __init__(self, binary, extra=()):
-        self.cluster = Cluster(binary, extra=extra)
+        # etcd tells its metrics on the clients' port too, Gavel on a port of their own.
+        self._metrics = 'http://127.0.0.1:%d' % free_port()
+        self.cluster = Cluster(binary, extra=[*extra, '--listen-metrics-urls=' + self._metrics])
         self.transcript = []
         self._running = []
         self._leases = Leases()
@@ -137,7 +139,7 @@ class Stage:
         self.note('%s ended with %d and had said' % (title, code), running.text())
 
     def metric(self, name):
-        with urllib.request.urlopen('http://%s/metrics' % self.cluster.endpoint()) as answer:
+        with urllib.request.urlopen(self._metrics + '/metrics') as answer:
             for line in answer.read().decode().splitlines():
                 if line.startswith(name + ' '):
                     return float(line.split()[1])

@@ -17,7 +17,10 @@ constexpr int64_t kMsPerSecond = 1000;
 
 absl::StatusOr<std::optional<LeaseRow>> Leases::Find(int64_t id) {
   if (const auto it = rows_.find(id); it != rows_.end()) return it->second;
-  return ReadLease(engine_, id);
+  if (const LeaseRow* known = cache_.Find(id)) return std::optional(*known);
+  absl::StatusOr<std::optional<LeaseRow>> row = ReadLease(engine_, id);
+  if (row.ok() && row->has_value()) cache_.Set(id, **row);
+  return row;
 }
 
 absl::StatusOr<RequestError> Leases::Check(int64_t lease) {
@@ -130,6 +133,16 @@ void Leases::Finish(WriteBatch& batch) const {
       batch.Put(Family::kLeases, LeaseKey(id), EncodeLeaseRow(*row));
     } else {
       batch.Delete(Family::kLeases, LeaseKey(id));
+    }
+  }
+}
+
+void Leases::Written() {
+  for (const auto& [id, row] : rows_) {
+    if (row.has_value()) {
+      cache_.Set(id, *row);
+    } else {
+      cache_.Erase(id);
     }
   }
 }

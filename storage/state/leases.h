@@ -21,6 +21,7 @@
 #include "storage/mvcc/lease_keys.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/writer.h"
+#include "storage/state/lease_cache.h"
 #include "storage/state/lease_row.h"
 #include "storage/state/meta.h"
 #include "storage/state/request_error.h"
@@ -49,9 +50,10 @@ class Leases {
  public:
   // Borrows everything. What is changed is in `state` and `changes` at once, and in the batch
   // after Finish.
-  Leases(const Engine& engine, Overlay& overlay, const LeaseKeys& keys, Writer& writer,
-         const Totals& totals, MetaLeases& state, std::vector<LeaseChange>& changes)
+  Leases(const Engine& engine, LeaseCache& cache, Overlay& overlay, const LeaseKeys& keys,
+         Writer& writer, const Totals& totals, MetaLeases& state, std::vector<LeaseChange>& changes)
       : engine_(engine),
+        cache_(cache),
         overlay_(overlay),
         keys_(keys),
         writer_(writer),
@@ -78,6 +80,8 @@ class Leases {
 
   // Writes what has changed.
   void Finish(WriteBatch& batch) const;
+  // The engine has taken the batch.
+  void Written();
 
  private:
   absl::StatusOr<std::optional<LeaseRow>> Find(int64_t id);
@@ -86,6 +90,7 @@ class Leases {
   int64_t DeadlineOf(int64_t ttl_seconds) const;
 
   const Engine& engine_;
+  LeaseCache& cache_;  // Of rows as they were before the batch.
   Overlay& overlay_;
   const LeaseKeys& keys_;
   Writer& writer_;

@@ -51,7 +51,9 @@ absl::StatusOr<MetaState> ReadState(const Engine& engine, const ReadOptions& opt
 class StateMachine::Impl {
  public:
   Impl(std::shared_ptr<Engine> engine, StateMachineOptions options)
-      : engine_(std::move(engine)), cache_(options.newest_cache_bytes_max) {}
+      : engine_(std::move(engine)),
+        cache_(options.newest_cache_bytes_max),
+        lease_cache_(options.lease_cache_rows_max) {}
 
   absl::Status Open(const InitialState& initial);
   absl::StatusOr<ApplyResult> Apply(std::span<const raft::Entry> entries, const Wanted& wanted);
@@ -119,6 +121,7 @@ class StateMachine::Impl {
 
   // Of the thread that applies.
   NewestCache cache_;
+  LeaseCache lease_cache_;
   MetaState state_;
   MetaLeases leases_;
   MemberTable members_;
@@ -244,8 +247,8 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   LeaseKeys lease_keys(*engine_, draft.batch);
   Writer writer(*engine_, overlay, lease_keys, draft.batch, draft.state.totals,
                 wanted.changes ? &draft.result.changes : nullptr);
-  Leases leases(*engine_, overlay, lease_keys, writer, draft.state.totals, draft.leases,
-                draft.result.leases);
+  Leases leases(*engine_, lease_cache_, overlay, lease_keys, writer, draft.state.totals,
+                draft.leases, draft.result.leases);
   KeyValues key_values(overlay, leases, writer, draft.state.totals);
   google::protobuf::Arena arena;
   for (const raft::Entry& entry : entries) {
@@ -272,6 +275,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
 
   overlay.Written();
+  leases.Written();
   state_ = draft.state;
   leases_ = draft.leases;
   if (draft.members) members_ = *std::move(draft.members);

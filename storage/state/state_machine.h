@@ -71,6 +71,8 @@ struct ApplyResult {
 struct StateMachineOptions {
   // Bounds of the cache from key to its newest version (derived, never authoritative).
   size_t newest_cache_bytes_max = 16 << 20;
+  // Of that from lease to its row; about 50 bytes each.
+  size_t lease_cache_rows_max = 128 << 10;
 };
 
 class StateMachine {

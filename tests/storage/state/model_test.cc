@@ -34,8 +34,9 @@ std::string Text(const storage::CommandResponse& response) {
 
 class Run {
  public:
-  Run(uint64_t seed, std::shared_ptr<storage::Engine> engine, size_t cache_bytes)
-      : requests_(seed), store_(std::move(engine), {.newest_cache_bytes_max = cache_bytes}) {}
+  Run(uint64_t seed, std::shared_ptr<storage::Engine> engine,
+      const storage::StateMachineOptions& options)
+      : requests_(seed), store_(std::move(engine), options) {}
 
   void Step() {
     ApplyBatch();
@@ -122,8 +123,12 @@ class Run {
 void Compare(uint64_t seed, std::shared_ptr<storage::Engine> engine, int steps) {
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   // No cache, one that holds a few keys, one that holds all.
-  const size_t cache_bytes[] = {0, 2000, 1 << 20};
-  Run run(seed, std::move(engine), cache_bytes[seed % 3]);
+  // Caches change nothing.
+  const storage::StateMachineOptions options[] = {
+      {.newest_cache_bytes_max = 0, .lease_cache_rows_max = 0},
+      {.newest_cache_bytes_max = 2000, .lease_cache_rows_max = 4},
+      {.newest_cache_bytes_max = 1 << 20, .lease_cache_rows_max = 1000}};
+  Run run(seed, std::move(engine), options[seed % 3]);
   for (int step = 0; step < steps; ++step) {
     run.Step();
     if (::testing::Test::HasFatalFailure()) return;

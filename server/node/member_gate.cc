@@ -59,7 +59,7 @@ void MemberGate::Propose(CommandField field, std::string request,
     const std::lock_guard lock(mutex_);
     refused = Refusal(request.size(), limits_.apply_backlog_entries_max);
     if (refused == GateResult::kOk) {
-      wake = !proposals_.has_queued() && renewals_.empty();
+      wake = !proposals_.has_queued();
       proposals_.Add(field, request, until, std::move(done));
     }
   }
@@ -93,8 +93,8 @@ void MemberGate::RenewLease(int64_t id, std::optional<MonotonicNs> deadline, Ren
   }
 }
 
-void MemberGate::QueueRenewals() {
-  for (Renewals::Command& command : renewals_.Take()) {
+void MemberGate::QueueRenewals(std::vector<Renewals::Command> commands) {
+  for (Renewals::Command& command : commands) {
     const size_t count = command.waiters.size();
     proposals_.Add(CommandField::kRenewLeases, command.request, command.deadline,
                    [waiters = std::move(command.waiters)](const ProposeResult& result) mutable {
@@ -185,7 +185,7 @@ MemberStatus MemberGate::status() const {
 MemberGate::Work MemberGate::TakeWork(MonotonicNs now) {
   const std::lock_guard lock(mutex_);
   Work work;
-  if (!renewals_.empty()) QueueRenewals();
+  QueueRenewals(renewals_.TakeDue(now));
   work.waiting = proposals_.waiters() + reads_.unconfirmed();
   if (proposals_.has_queued()) work.proposals = proposals_.TakeQueued();
   work.read_round = reads_.Begin(now);
@@ -259,7 +259,9 @@ void MemberGate::OnTick(MonotonicNs now) {
 
 std::optional<MonotonicNs> MemberGate::NextRound() const {
   const std::lock_guard lock(mutex_);
-  return reads_.pause_until();
+  const std::optional<MonotonicNs> read = reads_.pause_until();
+  const std::optional<MonotonicNs> renewal = renewals_.due_at();
+  return read && renewal ? std::min(*read, *renewal) : read ? read : renewal;
 }
 
 bool MemberGate::idle() const {
@@ -352,7 +354,7 @@ void MemberGate::Stop() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     collects.swap(collect_waiters_);
-    QueueRenewals();
+    QueueRenewals(renewals_.TakeAll());
     proposals = proposals_.Stop();
     reads = reads_.Stop();
   }

@@ -90,7 +90,8 @@ class MemberGate final : public Gate {
               const std::vector<raft::ReadId>& failed_reads, raft::Status status);
   // Ends what is past its deadline; asks again for what has been held.
   void OnTick(MonotonicNs now);
-  // When TakeWork must be called even if nothing comes: a pause between read rounds ends.
+  // When TakeWork must be called even if nothing comes: a pause between read rounds or between
+  // commands of renewals ends.
   std::optional<MonotonicNs> NextRound() const;
   // True if nobody waits.
   bool idle() const;
@@ -127,8 +128,8 @@ class MemberGate final : public Gate {
   MonotonicNs Until(std::optional<MonotonicNs> deadline) const;
   // Takes out who waits for at most `collected`, or is past its deadline.
   std::vector<CollectWaiter> TakeCollectWaiters(storage::Revision collected, MonotonicNs now);
-  // Makes commands of what waits in renewals_. Requires: mutex_ is held.
-  void QueueRenewals();
+  // Requires: mutex_ is held.
+  void QueueRenewals(std::vector<Renewals::Command> commands);
   // Why a new proposal is refused; kOk if it is not. Requires: mutex_ is held.
   GateResult Refusal(size_t bytes, uint64_t backlog_max) const;
   void EndReads(std::vector<FinishedRead> reads) const;

@@ -17,7 +17,13 @@ void Renewals::Add(int64_t id, MonotonicNs deadline, RenewDone done) {
   ++count_;
 }
 
-std::vector<Renewals::Command> Renewals::Take() {
+std::vector<Renewals::Command> Renewals::TakeDue(MonotonicNs now) {
+  if (empty() || now < pause_until_) return {};
+  pause_until_ = count_ < kPauseRenewalsMin ? 0 : now + kPause;
+  return TakeAll();
+}
+
+std::vector<Renewals::Command> Renewals::TakeAll() {
   std::vector<Command> commands;
   commands.reserve(commands_.size());
   for (Open& open : commands_) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "server/http2/crowd.h"
 #include "server/rpc/front_methods.h"
 #include "server/rpc/front_options.h"
 
@@ -81,7 +82,7 @@ class Http2Shared final : public FrontShared {
 
   const Http2Limits limits;
   const OnHttp1Connection on_http1;
-  std::atomic<uint32_t> connections = 0;
+  Crowd connections;
 
  private:
   std::atomic<int64_t> held_ = 0;

@@ -1,6 +1,7 @@
 // The accepted differences between what watch streams receive. See accepted.h.
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "tests/conformance/watch_exchange.h"
 
@@ -29,15 +30,33 @@ int64_t EraseProgress(WatchStory* story) {
   return static_cast<int64_t>(count);
 }
 
+bool SilentProgress(WatchExchange& exchange) {
+  const WatchStory& gavel = exchange.gavel;
+  WatchStory& etcd = exchange.etcd;
+  if (!exchange.terms.haste.silent_progress || etcd.answers.empty() ||
+      etcd.answers[0] != "progress" || (!gavel.answers.empty() && gavel.answers[0] == "progress")) {
+    return false;
+  }
+  Items& items = etcd.items.at(-1);
+  if (items[0].header().revision() != exchange.terms.progress_revision) return false;
+  items.erase(items.begin());
+  if (items.empty()) etcd.items.erase(-1);
+  etcd.answers.erase(etcd.answers.begin());
+  return true;
+}
+
 bool ProgressInHaste(WatchExchange& exchange) {
-  const int64_t asked = exchange.terms.haste.progress_requests;
-  if (asked == 0) return false;
+  const Haste& haste = exchange.terms.haste;
+  if (haste.progress_requests == 0 && haste.progress_owed == 0) return false;
   WatchStory etcd = exchange.etcd;
   WatchStory gavel = exchange.gavel;
   const int64_t from_etcd = EraseProgress(&etcd);
   const int64_t from_gavel = EraseProgress(&gavel);
-  // Those that were asked at rest are answered by both, in the same way.
-  if (from_gavel > from_etcd || from_gavel < from_etcd - asked) return false;
+  // Those that were asked at rest are answered by both.
+  if (from_gavel > from_etcd + haste.progress_owed ||
+      from_gavel < from_etcd - haste.progress_requests) {
+    return false;
+  }
   exchange.etcd = std::move(etcd);
   exchange.gavel = std::move(gavel);
   // FindFaults has seen whether Gavel's were ahead of events.
@@ -94,10 +113,91 @@ bool CanceledInHaste(WatchExchange& exchange) {
   return settled;
 }
 
+// The watch of a negative revision is asked for alone. Gavel's answer is fixed; what etcd does with
+// it depends on what else is wrong with it.
+bool NegativeStart(WatchExchange& exchange) {
+  if (!exchange.terms.haste.negative_start) return false;
+  WatchResponse refused;
+  refused.mutable_header()->set_cluster_id(1);
+  refused.mutable_header()->set_member_id(1);
+  refused.mutable_header()->set_raft_term(1);
+  refused.mutable_header()->set_revision(exchange.terms.newest);
+  refused.set_watch_id(-1);
+  refused.set_created(true);
+  refused.set_canceled(true);
+  refused.set_cancel_reason("etcdserver: mvcc: required revision has been compacted");
+  const WatchStory& gavel = exchange.gavel;
+  if (gavel.items.size() != 1 || !gavel.items.contains(-1) || gavel.items.at(-1).size() != 1 ||
+      !Equal(gavel.items.at(-1)[0], refused)) {
+    return false;
+  }
+  exchange.gavel = exchange.etcd;
+  return true;
+}
+
+// Takes out Gavel's events at the compacted revision that etcd has dropped, where etcd lacks them.
+bool ChangesAtCompacted(WatchExchange& exchange) {
+  const WatchHistory* history = exchange.terms.history;
+  if (history == nullptr) return false;
+  bool settled = false;
+  for (auto& [id, items] : exchange.gavel.items) {
+    const auto theirs = exchange.etcd.items.find(id);
+    for (size_t i = 0; i < items.size();) {
+      const bool same = theirs != exchange.etcd.items.end() && i < theirs->second.size() &&
+                        Equal(items[i], theirs->second[i]);
+      if (same || !IsEvent(items[i]) || !history->IsDropped(items[i].events(0))) {
+        ++i;
+        continue;
+      }
+      items.erase(items.begin() + static_cast<ptrdiff_t>(i));
+      settled = true;
+    }
+  }
+  return settled;
+}
+
+// Takes out what etcd says to the cancellation of a watch that it has canceled already.
+bool CanceledTwice(WatchExchange& exchange) {
+  bool settled = false;
+  for (const int64_t id : exchange.terms.haste.canceled_twice) {
+    if (!exchange.etcd.items.contains(id)) continue;
+    Items& items = exchange.etcd.items.at(id);
+    const size_t from_gavel =
+        exchange.gavel.items.contains(id) ? exchange.gavel.items.at(id).size() : 0;
+    const std::string answer = "watch " + std::to_string(id) + " canceled";
+    const auto at = std::find(exchange.etcd.answers.begin(), exchange.etcd.answers.end(), answer);
+    if (at == exchange.etcd.answers.end() || items.size() != from_gavel + 1 ||
+        !items.back().canceled() || items.back().compact_revision() != 0) {
+      continue;
+    }
+    items.pop_back();
+    exchange.etcd.answers.erase(at);
+    if (items.empty()) exchange.etcd.items.erase(id);
+    settled = true;
+  }
+  return settled;
+}
+
 constexpr AcceptedInStreams kAccepted[] = {
+    {"changes at the compacted revision",
+     "etcd 3.4 drops a deletion at the compacted revision (it has kept it since 3.5.16), and what "
+     "a "
+     "later part of the same transaction replaced; Gavel has them for a watch that starts there",
+     ChangesAtCompacted},
+    {"cancellation of a canceled watch",
+     "etcd holds a watch that it canceled because its start was compacted until the client cancels "
+     "it too, and answers that; Gavel forgets it at once",
+     CanceledTwice},
+    {"watch of a negative revision",
+     "etcd 3.4 takes it and sends all of history; as 3.7 does, Gavel says that it is compacted",
+     NegativeStart},
+    {"progress of nothing",
+     "etcd 3.4 also answers a progress request on a stream without watches, and while one begins "
+     "in the future; as 3.7 does, Gavel says nothing",
+     SilentProgress},
     {"progress while events are on their way",
      "etcd 3.4 answers a progress request at once, ahead of events that it still owes "
-     "(etcd 15220); as 3.7 does, Gavel answers if nothing is owed",
+     "(etcd 15220); Gavel answers once for all that were asked when nothing is owed",
      ProgressInHaste},
     {"events before a cancellation",
      "which of the events that are on their way still come before a watch is canceled is chance",

@@ -119,18 +119,28 @@ std::string Session::CancelWatch(const Operation& operation, WatchPair& pair, in
   } else if (!WaitFor([&] { return HistoryIsWhole() && pair.AtRest(id, history_); })) {
     return absl::StrCat(kNoRest, pair.Unrest(history_), CompareStreams());
   }
+  if (!pair.etcd().receiver.IsOpen(id) && pair.etcd().receiver.WasCompacted(id)) {
+    pair.haste().canceled_twice.insert(id);
+  }
   pair.Send(operation.body);
   return Fence(pair);
 }
 
 std::string Session::AskProgress(const Operation& operation, WatchPair& pair) {
   if (operation.hasty) {
-    ++pair.haste().progress_requests;
-  } else {
-    std::string wrong = Rest();
-    if (!wrong.empty()) return wrong;
+    pair.AskProgress(operation.body, revision_, true);
+    return Fence(pair);
   }
-  pair.Send(operation.body);
+  std::string wrong = Rest();
+  if (!wrong.empty()) return wrong;
+  const int64_t etcd = pair.etcd().receiver.progressed();
+  const int64_t gavel = pair.gavel().receiver.progressed();
+  const bool both = pair.AskProgress(operation.body, revision_, false);
+  const bool answered = WaitFor([&] {
+    return pair.ended() || (pair.etcd().receiver.progressed() > etcd &&
+                            (!both || pair.gavel().receiver.progressed() > gavel));
+  });
+  if (!answered) return "a progress request is not answered\n" + CompareStreams();
   return Fence(pair);
 }
 

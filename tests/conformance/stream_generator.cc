@@ -94,9 +94,8 @@ Operation StreamGenerator::Next() {
   if (kind < 41) return Of("/etcdserverpb.KV/Range", NewRange(words_));
   if (kind < 60) return LeaseCall();
   if (kind < 90) return OnWatchStream();
-  if (kind < 96) return Rest();
-  if (kind < 98) return Compaction();
-  return BadMessage();
+  if (kind < 97) return Rest();
+  return random_.OneIn(5) ? BadMessage() : Compaction();
 }
 
 Operation StreamGenerator::Write() {
@@ -220,7 +219,7 @@ Operation StreamGenerator::OnWatchStream() {
     progress.hasty = words_.Chance(50);
     return progress;
   }
-  if (kind < 40 || stream.open.size() > kWatchesMax) return WatchCancel(number, stream);
+  if (kind < 34 || stream.open.size() > kWatchesMax) return WatchCancel(number, stream);
   return WatchCreate(number, stream);
 }
 
@@ -257,8 +256,15 @@ int64_t StreamGenerator::WatchId(const WatchStream& stream) {
 Operation StreamGenerator::WatchCreate(int64_t number, WatchStream& stream) {
   WatchRequest message;
   WatchCreateRequest& create = *message.mutable_create_request();
-  if (!words_.Chance(4)) create.set_key(words_.Key());
-  create.set_range_end(words_.RangeEnd(create.key()));
+  if (words_.Chance(20)) {
+    // Everything, or all that begins with the letter most keys begin with.
+    const bool all = words_.Chance(50);
+    create.set_key(all ? std::string(1, '\0') : "k");
+    create.set_range_end(all ? std::string(1, '\0') : "l");
+  } else {
+    if (!words_.Chance(4)) create.set_key(words_.Key());
+    create.set_range_end(words_.RangeEnd(create.key()));
+  }
   create.set_start_revision(StartRevision());
   create.set_prev_kv(words_.Chance(40));
   create.set_progress_notify(words_.Chance(20));
@@ -269,9 +275,14 @@ Operation StreamGenerator::WatchCreate(int64_t number, WatchStream& stream) {
       create.add_filters(static_cast<WatchCreateRequest::FilterType>(Pick(random_, kFilters)));
     }
   }
+  const int64_t start = create.start_revision();
+  create.set_watch_id(WatchId(stream));
   // An id that the server picks would be picked by one of the two only.
-  create.set_watch_id(create.start_revision() < 0 ? next_unique_id_++ : WatchId(stream));
-  if (create.start_revision() < 0) stream.burnt.insert(create.watch_id());
+  const bool refused = start < 0;
+  // etcd goes on holding the id of a watch that it canceled because of its start.
+  const bool doomed = start > 0 && start < history_.compacted();
+  if (refused || (doomed && create.watch_id() != 0)) create.set_watch_id(next_unique_id_++);
+  if (refused) stream.burnt.insert(create.watch_id());
   return ToStream(kWatchMethod, number, message);
 }
 
@@ -296,11 +307,10 @@ Operation StreamGenerator::WatchCancel(int64_t number, WatchStream& stream) {
 }
 
 Operation StreamGenerator::BadMessage() {
-  // Cut off in a tag, in a length and in a field; no field number; no wire type. The last two are
-  // fine: nothing, and a field that nobody knows.
-  constexpr std::string_view kBytes[] = {"\xff\xff"sv, "\x0a\x85"sv,    "\x0a\x05xy"sv,
-                                         "\x00\x01"sv, "\x0f"sv,        "\x0a\x02\x0a\x05"sv,
-                                         ""sv,         "\xa0\x06\x01"sv};
+  // Cut off in a tag, in a length, in a field, in a number; no field number; no wire type. The last
+  // two are fine: nothing, and a field that nobody knows.
+  constexpr std::string_view kBytes[] = {"\xff\xff"sv, "\x0a\x85"sv, "\x0a\x05xy"sv,   "\x08\xff"sv,
+                                         "\x00\x01"sv, "\x0f"sv,     "\xa0\x06\x01"sv, ""sv};
   const size_t choice = random_.Below(std::size(kBytes));
   const bool to_watch = !streams_.empty() && words_.Chance(60);
   if (!to_watch && keep_alives_.empty()) return Rest();
@@ -389,6 +399,7 @@ void StreamGenerator::LearnWatch(const Operation& operation, const Answer& etcd)
   if (start < 0) return;
   const bool doomed = start != 0 && start < history_.compacted();
   (doomed ? stream->second.canceled : stream->second.open).insert(id);
+  if (doomed) stream->second.burnt.insert(id);
 }
 
 void StreamGenerator::LearnLease(const Operation& operation) {

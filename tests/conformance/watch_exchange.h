@@ -17,7 +17,13 @@ namespace gavel::conformance {
 // What was asked of the stream without waiting for rest, so that some of the answer is chance.
 struct Haste {
   int64_t progress_requests = 0;
-  std::set<int64_t> canceled;   // Watches whose events may not all have come.
+  int64_t progress_owed = 0;  // Asked for in haste before, and not answered by Gavel yet.
+  // The segment begins with a progress request at rest, of a stream on which no watch is open, or
+  // one begins in the future.
+  bool silent_progress = false;
+  std::set<int64_t> canceled;  // Watches whose events may not all have come.
+  // Watches that a server canceled because of their start, and the client then too.
+  std::set<int64_t> canceled_twice;
   bool negative_start = false;  // The segment is the answer to a watch from below zero.
 };
 
@@ -25,7 +31,8 @@ struct Haste {
 struct WatchTerms {
   WatchContext before_etcd;
   WatchContext before_gavel;
-  int64_t newest = 0;  // The store's revision at rest.
+  int64_t newest = 0;             // The store's revision at rest.
+  int64_t progress_revision = 0;  // And when progress was last asked for at rest.
   const WatchHistory* history = nullptr;
   Haste haste;
   bool both_are_etcd = false;  // The harness compares etcd with itself.

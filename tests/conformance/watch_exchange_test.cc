@@ -205,6 +205,69 @@ TEST(WatchExchangeTest, BeforeACancellationInHasteSomeEventsMayNotCome) {
   EXPECT_EQ(Verdict(terms, etcd, {more[0], more[1], more[3], more[2]}), "different");
 }
 
+TEST(WatchExchangeTest, ProgressOfNothingIsNotTold) {
+  WatchTerms terms = Known();
+  terms.progress_revision = 7;
+  const WatchResponse created = Created(0);
+  EXPECT_EQ(Verdict(terms, {Progress(7), created}, {created}), "different");
+  terms.haste.silent_progress = true;
+  EXPECT_EQ(Verdict(terms, {Progress(7), created}, {created}), "progress of nothing");
+  EXPECT_EQ(Verdict(terms, {Progress(6), created}, {created}), "different");
+  EXPECT_EQ(Verdict(terms, {created, Progress(7)}, {created}), "different");
+  EXPECT_EQ(Verdict(terms, {Progress(7), Progress(7)}, {}), "different");
+  EXPECT_EQ(Verdict(terms, {created}, {Progress(7), created}), "different");
+}
+
+TEST(WatchExchangeTest, WhatEtcdDropsAtTheCompactedRevisionIsGavelsOwn) {
+  WatchHistory history;
+  Event deletion = Put("a", 3);
+  deletion.set_type(Event::DELETE);
+  for (const Event& event : {Put("a", 3), deletion, Put("b", 3), Put("a", 4)}) history.Add(event);
+  WatchTerms terms = Known();
+  terms.history = &history;
+  const WatchSegment etcd = {Created(0), WithEvents(0, Put("b", 3)), WithEvents(0, Put("a", 4))};
+  const WatchSegment gavel = {Created(0), WithEvents(0, Put("a", 3), deletion, Put("b", 3)),
+                              WithEvents(0, Put("a", 4))};
+  EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
+  history.Compact(3, true);
+  EXPECT_NE(Verdict(terms, etcd, gavel), "different");
+  EXPECT_EQ(Verdict(terms, gavel, etcd), "different");
+  WatchSegment other = gavel;
+  other[1].mutable_events(1)->mutable_kv()->set_key("c");
+  EXPECT_EQ(Verdict(terms, etcd, other), "different");
+  history.Compact(4, true);
+  EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
+}
+
+TEST(WatchExchangeTest, TheSecondCancellationOfAWatchIsEtcdsOwn) {
+  WatchTerms terms = Known();
+  WatchResponse compacted = Canceled(0);
+  compacted.set_compact_revision(3);
+  const WatchSegment once = {Created(0), compacted};
+  const WatchSegment twice = {Created(0), compacted, Canceled(0)};
+  EXPECT_EQ(Verdict(terms, twice, once), "different");
+  terms.haste.canceled_twice.insert(0);
+  EXPECT_EQ(Verdict(terms, twice, once), "cancellation of a canceled watch");
+  EXPECT_EQ(Verdict(terms, once, twice), "different");
+  EXPECT_EQ(Verdict(terms, twice, {Created(0)}), "different");
+}
+
+TEST(WatchExchangeTest, AWatchOfANegativeRevisionIsRefusedAsCompacted) {
+  WatchTerms terms = Known();
+  WatchResponse refused = Response(-1, kNewest);
+  refused.set_created(true);
+  refused.set_canceled(true);
+  refused.set_cancel_reason("etcdserver: mvcc: required revision has been compacted");
+  const WatchSegment etcd = {Created(0), Canceled(0)};
+  EXPECT_EQ(Verdict(terms, etcd, {refused}), "different");
+  terms.haste.negative_start = true;
+  EXPECT_EQ(Verdict(terms, etcd, {refused}), "watch of a negative revision");
+  EXPECT_EQ(Verdict(terms, etcd, {refused, refused}), "different");
+  EXPECT_EQ(Verdict(terms, etcd, {Created(0)}), "different");
+  refused.mutable_header()->set_revision(kNewest - 1);
+  EXPECT_EQ(Verdict(terms, etcd, {refused}), "different");
+}
+
 // What a stream of three watches may have received.
 WatchSegment Typical() {
   return {Created(0),

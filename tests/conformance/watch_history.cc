@@ -57,6 +57,18 @@ bool WatchHistory::IsDropped(size_t index) const {
   return false;
 }
 
+bool WatchHistory::IsDropped(const Event& event) const {
+  if (event.kv().mod_revision() != compacted_) return false;
+  for (size_t i = First(compacted_); i < events_.size(); ++i) {
+    if (events_[i].kv().mod_revision() != compacted_) break;
+    if (events_[i].type() == event.type() &&
+        events_[i].kv().SerializeAsString() == event.kv().SerializeAsString()) {
+      return IsDropped(i);
+    }
+  }
+  return false;
+}
+
 bool WatchHistory::MayDropAtCompacted() const {
   for (size_t i = First(compacted_); i < events_.size(); ++i) {
     if (events_[i].kv().mod_revision() != compacted_) break;

@@ -1,5 +1,6 @@
 #include "tests/conformance/watch_pair.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -60,6 +61,21 @@ void WatchPair::Ask(const WatchCreateRequest& request, const std::string& body, 
   Send(body);
 }
 
+bool WatchPair::AskProgress(const std::string& body, int64_t revision, bool hasty) {
+  const WatchReceiver& gavel = gavel_.receiver;
+  const bool silent = !gavel.has_open() || gavel.has_future(revision);
+  if (hasty) {
+    ++haste_.progress_requests;
+  } else {
+    progress_revision_ = revision;
+    haste_.silent_progress = silent;
+    // What was owed is answered with this, or was on its way.
+    if (!silent) haste_.progress_owed = std::min<int64_t>(haste_.progress_owed, 1);
+  }
+  Send(body);
+  return !silent;
+}
+
 void WatchPair::SendFence() {
   WatchRequest reversed;
   reversed.mutable_create_request()->set_key("b");
@@ -88,7 +104,8 @@ std::string WatchPair::Unrest(const WatchHistory& history) {
 
 WatchPair::Verdict WatchPair::Settle(int64_t newest, const WatchHistory& history, uint64_t choice,
                                      bool* planted, Hits* hits) {
-  const WatchTerms terms{etcd_.context, gavel_.context, newest, &history, haste_, both_are_etcd_};
+  const WatchTerms terms{etcd_.context, gavel_.context, newest,        progress_revision_,
+                         &history,      haste_,         both_are_etcd_};
   const WatchSegment etcd = etcd_.receiver.Take();
   WatchSegment gavel = gavel_.receiver.Take();
   WatchSegment changed = gavel;
@@ -110,7 +127,10 @@ WatchPair::Verdict WatchPair::Settle(int64_t newest, const WatchHistory& history
   }
   FindFaults(etcd, newest, &etcd_.context);
   FindFaults(gavel, newest, &gavel_.context);
+  const int64_t answered = std::count_if(gavel.begin(), gavel.end(), IsProgress);
+  const int64_t owed = haste_.progress_owed + haste_.progress_requests;
   haste_ = {};
+  haste_.progress_owed = std::max<int64_t>(0, owed - answered);
   return verdict;
 }
 

@@ -50,6 +50,8 @@ class WatchPair {
   // Sends a create request, which is `body`.
   void Ask(const etcdserverpb::WatchCreateRequest& request, const std::string& body,
            int64_t revision, const WatchHistory& history);
+  // Sends a progress request, which is `body`. Returns whether Gavel will answer.
+  bool AskProgress(const std::string& body, int64_t revision, bool hasty);
   // Asks for a watch that both must refuse: with the answer, all that was sent before is answered.
   void SendFence();
   void HalfClose();
@@ -86,6 +88,7 @@ class WatchPair {
   Half etcd_;
   Half gavel_;
   Haste haste_;
+  int64_t progress_revision_ = 0;
   bool both_are_etcd_;
   bool half_closed_ = false;
   bool may_be_behind_ = false;

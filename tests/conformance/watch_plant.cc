@@ -226,8 +226,11 @@ constexpr Change kChanges[] = {
 
 std::string Plant(const Haste& haste, uint64_t choice, WatchSegment* segment) {
   const Test allowed = [&](const WatchResponse& response) {
-    if (IsProgress(response)) return haste.progress_requests == 0;
-    return !haste.canceled.contains(response.watch_id());
+    if (IsProgress(response)) {
+      return haste.progress_requests == 0 && haste.progress_owed == 0 && !haste.silent_progress;
+    }
+    return !haste.canceled.contains(response.watch_id()) &&
+           !haste.canceled_twice.contains(response.watch_id());
   };
   Random random(choice);
   const size_t first = random.Below(std::size(kChanges));

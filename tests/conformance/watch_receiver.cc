@@ -38,6 +38,7 @@ void WatchReceiver::Receive(WatchResponse response) {
     }
   } else if (response.canceled()) {
     watches_.erase(id);
+    if (response.compact_revision() != 0) compacted_.insert(id);
   } else if (response.events_size() == 0 && id == -1) {
     ++progressed_;
   }
@@ -48,7 +49,7 @@ void WatchReceiver::Receive(WatchResponse response) {
 
 bool WatchReceiver::has_future(int64_t revision) const {
   for (const auto& [id, watch] : watches_) {
-    if (watch.start > revision + 1) return true;
+    if (watch.request.start_revision() > revision) return true;
   }
   return false;
 }

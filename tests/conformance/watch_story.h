@@ -52,7 +52,8 @@ struct WatchContext {
   };
 
   std::map<int64_t, Watch> open;
-  // Canceled because their start was compacted. etcd still holds these: to cancel one is answered.
+  // Canceled because their start was compacted. etcd holds these until it is told to cancel them,
+  // which it answers.
   std::set<int64_t> compacted;
   std::deque<etcdserverpb::WatchCreateRequest> asked;  // Not answered yet, in order.
 };

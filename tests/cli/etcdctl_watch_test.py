@@ -47,16 +47,22 @@ FORMS = [
 ]
 
 
+def without_headers(text):
+    """Fields of a watch's answers but for their headers: how many events share one is chance."""
+    return '\n'.join(line for line in text.splitlines()
+                     if not re.match('"(ClusterID|MemberID|Revision|RaftTerm)"', line))
+
+
 def flat(text):
-    """JSON answers of a watch as one event a line: how many share an answer is chance."""
+    """JSON answers of a watch as one event a line, and what else an answer says."""
     lines = []
     for line in text.splitlines():
         answer = json.loads(line)
         answer.pop('Header')
-        for event in answer.pop('Events') or []:
-            lines.append(json.dumps(event, sort_keys=True))
-        lines.append(json.dumps(answer, sort_keys=True))
-    return '\n'.join(line for line, before in zip(lines, [''] + lines) if line != before)
+        lines += [json.dumps(event, sort_keys=True) for event in answer.pop('Events') or []]
+        if any(answer.values()):
+            lines.append(json.dumps(answer, sort_keys=True))
+    return '\n'.join(lines)
 
 
 def watch_forms(form):
@@ -65,10 +71,14 @@ def watch_forms(form):
         stage.wait_watchers(len(FORMS))
         events(stage)
         for command, watch in zip(FORMS, watches):
-            watch.wait_for(LAST[form])
+            watch.wait_for(LAST[form], 2 if '--prefix' in command else 1)
             code = watch.end()
-            text = flat(watch.text()) if form == 'json' else watch.text()
-            if form == 'protobuf':
+            text = watch.text()
+            if form == 'json':
+                text = flat(text)
+            elif form == 'fields':
+                text = without_headers(text)
+            elif form == 'protobuf':
                 text = len(re.findall(END, text))  # Headers are of each server's own.
             stage.note('%s -w %s: %d' % (' '.join(command), form, code), text)
     return scene

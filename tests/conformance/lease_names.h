@@ -16,6 +16,11 @@ namespace gavel::conformance {
 
 // The names are this and what follows.
 inline constexpr int64_t kFirstLeaseName = 0x6c65617365000000;  // "lease".
+inline constexpr int64_t kLeaseNames = int64_t{1} << 24;
+
+inline bool IsLeaseName(int64_t id) {
+  return id >= kFirstLeaseName && id < kFirstLeaseName + kLeaseNames;
+}
 
 class LeaseNames {
  public:

@@ -232,7 +232,6 @@ Session::Outcome Session::SendToKeepAlive(const Operation& operation) {
   for (KeepAlivePair::Exchanged& each : pair.Take()) {
     GiveNames(names_.etcd, each.asked.method, &each.answers.etcd);
     GiveNames(names_.gavel, each.asked.method, &each.answers.gavel);
-    if (planted_) Change(each.asked, random_.Next(), &each.answers.gavel);
     outcome.answers = each.answers;
     outcome.wrong = Judge(each.asked, each.answers);
     if (!outcome.wrong.empty()) return outcome;

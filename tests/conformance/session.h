@@ -42,8 +42,8 @@ class Session {
     Answers answers;    // For a stream: the answer to the message, if it has one.
     std::string wrong;  // Empty if nothing is.
   };
-  // With `planted`, what Gavel answers, or what it sends until the streams are next compared, is
-  // changed before it is compared.
+  // With `planted`, Gavel's answer to a call, or for other operations what it sends until watch
+  // streams are next compared, is changed before it is compared.
   Outcome Do(const Operation& operation, size_t turn, bool planted);
 
   const SessionCounts& counts() const { return counts_; }

@@ -14,11 +14,13 @@
 #include <vector>
 
 #include "client/cluster.h"
+#include "client/follow.h"
 #include "client/kv.h"
 #include "client/lease.h"
 #include "client/maintenance.h"
 #include "client/options.h"
 #include "client/pending.h"
+#include "client/range_stream.h"
 #include "client/status.h"
 #include "client/txn.h"
 #include "client/types.h"

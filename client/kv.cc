@@ -188,6 +188,10 @@ RangePager Kv::Pages(RangeRequest request, PageOptions page, CallOptions options
   return RangePager(core_, std::move(request), page, std::move(options));
 }
 
+RangeStream Kv::Stream(RangeRequest request, CallOptions options) const {
+  return RangeStream(core_, std::move(request), std::move(options));
+}
+
 // --- The blocking forms -----------------------------------------------------------------------
 
 Result<RangeResponse> Kv::Range(RangeRequest request, CallOptions options) const {

@@ -17,6 +17,7 @@
 #include "client/options.h"
 #include "client/pager.h"
 #include "client/pending.h"
+#include "client/range_stream.h"
 #include "client/status.h"
 #include "client/txn.h"
 #include "client/types.h"
@@ -166,6 +167,8 @@ class Kv {
 
   // Reads a range of any size in pages at one revision: see RangePager.
   RangePager Pages(RangeRequest request, PageOptions page = {}, CallOptions options = {}) const;
+  // Reads a range of any size as one stream at one revision: see RangeStream.
+  RangeStream Stream(RangeRequest request, CallOptions options = {}) const;
 
  private:
   std::shared_ptr<internal::Core> core_;

@@ -33,6 +33,8 @@ namespace internal {
 class Core;
 struct WatcherHandle;
 }  // namespace internal
+class Follower;
+struct FollowOptions;
 
 enum class EventType : int { kPut = 0, kDelete = 1 };
 
@@ -140,6 +142,9 @@ class Watch {
   // The push form. The callback also runs for a watcher that was let go of, with kCancelled, so it
   // must own what it uses.
   Watcher Start(WatchOptions options, Callback callback) const;
+
+  // The whole range first, and then its changes: client/follow.h.
+  Follower Follow(FollowOptions options) const;
 
  private:
   std::shared_ptr<internal::Core> core_;

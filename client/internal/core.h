@@ -65,13 +65,14 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // --- Timers (stream_flow.cc) ------------------------------------------------------------------
 
-  // Runs `run` on the Core's thread, unless it is cancelled, or the Core closed, before. Null if
-  // the Core was closed.
-  TimerPtr StartTimer(MonotonicUs at, std::function<void()> run);
+  // Runs `run` on the Core's thread, unless it is cancelled before. When the Core is closed it runs
+  // at once if `even_if_closing`, else not at all. Null if the Core was closed.
+  TimerPtr StartTimer(MonotonicUs at, std::function<void()> run, bool even_if_closing = false);
   // It may still run if its time has come. Null is allowed.
   void CancelTimer(const TimerPtr& timer);
-  // Runs `run` on the Core's thread soon. Close waits for it. Void if the Core was closed.
-  void Post(std::function<void()> run);
+  // Runs `run` on the Core's thread soon. Close waits for it. False, and void, if the Core was
+  // closed.
+  bool Post(std::function<void()> run);
   // How long to wait before a try that comes after this many failures in a row: at first not at
   // all, then longer each time, half of it at random.
   MonotonicUs BackOffDelay(int failures);

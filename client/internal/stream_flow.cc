@@ -203,10 +203,10 @@ TimerPtr Core::NewTimer(MonotonicUs at, bool even_if_closing, std::function<void
   return timer;
 }
 
-TimerPtr Core::StartTimer(MonotonicUs at, std::function<void()> run) {
+TimerPtr Core::StartTimer(MonotonicUs at, std::function<void()> run, bool even_if_closing) {
   const std::lock_guard lock(mutex_);
   if (closing_) return nullptr;
-  TimerPtr timer = NewTimer(at, /*even_if_closing=*/false, std::move(run));
+  TimerPtr timer = NewTimer(at, even_if_closing, std::move(run));
   timers_.insert(timer);
   return timer;
 }
@@ -214,12 +214,16 @@ TimerPtr Core::StartTimer(MonotonicUs at, std::function<void()> run) {
 void Core::CancelTimer(const TimerPtr& timer) {
   if (!timer) return;
   const std::lock_guard lock(mutex_);
-  if (timers_.erase(timer) > 0) timer->event->alarm->Cancel();
+  if (timers_.erase(timer) == 0) return;
+  timer->even_if_closing = false;
+  timer->event->alarm->Cancel();
 }
 
-void Core::Post(std::function<void()> run) {
+bool Core::Post(std::function<void()> run) {
   const std::lock_guard lock(mutex_);
-  if (!closing_) NewTimer(0, /*even_if_closing=*/true, std::move(run));
+  if (closing_) return false;
+  NewTimer(0, /*even_if_closing=*/true, std::move(run));
+  return true;
 }
 
 void Core::OnTimerFired(const TimerPtr& timer, const std::function<void()>& run) {

@@ -205,6 +205,41 @@ TEST_F(ClientClusterTest, PagesShowOneRevisionOfALargeRange) {
   EXPECT_EQ(kv.Compact({.revision = 1}).status().reason(), Reason::kCompacted);
 }
 
+// A stream is one revision of the range, also when the member that it came from is killed.
+TEST_F(ClientClusterTest, StreamsShowOneRevisionOfALargeRange) {
+  const Client client = MakeClient();
+  const Kv kv = client.kv();
+  constexpr int kRows = 3000;
+  for (int begin = 0; begin < kRows; begin += 100) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (int row = begin; row < begin + 100; ++row) {
+      char key[16];
+      std::snprintf(key, sizeof key, "st/%05d", row);
+      pairs.emplace_back(key, std::string(2000, 'o'));
+    }
+    ASSERT_TRUE(kv.PutMany(std::move(pairs)).ok());
+  }
+  RangeStream rows = kv.Stream({.range = KeyRange::Prefix("st/")});
+  int count = 0;
+  while (!rows.done()) {
+    const Result<std::vector<KeyValue>> chunk = rows.Next();
+    ASSERT_TRUE(chunk.ok()) << chunk.status().ToString();
+    for (const KeyValue& row : *chunk) {
+      char key[16];
+      std::snprintf(key, sizeof key, "st/%05d", count++);
+      ASSERT_EQ(row.key, key);
+      ASSERT_EQ(row.value.size(), 2000u);
+    }
+    if (count == static_cast<int>(chunk->size())) {
+      ASSERT_TRUE(kv.Put("st/02000", "new").ok());
+      ASSERT_TRUE(kv.Delete("st/01999").ok());
+      KillAndRestart(client, Leader(client));
+    }
+  }
+  EXPECT_EQ(count, kRows);
+  EXPECT_EQ(rows.count(), kRows);
+}
+
 TEST_F(ClientClusterTest, MembersAreSeenOneByOne) {
   Client client = MakeClient();
   ASSERT_TRUE(client.kv().Put("mb/a", "1").ok());

@@ -249,5 +249,54 @@ TEST_F(ClusterWatchTest, NothingIsLostAndNothingComesTwiceWhileMembersFail) {
   EXPECT_GE(check.events(), changes.done());
 }
 
+// What a follower knows is what is there: the list and the changes fit together, whatever happens
+// to members and to history.
+TEST_F(ClusterWatchTest, WhatIsFollowedIsWhatIsThere) {
+  const Client writer = MakeClient(milliseconds(3'000));
+  const Client client = MakeClient();
+  Changes changes(writer, "fl/");
+  const auto wait_for_changes = [&] {
+    const int to = changes.done() + 20;
+    while (changes.done() < to) std::this_thread::sleep_for(milliseconds(5));
+  };
+  wait_for_changes();
+  std::map<std::string, std::string> known;
+  std::atomic<int> lists = 0;
+  std::thread consumer([&] {
+    Follower follower = client.watch().Follow({.range = KeyRange::Prefix("fl/")});
+    while (!known.contains("fl/end")) {
+      const Result<FollowBatch> batch = follower.Next();
+      ASSERT_TRUE(batch.ok()) << batch.status().ToString();
+      if (batch->restarted) known.clear();
+      if (batch->complete) ++lists;
+      for (const KeyValue& row : batch->rows) known[row.key] = row.value;
+      for (const WatchEvent& event : batch->events) {
+        if (event.type == EventType::kPut) {
+          known[event.kv.key] = event.kv.value;
+        } else {
+          EXPECT_EQ(known.erase(event.kv.key), 1u) << event.kv.key;
+        }
+      }
+    }
+  });
+  while (lists == 0) std::this_thread::sleep_for(milliseconds(5));
+  wait_for_changes();
+  KillAndRestart(client, Leader(client));
+  const Result<GetResponse> newest = client.kv().Get("ready");
+  ASSERT_TRUE(newest.ok());
+  static_cast<void>(client.kv().Compact({.revision = newest->header.revision}));
+  wait_for_changes();
+  changes.Stop();
+  Result<PutResponse> last = client.kv().Put("fl/end", "");
+  for (int tries = 0; tries < 30 && !last.ok(); ++tries) last = client.kv().Put("fl/end", "");
+  ASSERT_TRUE(last.ok());
+  consumer.join();
+  const Result<RangeResponse> there = client.kv().Range({.range = KeyRange::Prefix("fl/")});
+  ASSERT_TRUE(there.ok());
+  std::map<std::string, std::string> is;
+  for (const KeyValue& row : there->kvs) is[row.key] = row.value;
+  EXPECT_EQ(known, is);
+}
+
 }  // namespace
 }  // namespace gavel::client

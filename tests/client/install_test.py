@@ -41,9 +41,10 @@ def check_tree(root):
                  'lib/pkgconfig/gavel-client.pc',
                  'lib/cmake/gavel/gavel-config.cmake', 'include/gavel/client/client.h'):
         expect(name in files, '%s is installed; there are %s' % (name, files))
-    public = re.findall(r'`(?:client/)?([a-z]+\.h)`',
+    public = re.findall(r'`(?:client/)?((?:recipes/)?[a-z_]+\.h)`',
                         open(os.path.join(installing.ROOT, 'client', 'README.md')).read())
-    installed = [os.path.basename(name) for name in files if name.startswith('include/')]
+    include = 'include/gavel/client/'
+    installed = [name[len(include):] for name in files if name.startswith(include)]
     expect(sorted(set(public)) == sorted(installed),
            'the headers that client/README.md names are those installed: %s, %s' % (
                sorted(set(public)), sorted(installed)))

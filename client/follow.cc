@@ -17,8 +17,8 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
  public:
   using Waiter = std::shared_ptr<PendingState<FollowBatch>>;
 
-  FollowState(const std::shared_ptr<Core>& core, FollowOptions options)
-      : kv_(core), watch_(core), options_(std::move(options)) {}
+  FollowState(std::shared_ptr<Core> core, FollowOptions options)
+      : core_(std::move(core)), kv_(core_), watch_(core_), options_(std::move(options)) {}
 
   // Makes options.stop end it. Once, before anything else.
   void Begin() {
@@ -30,17 +30,22 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
 
   Pending<FollowBatch> Next() {
     auto waiter = std::make_shared<PendingState<FollowBatch>>();
+    bool step = false;
     {
       const std::lock_guard lock(mutex_);
-      if (waiting_) {
+      if (waiter_) {
         return Ended<FollowBatch>(InvalidOptions("a follower is asked for one batch at a time"));
       }
-      if (cancelled_) return Ended<FollowBatch>(Cancelled(/*sent=*/false));
-      waiting_ = true;
+      if (kept_) return Ended<FollowBatch>(*std::exchange(kept_, std::nullopt));
+      waiter_ = waiter;
+      // What an earlier wait began may still be under way.
+      step = !std::exchange(asking_, true);
     }
-    Step(waiter);
-    return Pending<FollowBatch>(waiter, [self = weak_from_this()] {
-      if (const auto alive = self.lock()) alive->Cancel();
+    if (step) Step();
+    return Pending<FollowBatch>(waiter, [self = weak_from_this(), of = std::weak_ptr(waiter)] {
+      const auto alive = self.lock();
+      const Waiter target = of.lock();
+      if (alive && target) alive->CancelNext(target);
     });
   }
 
@@ -48,12 +53,23 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     std::optional<RangeStream> list;
     const std::lock_guard lock(mutex_);
     cancelled_ = true;
-    list.swap(list_);  // Ends what is under way, which ends the waiter.
+    // Ends what is under way, and with it the wait.
+    list.swap(list_);
     if (watcher_) watcher_->Cancel();
   }
 
  private:
-  void Step(const Waiter& waiter) {
+  void CancelNext(const Waiter& waiter) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (waiter_ != waiter) return;
+      waiter_ = nullptr;
+    }
+    const auto tell = [waiter] { waiter->Complete(Cancelled(/*sent=*/false)); };
+    if (!core_->Post(tell)) tell();
+  }
+
+  void Step() {
     std::optional<Pending<std::vector<KeyValue>>> chunk;
     std::optional<Pending<WatchBatch>> changes;
     {
@@ -67,14 +83,11 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     }
     auto self = shared_from_this();
     if (chunk) {
-      chunk->Then([self, waiter](const Result<std::vector<KeyValue>>& rows) {
-        self->OnRows(waiter, rows);
-      });
+      chunk->Then([self](const Result<std::vector<KeyValue>>& rows) { self->OnRows(rows); });
     } else if (changes) {
-      changes->Then(
-          [self, waiter](const Result<WatchBatch>& batch) { self->OnChanges(waiter, batch); });
+      changes->Then([self](const Result<WatchBatch>& batch) { self->OnChanges(batch); });
     } else {
-      End(waiter, Cancelled(/*sent=*/false));
+      End(Cancelled(/*sent=*/false));
     }
   }
 
@@ -86,7 +99,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     heard_at_ = Now();
   }
 
-  void OnRows(const Waiter& waiter, const Result<std::vector<KeyValue>>& rows) {
+  void OnRows(const Result<std::vector<KeyValue>>& rows) {
     std::optional<Result<FollowBatch>> result;
     {
       const std::lock_guard lock(mutex_);
@@ -100,8 +113,8 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
         result = rows.status();
       }
     }
-    if (!result) return Step(waiter);
-    End(waiter, *std::move(result));
+    if (!result) return Step();
+    End(*std::move(result));
   }
 
   // Needs the mutex.
@@ -129,9 +142,9 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     list_.reset();
   }
 
-  void OnChanges(const Waiter& waiter, const Result<WatchBatch>& changes) {
+  void OnChanges(const Result<WatchBatch>& changes) {
     if (!changes.ok() && changes.status().reason() != Reason::kCompacted) {
-      return End(waiter, changes.status());
+      return End(changes.status());
     }
     if (!changes.ok()) {
       // The list begins anew.
@@ -141,9 +154,9 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
       FollowBatch batch;
       batch.revision = changes->events.back().kv.mod_revision;
       batch.events = changes->events;
-      return End(waiter, std::move(batch));
+      return End(std::move(batch));
     }
-    Step(waiter);
+    Step();
   }
 
   bool IsFinal(const Status& status) const {
@@ -153,14 +166,19 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     return patience > 0 && Now() - heard_at_ >= patience;
   }
 
-  void End(const Waiter& waiter, Result<FollowBatch> result) {
+  // Gives the result to whoever waits, or keeps it for who comes.
+  void End(Result<FollowBatch> result) {
+    Waiter waiter;
     {
       const std::lock_guard lock(mutex_);
-      waiting_ = false;
+      asking_ = false;
+      waiter = std::exchange(waiter_, nullptr);
+      if (!waiter) kept_ = std::move(result);
     }
-    waiter->Complete(std::move(result));
+    if (waiter) waiter->Complete(std::move(result));
   }
 
+  const std::shared_ptr<Core> core_;
   const Kv kv_;
   const Watch watch_;
   const FollowOptions options_;
@@ -169,7 +187,9 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
   std::mutex mutex_;
   // Guarded by mutex_.
   bool cancelled_ = false;
-  bool waiting_ = false;
+  Waiter waiter_;
+  bool asking_ = false;                      // For the next batch.
+  std::optional<Result<FollowBatch>> kept_;  // Came when nobody waited any more.
   std::optional<RangeStream> list_;
   bool restarted_ = false;
   MonotonicUs heard_at_ = 0;

@@ -66,7 +66,7 @@ class Follower {
   // Waits for the next batch. Ends as a watcher does, but never with kCompacted: kCancelled, or
   // what the server refused, or unreachable_timeout.
   Result<FollowBatch> Next();
-  // One at a time.
+  // One at a time. Cancelling it loses nothing: the next one gets what comes.
   Pending<FollowBatch> NextAsync();
 
   // Ends it with Reason::kCancelled.

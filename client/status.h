@@ -88,6 +88,8 @@ enum class Reason : uint8_t {
   kContention,      // Increment, Append: others kept changing the key.
   kWouldDeadlock,   // A blocking call from within a callback of the same library.
   kLeaseLost,       // A lease that was kept alive has ended, or may have.
+  kHeld,            // Somebody else has the lock.
+  kNotHeld,         // The lock or the leadership is not, or no longer, one's own.
 };
 
 std::string_view ToString(Code code);

@@ -15,6 +15,11 @@ MAY_INCLUDE = {
     "server/": ("raft/", "proto/", "storage/", "server/"),
     "server/http/": ("raft/", "server/http/", "server/"),
     "client/": ("proto/", "client/"),
+    # Recipes and examples use what programs may use.
+    "client/recipes/": ("client/recipes/", "client/client.h", "client/follow.h", "client/kv.h",
+                        "client/lease.h", "client/options.h", "client/pending.h",
+                        "client/status.h", "client/txn.h", "client/types.h", "client/watch.h"),
+    "client/examples/": ("client/client.h", "client/examples/", "client/recipes/"),
     # gavelctl is a program on the library's stable headers, like any other.
     "client/ctl/": ("proto/", "client/ctl/", "client/client.h", "client/cluster.h", "client/kv.h",
                     "client/maintenance.h", "client/options.h", "client/status.h",
@@ -50,7 +55,7 @@ HOMES = {
     r"spdlog/.*": ("server/logging.cc",),
     r"yaml-cpp/.*": ("server/options.cc", "client/ctl/config_yaml.cc"),
     r"prometheus/.*": ("server/metrics.cc",),
-    r"nlohmann/.*": ("server/logging.cc", "server/http/", "client/ctl/"),
+    r"nlohmann/.*": ("server/logging.cc", "server/http/", "client/ctl/", "client/recipes/"),
 }
 
 # Headers that would make every includer slow to compile, so that no header of ours has them.

@@ -1,0 +1,66 @@
+#include "client/recipes/mutex.h"
+
+#include <utility>
+
+#include "client/recipes/waiting.h"
+
+namespace gavel::client::recipes {
+
+Mutex::Mutex(const Client& client, Session session, std::string name)
+    : kv_(client.kv()),
+      watch_(client.watch()),
+      session_(std::move(session)),
+      prefix_(std::move(name) + "/") {}
+
+Result<Fence> Mutex::Lock(WaitOptions wait) {
+  const Waiting waiting(std::move(wait), &session_);
+  const Result<OwnKey> own = PutOwnKey(kv_, waiting, KeyOfSession(prefix_, session_), "", session_);
+  if (!own.ok()) return own.status();
+  Status status = UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), own->create_revision);
+  if (status.ok()) status = CheckStillThere(kv_, waiting, own->fence());
+  if (!status.ok()) {
+    static_cast<void>(DeleteOwnKey(kv_, own->fence()));
+    return status;
+  }
+  held_ = own->fence();
+  return *held_;
+}
+
+Result<Fence> Mutex::TryLock(WaitOptions wait) {
+  const Waiting waiting(std::move(wait), &session_);
+  const std::string key = KeyOfSession(prefix_, session_);
+  const RangeRequest oldest{.range = KeyRange::Prefix(prefix_),
+                            .limit = 1,
+                            .sort_order = SortOrder::kAscend,
+                            .sort_target = SortTarget::kCreate,
+                            .keys_only = true};
+  // Only if there is no key at all, so that a failure leaves nothing behind.
+  Txn txn;
+  txn.If(Compare::CreateRevision(KeyRange::Prefix(prefix_)).Equal(0))
+      .Then(PutRequest{.key = key, .lease = session_.lease()})
+      .Else(oldest);
+  const Result<TxnResponse> response = waiting.Commit(kv_, txn);
+  if (!response.ok()) return response.status();
+  Fence own{.key = key, .token = response->header.revision};
+  if (!response->succeeded) {
+    const RangeResponse* found =
+        response->responses.empty() ? nullptr : response->responses[0].range();
+    if (!found || found->kvs.empty() || found->kvs[0].key != key) {
+      return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kHeld,
+                    "the lock is held by another");
+    }
+    own.token = found->kvs[0].create_revision;
+  }
+  if (Status over = waiting.Check(); !over.ok()) return over;
+  held_ = own;
+  return own;
+}
+
+Status Mutex::Unlock(CallOptions options) {
+  if (!held_) return Status();
+  Status status = DeleteOwnKey(kv_, *held_, std::move(options));
+  if (status.ok()) held_.reset();
+  return status;
+}
+
+}  // namespace gavel::client::recipes

@@ -1,0 +1,100 @@
+// The steps that recipes share: waiting, and keys that live as long as a session.
+//
+// Recipes wait by watching: nothing here asks again and again. Not for programs.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "client/kv.h"
+#include "client/lease.h"
+#include "client/recipes/fence.h"
+#include "client/recipes/wait_options.h"
+#include "client/watch.h"
+
+namespace gavel::client::recipes {
+
+// One wait: by when it ends, and what ends it early: the program's stop token, or the loss of the
+// session. Used by one thread.
+class Waiting {
+ public:
+  // `session` may be null; otherwise it must outlive this.
+  Waiting(WaitOptions options, const Session* session);
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting();
+
+  // OK as long as it makes sense to go on; else kLeaseLost, kCancelled or kDeadline.
+  Status Check() const;
+  // Stop is requested when the wait is to end early.
+  std::stop_token stop() const;
+  // How much time is left; none if there is no limit.
+  std::optional<std::chrono::milliseconds> left() const;
+  // For calls: they end when the wait does.
+  CallOptions call_options() const;
+
+  // What comes, if the wait does not end before; then the call is cancelled.
+  template <class T>
+  Result<T> Await(const Pending<T>& pending) const {
+    if (Status over = Check(); !over.ok()) return over;
+    const std::stop_callback cancel(stop(), [&] { pending.Cancel(); });
+    // Of what came just now, nothing is lost.
+    if (const auto rest = left(); rest && !pending.WaitFor(*rest)) pending.Cancel();
+    Result<T> result = pending.Get();
+    if (!result.ok()) return Explain(result.status());
+    return result;
+  }
+  // Commits again and again until the outcome is known. To carry the transaction out twice must be
+  // as good as once.
+  Result<TxnResponse> Commit(const Kv& kv, const Txn& txn) const;
+  // Reads until there is an answer.
+  Result<RangeResponse> Range(const Kv& kv, const RangeRequest& request) const;
+
+ private:
+  struct Links;
+
+  // What to tell of a call or watcher that failed: why the wait is over if it is, else its error.
+  Status Explain(const Status& status) const;
+
+  const WaitOptions options_;
+  const Session* const session_;
+  const std::chrono::steady_clock::time_point deadline_;
+  const std::unique_ptr<Links> links_;
+};
+
+// A key that lives as long as a session, and says who came when.
+struct OwnKey {
+  std::string key = {};
+  int64_t create_revision = 0;
+  int64_t revision = 0;    // Of the store when that was seen.
+  std::string value = {};  // Another than was asked for if the key was there before.
+
+  Fence fence() const { return {.key = key, .token = create_revision}; }
+};
+
+// prefix + the lease in hexadecimal, as etcd's clients and servers name such keys.
+std::string KeyOfSession(std::string_view prefix, const Session& session);
+// Puts the key if it is not there; otherwise tells what is.
+Result<OwnKey> PutOwnKey(const Kv& kv, const Waiting& waiting, const std::string& key,
+                         std::string_view value, const Session& session);
+// Deletes it, if it is the same still. Not finding it is no error.
+Status DeleteOwnKey(const Kv& kv, const Fence& fence, CallOptions options = {});
+// Waits until no key of `range` is older than `create_revision`: for the deletion of the youngest
+// of those that are, so that each release wakes one.
+Status UntilFirst(const Kv& kv, const Watch& watch, const Waiting& waiting, const KeyRange& range,
+                  int64_t create_revision);
+// Waits until the key is deleted at or after `revision`.
+Status UntilDeleted(const Kv& kv, const Watch& watch, const Waiting& waiting,
+                    const std::string& key, int64_t revision);
+// kLeaseLost if the own key is gone: what came too late is not held.
+Status CheckStillThere(const Kv& kv, const Waiting& waiting, const Fence& own);
+
+Status LeaseIsLost();
+Status NotHeld(std::string_view what);
+
+}  // namespace gavel::client::recipes

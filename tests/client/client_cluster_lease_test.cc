@@ -70,7 +70,7 @@ TEST_F(ClusterLeaseTest, SessionsLiveThroughDeadLeadersAndEndWhenNobodyRenews) {
         client.kv().Put({.key = "sl/" + std::to_string(i), .lease = session->lease()}).ok());
     sessions.push_back(*std::move(session));
   }
-  for (int round = 0; round < 2; ++round) KillAndRestart(client, Leader(client));
+  for (int round = 0; round < 2; ++round) KillAndRestart(client, LeadingMember(client));
   // Longer than a lease lives that nobody renews.
   Watcher watcher = client.watch().Start({.range = KeyRange::Prefix("sl/")});
   ASSERT_TRUE(watcher.Created().ok());

@@ -59,7 +59,7 @@ Client ClientClusterTest::MakeClient(milliseconds timeout) {
   return *std::move(client);
 }
 
-int ClientClusterTest::Leader(const Client& client) {
+int ClientClusterTest::LeadingMember(const Client& client) {
   for (int tries = 0; tries < 600; ++tries) {
     for (int member = 0; member < cluster_->size(); ++member) {
       if (!cluster_->Runs(member)) continue;

@@ -33,7 +33,7 @@ class ClientClusterTest : public ::testing::Test {
   // Ready to be used: the first call waits for the members, however slow their start is.
   static Client MakeClient(milliseconds timeout = milliseconds(30'000));
   // The member that leads, or thinks so.
-  static int Leader(const Client& client);
+  static int LeadingMember(const Client& client);
   // Kills a member, waits until the others can write, and starts it again.
   static void KillAndRestart(const Client& client, int member);
 

@@ -233,7 +233,7 @@ TEST_F(ClientClusterTest, StreamsShowOneRevisionOfALargeRange) {
     if (count == static_cast<int>(chunk->size())) {
       ASSERT_TRUE(kv.Put("st/02000", "new").ok());
       ASSERT_TRUE(kv.Delete("st/01999").ok());
-      KillAndRestart(client, Leader(client));
+      KillAndRestart(client, LeadingMember(client));
     }
   }
   EXPECT_EQ(count, kRows);

@@ -234,9 +234,9 @@ TEST_F(ClusterWatchTest, NothingIsLostAndNothingComesTwiceWhileMembersFail) {
   };
   for (int round = 0; round < 3; ++round) {
     wait_for_changes();
-    KillAndRestart(client, Leader(client));
+    KillAndRestart(client, LeadingMember(client));
   }
-  const int stopped = Leader(client);
+  const int stopped = LeadingMember(client);
   cluster_->Ask(stopped, SIGSTOP);
   wait_for_changes();
   cluster_->Ask(stopped, SIGCONT);
@@ -281,7 +281,7 @@ TEST_F(ClusterWatchTest, WhatIsFollowedIsWhatIsThere) {
   });
   while (lists == 0) std::this_thread::sleep_for(milliseconds(5));
   wait_for_changes();
-  KillAndRestart(client, Leader(client));
+  KillAndRestart(client, LeadingMember(client));
   const Result<GetResponse> newest = client.kv().Get("ready");
   ASSERT_TRUE(newest.ok());
   static_cast<void>(client.kv().Compact({.revision = newest->header.revision}));

@@ -123,7 +123,7 @@ TEST_F(MutexTest, ManyContendWhileLeadersDie) {
   };
   for (int i = 0; i < 2; ++i) {
     wait();
-    KillAndRestart(client, Leader(client));
+    KillAndRestart(client, LeadingMember(client));
   }
   wait();
   stop = true;
@@ -143,7 +143,7 @@ TEST_F(MutexTest, TheNextOneFollowsADeadHolder) {
   const Session session = Open(client);
   Mutex mutex(client, session, "mu/dead");
   std::future<Result<Fence>> waiting = std::async(std::launch::async, [&] { return mutex.Lock(); });
-  KillAndRestart(client, Leader(client));
+  KillAndRestart(client, LeadingMember(client));
   EXPECT_TRUE(client.kv().Commit(Txn().If(dead.guard()))->succeeded) << "it outlives the leader";
   holder->Kill();
   const Result<Fence> held = waiting.get();

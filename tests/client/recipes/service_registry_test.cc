@@ -1,0 +1,132 @@
+// Instances are found while they live, and come back by themselves.
+#include "client/recipes/service_registry.h"
+
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "tests/client/recipes/recipes_test_support.h"
+
+namespace gavel::client::recipes {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+using std::chrono::seconds;
+using testing::milliseconds;
+
+class ServiceRegistryTest : public testing::RecipesTest {};
+
+TEST_F(ServiceRegistryTest, TheLayoutIsEtcds) {
+  EXPECT_EQ(*EncodeEndpoint({.name = "n", .address = "h:1", .metadata = R"({"z":1,"a":"ü"})"}),
+            R"({"Op":0,"Addr":"h:1","Metadata":{"z":1,"a":"ü"}})");
+  EXPECT_EQ(*EncodeEndpoint({.name = "n", .address = "h:1"}),
+            R"({"Op":0,"Addr":"h:1","Metadata":null})");
+  EXPECT_EQ(EncodeEndpoint({.name = "n", .metadata = "{"}).status().reason(),
+            Reason::kInvalidOptions);
+  const Endpoint whole{.name = "n", .address = "h:1", .metadata = R"([1,"b"])"};
+  EXPECT_EQ(*DecodeEndpoint("n", *EncodeEndpoint(whole)), whole);
+  EXPECT_EQ(DecodeEndpoint("n", R"({"Addr":"h:1"})")->address, "h:1");
+  for (const char* bad : {"", "x", "[]", "{}", R"({"Addr":7})", "{\"Addr\":\"\xff\"}"}) {
+    EXPECT_EQ(DecodeEndpoint("n", bad).status().reason(), Reason::kBadResponse) << bad;
+  }
+}
+
+TEST_F(ServiceRegistryTest, EndpointsAreRegisteredResolvedAndFollowed) {
+  const Client client = MakeClient();
+  const Endpoint one{.name = "1", .address = "h:1", .metadata = R"({"w":1})"};
+  const Endpoint two{.name = "2", .address = "h:2"};
+  ASSERT_TRUE(Register(client, "sr/a", one, nullptr).ok());
+  ASSERT_TRUE(client.kv().Put("sr/a/odd", "not ours").ok());
+  EndpointWatcher watcher(client, "sr/a");
+  const Result<EndpointChanges> list = watcher.Next();
+  ASSERT_TRUE(list.ok()) << list.status().ToString();
+  EXPECT_TRUE(list->restarted);
+  EXPECT_THAT(list->set, ElementsAre(one));
+  EXPECT_THAT(list->unreadable, ElementsAre("odd"));
+
+  Session session = Open(client);
+  ASSERT_TRUE(Register(client, "sr/a", two, &session).ok());
+  const Result<EndpointChanges> added = watcher.Next();
+  ASSERT_TRUE(added.ok());
+  EXPECT_FALSE(added->restarted);
+  EXPECT_THAT(added->set, ElementsAre(two));
+  const Result<ResolveResponse> resolved = Resolve(client, "sr/a");
+  ASSERT_TRUE(resolved.ok());
+  EXPECT_THAT(resolved->endpoints, ElementsAre(one, two));
+  EXPECT_THAT(resolved->unreadable, ElementsAre("odd"));
+  EXPECT_THAT(Resolve(client, "sr")->endpoints, IsEmpty()) << "a target is no prefix of names";
+
+  ASSERT_TRUE(session.Close().ok());
+  EXPECT_THAT(watcher.Next()->removed, ElementsAre("2"));
+  ASSERT_TRUE(client.kv().Put("sr/a/1", "spoiled").ok());
+  const Result<EndpointChanges> spoiled = watcher.Next();
+  EXPECT_THAT(spoiled->removed, ElementsAre("1"));
+  EXPECT_THAT(spoiled->unreadable, ElementsAre("1"));
+  EXPECT_THAT(watcher.endpoints(), IsEmpty());
+  ASSERT_TRUE(Unregister(client, "sr/a", "1").ok());
+  EXPECT_TRUE(Unregister(client, "sr/a", "1").ok());
+  // Removing what was not among the endpoints is no change of them.
+  EXPECT_THAT(watcher.Next()->removed, IsEmpty());
+  EXPECT_EQ(watcher.Next({.timeout = milliseconds(50)}).status().reason(), Reason::kDeadline);
+}
+
+// A registration comes back when its lease was lost, and goes with its owner.
+TEST_F(ServiceRegistryTest, ARegistrationIsKept) {
+  const Client client = MakeClient();
+  std::atomic<int> stood = 0, lost = 0;
+  {
+    Registration registration(client, "sr/kept", {.name = "1", .address = "h:1"},
+                              {.ttl = seconds(3), .on_change = [&](const Status& status) {
+                                 ++(status.ok() ? stood : lost);
+                               }});
+    ASSERT_TRUE(registration.WaitUntilRegistered().ok());
+    EXPECT_TRUE(registration.registered());
+    KillAndRestart(client, LeadingMember(client));
+    const Result<GetResponse> key = client.kv().Get("sr/kept/1");
+    ASSERT_TRUE(key.ok() && key->kv.has_value());
+    // Somebody takes the lease away.
+    Status revoked = client.lease().Revoke(key->kv->lease).status();
+    while (!revoked.ok() && revoked.reason() != Reason::kLeaseNotFound) {
+      revoked = client.lease().Revoke(key->kv->lease).status();
+    }
+    EndpointWatcher watcher(client, "sr/kept");
+    while (watcher.endpoints().empty()) ASSERT_TRUE(watcher.Next().ok());
+    EXPECT_EQ(watcher.endpoints().at("1").address, "h:1");
+    while (stood < 2) std::this_thread::sleep_for(milliseconds(2));
+    EXPECT_GE(lost, 1);
+  }
+  EndpointWatcher watcher(client, "sr/kept");
+  ASSERT_TRUE(watcher.Next().ok());
+  while (!watcher.endpoints().empty()) ASSERT_TRUE(watcher.Next().ok());
+
+  Registration refused(client, "sr/kept", {.name = "2", .metadata = "{"});
+  EXPECT_EQ(refused.WaitUntilRegistered().reason(), Reason::kInvalidOptions);
+  EXPECT_FALSE(refused.registered());
+}
+
+TEST_F(ServiceRegistryTest, ADeadInstanceDisappears) {
+  const Client client = MakeClient();
+  auto lives = Example("registry", {"sr/dead", "register", "1", "h:1", R"({"zone":"a"})"});
+  EXPECT_EQ(lives->ReadLine(), "registered");
+  auto follows = Example("registry", {"sr/dead", "follow"});
+  EXPECT_EQ(follows->ReadLine(), R"(set 1 h:1 {"zone":"a"})");
+  auto dies = Example("registry", {"sr/dead", "register", "2", "h:2"});
+  EXPECT_EQ(follows->ReadLine(), "set 2 h:2 ");
+  KillAndRestart(client, LeadingMember(client));
+  dies->Kill();
+  EXPECT_EQ(follows->ReadLine(), "removed 2");
+  auto lists = Example("registry", {"sr/dead", "list"});
+  EXPECT_EQ(lists->ReadLine(), R"(1 h:1 {"zone":"a"})");
+  EXPECT_EQ(lists->Finish(), 0);
+  EXPECT_EQ(lives->Finish(), 0);
+  EXPECT_EQ(follows->ReadLine(), "removed 1");
+}
+
+}  // namespace
+}  // namespace gavel::client::recipes

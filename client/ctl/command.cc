@@ -69,6 +69,7 @@ Expected<CommandLine> ReadCommandLine(std::vector<std::string> tokens) {
             (failure->hint.empty() ? "See '" : " See '") + FullName(line.path) + " --help'.";
         return *std::move(failure);
       }
+      if (reader.flags_ended()) line.separator = line.arguments.size();
       continue;
     }
     std::string word = reader.TakeWord();

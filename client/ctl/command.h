@@ -2,7 +2,9 @@
 // manual.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +56,8 @@ struct CommandLine {
   CommandPath path;
   FlagValues flags;
   std::vector<std::string> arguments;
+  // How many arguments stand before the "--" that ends the flags; nothing if there is none.
+  std::optional<size_t> separator;
   bool help = false;
 };
 

@@ -2,6 +2,7 @@
 #include "client/ctl/command.h"
 #include "client/ctl/commands.h"
 #include "client/ctl/kv_requests.h"
+#include "client/ctl/watch_request.h"
 
 namespace gavel::client::ctl {
 namespace {
@@ -77,6 +78,88 @@ Command CompactionCommand() {
                      .type = FlagType::kSwitch,
                      .help = "Wait until the member has deleted what was given up."}},
           .run = &RunCompaction};
+}
+
+Command WatchCommand() {
+  return {
+      .name = "watch",
+      .arguments = "[key] [range_end] [-- command ...]",
+      .summary = "Tell of changes of a key, or of those from [key] up to, without, [range_end].",
+      .description =
+          "With a command, it runs once for each change, with ETCD_WATCH_REVISION,\n"
+          "ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and ETCD_WATCH_VALUE in its environment, the\n"
+          "last three in quotes.\n"
+          "Key and range may come from ETCDCTL_WATCH_KEY and ETCDCTL_WATCH_RANGE_END.\n"
+          "With -i, each line of standard input is 'watch' with arguments as here, or\n"
+          "'progress'.",
+      .flags = WatchFlags(),
+      .formats = kMessageFormats,
+      .run = &RunWatch};
+}
+
+Command LeaseCommand() {
+  return {.name = "lease",
+          .summary = "Leases: keys that go when their time is up.",
+          .subcommands = {{.name = "grant",
+                           .arguments = "<seconds>",
+                           .summary = "Begin a lease.",
+                           .formats = kMessageFormats,
+                           .run = &RunLeaseGrant},
+                          {.name = "revoke",
+                           .arguments = "<lease>",
+                           .summary = "End a lease, and delete the keys that are attached to it.",
+                           .formats = kMessageFormats,
+                           .run = &RunLeaseRevoke},
+                          {.name = "timetolive",
+                           .arguments = "<lease>",
+                           .summary = "Show how much time a lease has left.",
+                           .flags = {{.name = "keys",
+                                      .type = FlagType::kSwitch,
+                                      .help = "Also list the keys that are attached to it."}},
+                           .formats = kMessageFormats,
+                           .run = &RunLeaseTimeToLive},
+                          {.name = "list",
+                           .summary = "List the leases that a member knows of.",
+                           .formats = kMessageFormats,
+                           .run = &RunLeaseList},
+                          {.name = "keep-alive",
+                           .arguments = "<lease>",
+                           .summary = "Renew a lease until it ends, or once.",
+                           .flags = {{.name = "once",
+                                      .type = FlagType::kSwitch,
+                                      .help = "Renew it one time only."}},
+                           .formats = kMessageFormats,
+                           .run = &RunLeaseKeepAlive}}};
+}
+
+Command LockCommand() {
+  return {.name = "lock",
+          .arguments = "<name> [-- command ...]",
+          .summary = "Hold a lock until interrupted, or while a command runs.",
+          .description =
+              "Waits until the lock is free, then writes its key, or runs the command with\n"
+              "ETCD_LOCK_KEY, ETCD_LOCK_REV and GAVEL_FENCING_TOKEN in its environment and ends\n"
+              "with its exit code. The token is the create revision of the key, and grows from\n"
+              "holder to holder: a write that compares it cannot be one of an earlier holder.",
+          .flags = {{.name = "ttl",
+                     .type = FlagType::kInteger,
+                     .default_text = "10",
+                     .help = "Seconds after which the lock is free if this program vanishes.",
+                     .value_name = "SECONDS"}},
+          .formats = kMessageFormats,
+          .run = &RunLock};
+}
+
+Command ElectCommand() {
+  return {.name = "elect",
+          .arguments = "<name> [proposal]",
+          .summary = "Stand for election and lead until interrupted, or watch the leaders.",
+          .flags = {{.name = "listen",
+                     .type = FlagType::kSwitch,
+                     .help = "Only show who leads, now and from then on.",
+                     .letter = 'l'}},
+          .formats = kMessageFormats,
+          .run = &RunElect};
 }
 
 std::vector<Command> HelperCommands() {
@@ -274,8 +357,9 @@ Command MakeRoot() {
                .description =
                    "Speaks etcd's v3 API, so it also serves a cluster of etcd.\n"
                    "Commands may be shortened as long as it is clear which is meant."};
-  root.subcommands = {PutCommand(), GetCommand(), DeleteCommand(), TxnCommand(),
-                      CompactionCommand()};
+  root.subcommands = {PutCommand(),   GetCommand(),        DeleteCommand(),
+                      TxnCommand(),   CompactionCommand(), WatchCommand(),
+                      LeaseCommand(), LockCommand(),       ElectCommand()};
   for (Command& command : HelperCommands()) root.subcommands.push_back(std::move(command));
   root.subcommands.push_back(MemberCommand());
   root.subcommands.push_back(EndpointCommand());

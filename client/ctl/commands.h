@@ -12,6 +12,17 @@ MaybeFailure RunDelete(Session& session);
 MaybeFailure RunTxn(Session& session);
 MaybeFailure RunCompaction(Session& session);
 
+MaybeFailure RunWatch(Session& session);
+
+MaybeFailure RunLeaseGrant(Session& session);
+MaybeFailure RunLeaseRevoke(Session& session);
+MaybeFailure RunLeaseTimeToLive(Session& session);
+MaybeFailure RunLeaseList(Session& session);
+MaybeFailure RunLeaseKeepAlive(Session& session);
+
+MaybeFailure RunLock(Session& session);
+MaybeFailure RunElect(Session& session);
+
 MaybeFailure RunExists(Session& session);
 MaybeFailure RunIncrement(Session& session);
 MaybeFailure RunGetMany(Session& session);

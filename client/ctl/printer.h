@@ -13,7 +13,9 @@
 #include "client/ctl/output.h"
 #include "client/ctl/settings.h"
 #include "client/kv.h"
+#include "client/lease.h"
 #include "client/maintenance.h"
+#include "client/watch.h"
 
 namespace gavel::client::ctl {
 
@@ -53,6 +55,16 @@ class Printer {
   virtual void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) = 0;
   virtual void EndpointStatus(const std::vector<AtEndpoint<StatusResponse>>& list) = 0;
   virtual void EndpointHashKv(const std::vector<AtEndpoint<HashKvResponse>>& list) = 0;
+
+  virtual void Watch(const WatchBatch& batch) = 0;
+  // The watch has ended; for formats that programs read.
+  virtual void WatchCanceled(int64_t compact_revision) = 0;
+  virtual void LeaseGrant(const LeaseGrantResponse& response) = 0;
+  virtual void LeaseRevoke(int64_t lease, const LeaseRevokeResponse& response) = 0;
+  // `keys`: the attached keys were asked for.
+  virtual void LeaseTimeToLive(const LeaseTimeToLiveResponse& response, bool keys) = 0;
+  virtual void LeaseList(const LeaseListResponse& response) = 0;
+  virtual void LeaseKeepAlive(const LeaseKeepAliveResponse& response) = 0;
 
   virtual void Exists(std::string_view key, bool exists) = 0;
   virtual void Increment(const IncrementResponse& response) = 0;

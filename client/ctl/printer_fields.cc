@@ -93,6 +93,41 @@ class FieldsPrinter : public Printer {
     }
   }
 
+  void Watch(const WatchBatch& batch) override {
+    Header(batch.header);
+    for (const WatchEvent& event : batch.events) {
+      Field("Type", event.type == EventType::kPut ? "PUT" : "DELETE");
+      if (event.prev_kv) Kv("Prev", *event.prev_kv);
+      Kv("", event.kv);
+    }
+  }
+  void WatchCanceled(int64_t) override {}
+
+  void LeaseGrant(const LeaseGrantResponse& response) override {
+    Header(response.header);
+    Field("ID", Lease(response.id));
+    Field("TTL", std::to_string(response.ttl.count()));
+  }
+  void LeaseRevoke(int64_t, const LeaseRevokeResponse& response) override {
+    Header(response.header);
+  }
+  void LeaseTimeToLive(const LeaseTimeToLiveResponse& response, bool) override {
+    Header(response.header);
+    Field("ID", Lease(response.id));
+    Field("TTL", std::to_string(response.remaining.count()));
+    Field("GrantedTTL", std::to_string(response.granted.count()));
+    for (const std::string& key : response.keys) Field("Key", Quote(key));
+  }
+  void LeaseList(const LeaseListResponse& response) override {
+    Header(response.header);
+    for (const int64_t id : response.ids) Field("ID", Lease(id));
+  }
+  void LeaseKeepAlive(const LeaseKeepAliveResponse& response) override {
+    Header(response.header);
+    Field("ID", Lease(response.id));
+    Field("TTL", std::to_string(response.ttl.count()));
+  }
+
   void Exists(std::string_view key, bool exists) override {
     Field("Key", Quote(key));
     Field("Exists", Text(exists));
@@ -140,6 +175,9 @@ class FieldsPrinter : public Printer {
 
   static std::string Text(bool value) { return value ? "true" : "false"; }
   std::string Id(uint64_t id) const { return hex_ ? Hex(id) : std::to_string(id); }
+  std::string Lease(int64_t id) const {
+    return hex_ ? Hex16(static_cast<uint64_t>(id)) : std::to_string(id);
+  }
 
   void Header(const ResponseHeader& header) {
     Field("ClusterID", Id(header.cluster_id));
@@ -155,8 +193,7 @@ class FieldsPrinter : public Printer {
     Field(prefix + "ModRevision", std::to_string(kv.mod_revision));
     Field(prefix + "Version", std::to_string(kv.version));
     Field(prefix + "Value", Quote(kv.value));
-    Field(prefix + "Lease",
-          hex_ ? Hex16(static_cast<uint64_t>(kv.lease)) : std::to_string(kv.lease));
+    Field(prefix + "Lease", Lease(kv.lease));
   }
 
   const bool hex_;

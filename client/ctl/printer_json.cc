@@ -103,6 +103,22 @@ Json StatusJson(const StatusResponse& status) {
   return json;
 }
 
+// etcd's client has a form of its own for a watch's messages, with Go's names.
+Json WatchJson(const ResponseHeader& header, const std::vector<WatchEvent>& events) {
+  Json json = {{"Header", HeaderJson(header)}, {"Events", Json::array()}};
+  for (const WatchEvent& event : events) {
+    Json one = Json::object();
+    Add(&one, "type", static_cast<int>(event.type));
+    one["kv"] = KvJson(event.kv);
+    if (event.prev_kv) one["prev_kv"] = KvJson(*event.prev_kv);
+    json["Events"].push_back(std::move(one));
+  }
+  json["CompactRevision"] = 0;
+  json["Canceled"] = false;
+  json["Created"] = false;
+  return json;
+}
+
 class JsonPrinter : public Printer {
  public:
   JsonPrinter(bool hex, Output* output) : hex_(hex), output_(*output) {}
@@ -159,6 +175,51 @@ class JsonPrinter : public Printer {
       Add(&hash, "hash_revision", response.hash_revision);
       json.push_back({{"Endpoint", endpoint}, {"HashKV", std::move(hash)}});
     }
+    Write(json);
+  }
+
+  void Watch(const WatchBatch& batch) override { Write(WatchJson(batch.header, batch.events)); }
+  void WatchCanceled(int64_t compact_revision) override {
+    Json json = WatchJson({}, {});
+    json["CompactRevision"] = compact_revision;
+    json["Canceled"] = true;
+    Write(json);
+  }
+
+  // Of leases etcd's client spreads the header's fields among the others.
+  void LeaseGrant(const LeaseGrantResponse& response) override {
+    Json json = HeaderJson(response.header);
+    json["ID"] = response.id;
+    json["TTL"] = response.ttl.count();
+    json["Error"] = "";
+    Write(json);
+  }
+  void LeaseRevoke(int64_t, const LeaseRevokeResponse& response) override {
+    Write({{"header", HeaderJson(response.header)}});
+  }
+  void LeaseTimeToLive(const LeaseTimeToLiveResponse& response, bool) override {
+    Json json = HeaderJson(response.header);
+    json["id"] = response.id;
+    json["ttl"] = response.remaining.count();
+    json["granted-ttl"] = response.granted.count();
+    json["keys"] = nullptr;
+    for (const std::string& key : response.keys) json["keys"].push_back(Base64(key));
+    Write(json);
+  }
+  void LeaseList(const LeaseListResponse& response) override {
+    Json json = HeaderJson(response.header);
+    json["leases"] = Json::array();
+    for (const int64_t id : response.ids) {
+      Json one = Json::object();
+      one["id"] = id;
+      json["leases"].push_back(std::move(one));
+    }
+    Write(json);
+  }
+  void LeaseKeepAlive(const LeaseKeepAliveResponse& response) override {
+    Json json = HeaderJson(response.header);
+    json["ID"] = response.id;
+    json["TTL"] = response.ttl.count();
     Write(json);
   }
 

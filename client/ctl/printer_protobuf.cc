@@ -5,6 +5,8 @@
 #include "client/ctl/printer.h"
 #include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/lease.pb.h"
+#include "proto/etcdserverpb/watch.pb.h"
 
 namespace gavel::client::ctl {
 namespace {
@@ -55,6 +57,45 @@ void Fill(const TxnResponse& response, etcdserverpb::TxnResponse* message) {
   }
 }
 
+void Fill(const WatchBatch& batch, etcdserverpb::WatchResponse* message) {
+  Fill(batch.header, message->mutable_header());
+  for (const WatchEvent& event : batch.events) {
+    mvccpb::Event* const one = message->add_events();
+    one->set_type(event.type == EventType::kPut ? mvccpb::Event::PUT : mvccpb::Event::DELETE);
+    Fill(event.kv, one->mutable_kv());
+    if (event.prev_kv) Fill(*event.prev_kv, one->mutable_prev_kv());
+  }
+}
+
+void Fill(const LeaseGrantResponse& response, etcdserverpb::LeaseGrantResponse* message) {
+  Fill(response.header, message->mutable_header());
+  message->set_id(response.id);
+  message->set_ttl(response.ttl.count());
+}
+
+void Fill(const LeaseRevokeResponse& response, etcdserverpb::LeaseRevokeResponse* message) {
+  Fill(response.header, message->mutable_header());
+}
+
+void Fill(const LeaseTimeToLiveResponse& response, etcdserverpb::LeaseTimeToLiveResponse* message) {
+  Fill(response.header, message->mutable_header());
+  message->set_id(response.id);
+  message->set_ttl(response.remaining.count());
+  message->set_grantedttl(response.granted.count());
+  for (const std::string& key : response.keys) message->add_keys(key);
+}
+
+void Fill(const LeaseListResponse& response, etcdserverpb::LeaseLeasesResponse* message) {
+  Fill(response.header, message->mutable_header());
+  for (const int64_t id : response.ids) message->add_leases()->set_id(id);
+}
+
+void Fill(const LeaseKeepAliveResponse& response, etcdserverpb::LeaseKeepAliveResponse* message) {
+  Fill(response.header, message->mutable_header());
+  message->set_id(response.id);
+  message->set_ttl(response.ttl.count());
+}
+
 class ProtobufPrinter : public Printer {
  public:
   explicit ProtobufPrinter(Output* output) : output_(*output) {}
@@ -79,6 +120,29 @@ class ProtobufPrinter : public Printer {
       one->set_islearner(member.learner);
     }
     output_.Write(message.SerializeAsString());
+  }
+
+  void Watch(const WatchBatch& batch) override { Write<etcdserverpb::WatchResponse>(batch); }
+  void WatchCanceled(int64_t compact_revision) override {
+    etcdserverpb::WatchResponse message;
+    message.set_canceled(true);
+    message.set_compact_revision(compact_revision);
+    output_.Write(message.SerializeAsString());
+  }
+  void LeaseGrant(const LeaseGrantResponse& response) override {
+    Write<etcdserverpb::LeaseGrantResponse>(response);
+  }
+  void LeaseRevoke(int64_t, const LeaseRevokeResponse& response) override {
+    Write<etcdserverpb::LeaseRevokeResponse>(response);
+  }
+  void LeaseTimeToLive(const LeaseTimeToLiveResponse& response, bool) override {
+    Write<etcdserverpb::LeaseTimeToLiveResponse>(response);
+  }
+  void LeaseList(const LeaseListResponse& response) override {
+    Write<etcdserverpb::LeaseLeasesResponse>(response);
+  }
+  void LeaseKeepAlive(const LeaseKeepAliveResponse& response) override {
+    Write<etcdserverpb::LeaseKeepAliveResponse>(response);
   }
 
   void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>&) override { std::abort(); }

@@ -58,6 +58,43 @@ class SimplePrinter : public Printer {
     WriteRows(HashKvRows(list));
   }
 
+  void Watch(const WatchBatch& batch) override {
+    for (const WatchEvent& event : batch.events) {
+      output_.Line(event.type == EventType::kPut ? output_.Paint(Colour::kGreen, "PUT")
+                                                 : output_.Paint(Colour::kRed, "DELETE"));
+      if (event.prev_kv) WriteKv(*event.prev_kv, false);
+      WriteKv(event.kv, false);
+    }
+  }
+  void WatchCanceled(int64_t) override {}
+
+  void LeaseGrant(const LeaseGrantResponse& response) override {
+    output_.Line(LeaseName(response.id) + " granted with TTL(" +
+                 std::to_string(response.ttl.count()) + "s)");
+  }
+  void LeaseRevoke(int64_t lease, const LeaseRevokeResponse&) override {
+    output_.Line(LeaseName(lease) + " revoked");
+  }
+  void LeaseTimeToLive(const LeaseTimeToLiveResponse& response, bool keys) override {
+    if (!response.exists()) {
+      output_.Line(LeaseName(response.id) + " already expired");
+      return;
+    }
+    std::string line = LeaseName(response.id) + " granted with TTL(" +
+                       std::to_string(response.granted.count()) + "s), remaining(" +
+                       std::to_string(response.remaining.count()) + "s)";
+    if (keys) line += ", attached keys([" + Join(response.keys, " ") + "])";
+    output_.Line(output_.Shown(line, /*multi_line=*/false));
+  }
+  void LeaseList(const LeaseListResponse& response) override {
+    output_.Line("found " + std::to_string(response.ids.size()) + " leases");
+    for (const int64_t id : response.ids) output_.Line(Hex16(static_cast<uint64_t>(id)));
+  }
+  void LeaseKeepAlive(const LeaseKeepAliveResponse& response) override {
+    output_.Line(LeaseName(response.id) + " keepalived with TTL(" +
+                 std::to_string(response.ttl.count()) + ")");
+  }
+
   void Exists(std::string_view, bool exists) override { output_.Line(exists ? "true" : "false"); }
   void Increment(const IncrementResponse& response) override {
     output_.Line(std::to_string(response.value));
@@ -86,6 +123,10 @@ class SimplePrinter : public Printer {
   }
 
  private:
+  static std::string LeaseName(int64_t lease) {
+    return "lease " + Hex16(static_cast<uint64_t>(lease));
+  }
+
   void WriteKv(const KeyValue& kv, bool value_only) {
     if (!value_only) {
       output_.Line(output_.Paint(

@@ -29,6 +29,13 @@ class TablePrinter : public Printer {
   void Get(const RangeResponse&, bool) override { std::abort(); }
   void Delete(const DeleteResponse&) override { std::abort(); }
   void Txn(const TxnResponse&) override { std::abort(); }
+  void Watch(const WatchBatch&) override { std::abort(); }
+  void WatchCanceled(int64_t) override { std::abort(); }
+  void LeaseGrant(const LeaseGrantResponse&) override { std::abort(); }
+  void LeaseRevoke(int64_t, const LeaseRevokeResponse&) override { std::abort(); }
+  void LeaseTimeToLive(const LeaseTimeToLiveResponse&, bool) override { std::abort(); }
+  void LeaseList(const LeaseListResponse&) override { std::abort(); }
+  void LeaseKeepAlive(const LeaseKeepAliveResponse&) override { std::abort(); }
   void Exists(std::string_view, bool) override { std::abort(); }
   void Increment(const IncrementResponse&) override { std::abort(); }
   void GetMany(const ResponseHeader&, const std::vector<FoundKey>&) override { std::abort(); }

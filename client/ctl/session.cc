@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "client/ctl/text.h"
+
 namespace gavel::client::ctl {
 namespace {
 
@@ -45,6 +47,18 @@ Expected<const Client*> Session::client() {
     client_.emplace(std::move(created).value());
   }
   return &*client_;
+}
+
+bool Session::Connected() const {
+  for (const EndpointState& endpoint : client_->endpoints()) {
+    if (endpoint.connected) return true;
+  }
+  return false;
+}
+
+Failure Session::NoServer() const {
+  return FromStatus(Status(Code::kUnavailable, ErrorClass::kDropped, Reason::kNoEndpoint,
+                           "no endpoint could be reached: " + Join(settings_.endpoints, ", ")));
 }
 
 void Session::Note(const Status& status) {

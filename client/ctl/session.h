@@ -23,6 +23,8 @@ class Session {
   const Settings& settings() const { return settings_; }
   const FlagValues& flags() const { return line_.flags; }
   const std::vector<std::string>& arguments() const { return line_.arguments; }
+  // How many arguments stand before "--"; nothing if there is no "--".
+  std::optional<size_t> separator() const { return line_.separator; }
   Output& output() { return output_; }
   Printer& printer() { return *printer_; }
 
@@ -37,7 +39,19 @@ class Session {
     return std::move(result).value();
   }
 
+  // Waits for a call that itself waits for servers as long as it takes, or gives up if none could
+  // be reached within --dial-timeout. Only from client() on.
+  template <class T>
+  MaybeFailure AwaitServer(const Pending<T>& call) {
+    while (!call.WaitFor(settings_.client.dial_timeout)) {
+      if (!Connected()) return NoServer();
+    }
+    return std::nullopt;
+  }
+
  private:
+  bool Connected() const;
+  Failure NoServer() const;
   void Note(const Status& status);
 
   const Settings settings_;

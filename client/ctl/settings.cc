@@ -126,10 +126,12 @@ std::vector<std::string> UnknownVariables(const char* const* variables) {
     const std::string name = Split(*variables, '=').front();
     for (const std::string_view prefix : kPrefixes) {
       if (name.substr(0, prefix.size()) != prefix || name == "ETCDCTL_API") continue;
+      // Read by 'gavelctl watch'.
+      const std::string suffix = name.substr(prefix.size());
+      if (suffix == "WATCH_KEY" || suffix == "WATCH_RANGE_END") continue;
       const bool known =
-          std::any_of(GlobalFlags().begin(), GlobalFlags().end(), [&](const FlagSpec& flag) {
-            return VariableSuffix(flag.name) == name.substr(prefix.size());
-          });
+          std::any_of(GlobalFlags().begin(), GlobalFlags().end(),
+                      [&](const FlagSpec& flag) { return VariableSuffix(flag.name) == suffix; });
       if (!known) unknown.emplace_back(name);
     }
   }

@@ -24,7 +24,8 @@ using Environment = std::function<const char*(const char*)>;
 // ETCDCTL_NAME. An empty variable is none.
 MaybeFailure ApplyEnvironment(const Environment& environment, FlagValues* values);
 
-// The variables of either prefix that name no flag, to be warned of. ETCDCTL_API is none of them.
+// The variables of either prefix that name no flag, to be warned of. ETCDCTL_API is
+// none of them, nor are those of 'gavelctl watch'.
 std::vector<std::string> UnknownVariables(const char* const* variables);
 
 struct Settings {

@@ -128,6 +128,14 @@ Expected<Op> ReadOp(RequestKind kind, const FlagValues& flags,
 
 }  // namespace
 
+Line<std::vector<std::string>> ReadWords(std::string_view line) {
+  Line<std::vector<Word>> split = SplitWords(line);
+  if (const LineError* const error = std::get_if<LineError>(&split)) return *error;
+  std::vector<std::string> words;
+  for (Word& word : *std::get_if<std::vector<Word>>(&split)) words.push_back(std::move(word.text));
+  return words;
+}
+
 Line<Compare> ParseCompare(std::string_view line) {
   LineScanner scanner(line);
   scanner.SkipSpace();

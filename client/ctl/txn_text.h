@@ -32,6 +32,9 @@ struct LineError {
 template <class T>
 using Line = std::variant<T, LineError>;
 
+// The words of a line, bare or quoted as in a request.
+Line<std::vector<std::string>> ReadWords(std::string_view line);
+
 // Requires: `line` is not empty once trimmed; it holds no line feed.
 Line<Compare> ParseCompare(std::string_view line);
 Line<Op> ParseRequest(std::string_view line);

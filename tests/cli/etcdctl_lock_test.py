@@ -65,7 +65,6 @@ def lock_with_command(stage):
         stage.say('lock', 'm', '--', *command)
         stage.note('released', '\n'.join(stage.keys('m/')))
     stage.say('lock')
-    stage.say('lock', 'm', '--ttl=x')
     unnamed = stage.start('lock', '')
     unnamed.wait_for('/')
     stage.note_end('a lock without a name', unnamed)
@@ -77,6 +76,10 @@ def lock_with_command(stage):
     assert waiter.text() == '', 'two hold the lock'
     os.kill(holder.process.pid, signal.SIGKILL)
     stage.note_end('the next', waiter, None)
+
+
+def lock_flags(stage):
+    stage.say('lock', 'm', '--ttl=x')
 
 
 def lock_counter(stage):
@@ -147,9 +150,11 @@ SCENES = {
     'lock contention': lock_contention,
     'lock waiter dies': lock_waiter_dies,
     'lock with command': lock_with_command,
+    'lock flags': lock_flags,
     'lock counter': lock_counter,
     'elect': elect,
     'elect failover': elect_failover,
 }
 
-sys.exit(scenes.main(__doc__.splitlines()[0], SCENES))
+if __name__ == '__main__':
+    sys.exit(scenes.main(__doc__.splitlines()[0], SCENES))

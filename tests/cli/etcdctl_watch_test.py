@@ -14,6 +14,8 @@ import sys
 import scenes
 
 END = 'the end'
+REFUSED_FORMS = ['simple', 'json', 'table']
+LEASE_FORMS = ['simple', 'json', 'fields', 'table']
 
 
 def events(stage):
@@ -96,7 +98,7 @@ def watch_refusals(stage):
     for value in '12345':
         stage.run('put', 'k', value)
     stage.run('compaction', '4')
-    for form in ('simple', 'json', 'table'):
+    for form in REFUSED_FORMS:
         for command in (('watch', 'k', '--rev=2'), ('watch', 'k', 'a'), ('watch', 'k', 'k'),
                         ('watch',)):
             stage.say(*command, write_out=form)
@@ -187,8 +189,7 @@ def without_time_left(text):
 
 
 def lease_commands(stage):
-    forms = ('simple', 'json', 'fields', 'table')
-    for form in forms:
+    for form in LEASE_FORMS:
         granted = stage.run('lease', 'grant', '100').text()
         lease = granted.split()[1]
         stage.note('granted', granted)
@@ -274,4 +275,5 @@ SCENES = {
     'lease keep-alive': lease_keep_alive,
 }
 
-sys.exit(scenes.main(__doc__.splitlines()[0], SCENES))
+if __name__ == '__main__':
+    sys.exit(scenes.main(__doc__.splitlines()[0], SCENES))

@@ -14,6 +14,7 @@ import time
 import traceback
 import urllib.request
 
+from gavelctl import Gavelctl
 from outputs import Leases, refusal, replace_own
 from servers import Cluster, etcdctl, free_port, need
 
@@ -85,9 +86,13 @@ class Running:
 
 
 class Stage:
-    """One fresh server of one member, and a transcript of what was seen there."""
+    """One fresh server of one member, and a transcript of what was seen there.
 
-    def __init__(self, binary, extra=()):
+    `gavelctl` takes the place of etcdctl, if it is given.
+    """
+
+    def __init__(self, binary, extra=(), gavelctl=None):
+        self._gavelctl = gavelctl
         # etcd tells its metrics on the clients' port too, Gavel on a port of their own.
         self._metrics = 'http://127.0.0.1:%d' % free_port()
         self.cluster = Cluster(binary, extra=[*extra, '--listen-metrics-urls=' + self._metrics])
@@ -111,7 +116,14 @@ class Stage:
         self.transcript += ['    ' + line for line in text.splitlines()]
 
     def run(self, *arguments, **options):
-        return etcdctl(self.cluster.endpoint(), *arguments, **options)
+        if self._gavelctl is None:
+            return etcdctl(self.cluster.endpoint(), *arguments, **options)
+        result = Gavelctl(self._gavelctl)(self.cluster.endpoint(), *arguments, **options)
+        # What to try stands below the error, and etcdctl has no such lines.
+        lines = result.err.splitlines()
+        errors = [i for i, line in enumerate(lines) if line.startswith('Error: ')]
+        result.err = '\n'.join(lines[:errors[0] + 1] if errors else lines)
+        return result
 
     def say(self, *arguments, **options):
         """Runs a command and notes everything that it said."""
@@ -127,7 +139,7 @@ class Stage:
     def start(self, *arguments, write_out=None, env=None):
         """Starts an etcdctl that goes on running."""
         form = ['--write-out=' + write_out] if write_out else []
-        return self.start_command([need('etcdctl')] + form + list(arguments), env)
+        return self.start_command([self._gavelctl or need('etcdctl')] + form + list(arguments), env)
 
     def start_command(self, command, env=None):
         running = Running(self.cluster.endpoint(), command, env)
@@ -167,31 +179,35 @@ def wait_until(test, what):
         time.sleep(0.02)
 
 
-def _play(scene, binary, transcripts, errors):
-    with contextlib.closing(Stage(binary)) as stage:
+def _play(scene, name, stage, transcripts, errors):
+    with contextlib.closing(stage):
         try:
             stage.open()
             scene(stage)
         except Exception:  # pylint: disable=broad-except
-            errors.append('%s:\n%s' % (binary, traceback.format_exc()))
-        transcripts[binary] = stage.transcript
+            errors.append('%s:\n%s' % (name, traceback.format_exc()))
+        transcripts[name] = stage.transcript
 
 
-def compare(scene, etcd, gavel, verbose):
-    """Plays a scene on both; returns the differences as text."""
+def compare_stages(scene, stages, verbose, translate=lambda name, line: line):
+    """Plays a scene on two stages, by their names; returns the differences as text."""
     transcripts, errors = {}, []
-    # When both are etcd the names would be one.
-    binaries = [etcd, os.path.join(os.path.dirname(gavel), '.', os.path.basename(gavel))]
-    threads = [threading.Thread(target=_play, args=(scene, binary, transcripts, errors))
-               for binary in binaries]
+    threads = [threading.Thread(target=_play, args=(scene, name, stage, transcripts, errors))
+               for name, stage in stages.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    theirs, ours = (transcripts.get(binary, []) for binary in binaries)
+    theirs, ours = ([translate(name, line) for line in transcripts.get(name, [])]
+                    for name in stages)
     if verbose:
         print('\n'.join(ours))
-    return errors + list(difflib.unified_diff(theirs, ours, 'etcd', 'gavel', lineterm='', n=3))
+    return errors + list(difflib.unified_diff(theirs, ours, *stages, lineterm='', n=3))
+
+
+def compare(scene, etcd, gavel, verbose):
+    """Plays a scene on both servers by etcdctl; returns the differences as text."""
+    return compare_stages(scene, {'etcd': Stage(etcd), 'gavel': Stage(gavel)}, verbose)
 
 
 def main(description, scenes):

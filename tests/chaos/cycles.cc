@@ -37,7 +37,7 @@ class Cycles {
     if (power_) CutDuringStart(RandomVictims(kAll));
     if (!checked_.Start()) return checked_.problems();
     Workload workload({.targets = cluster().targets(), .seed = options_.seed});
-    for (int cycle = 0; cycle < options_.cycles && checked_.problems().empty(); ++cycle) Cycle();
+    for (int cycle = 0; cycle < options_.count && checked_.problems().empty(); ++cycle) Cycle();
     workload.Stop();
     if (!checked_.problems().empty()) return checked_.problems();
     std::printf("%s: %d of one member, %d of a quorum, %d of all %d; ", power_ ? "cuts" : "kills",
@@ -47,7 +47,7 @@ class Cycles {
                   at_a_call_, at_a_start_);
     }
     std::printf("slowest recovery %.2f s\n", slowest_recovery_s_);
-    checked_.CheckAll(workload, options_.cycles);
+    checked_.CheckAll(workload, options_.count);
     checked_.StopAll();
     return checked_.problems();
   }

@@ -67,7 +67,7 @@ class FailingSyncs {
     std::vector<Site> sites = ListSites();
     if (!problems_.empty()) return problems_;
     std::printf("%zu call sites of syncs", sites.size());
-    if (options_.cycles > 0) Choose(sites, static_cast<size_t>(options_.cycles));
+    if (options_.count > 0) Choose(sites, static_cast<size_t>(options_.count));
     std::printf(", %zu of them fail\n", sites.size());
     std::sort(sites.begin(), sites.end(), [](const Site& a, const Site& b) {
       return std::tie(a.phase, a.call, a.name) < std::tie(b.phase, b.call, b.name);
@@ -163,7 +163,7 @@ class FailingSyncs {
   }
 
   // Two segments of the log and, in the long run, a flush of the state.
-  int large_megabytes() const { return options_.cycles > 0 ? 20 : 40; }
+  int large_megabytes() const { return options_.count > 0 ? 20 : 40; }
 
   // Waits for the failure and the end of the victim. False if there was no failure. Problems if
   // it does not end, or not as it should.

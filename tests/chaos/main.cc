@@ -1,86 +1,136 @@
-// gavel_chaos: hurts members under load and checks that nothing acknowledged was lost.
+// gavel_chaos: hurts members under load and checks that nothing that was promised is broken.
 //
 //   gavel_chaos --server build/bin/gaveld [--cycles 20]
 //   gavel_chaos --server ... --powercut build/tests/libpowercut.so --power-cuts 10
 //   gavel_chaos --server ... --powercut ... --lying-syncs 1
 //   gavel_chaos --server ... --powercut ... --failing-syncs 10
+//   gavel_chaos --server ... --locks 50 [--seconds 20]
 //   further: [--members 3] [--seed S]
 //
-// scenario.h says what each does. At the end the history is checked (history.h) and the members'
-// hashes are compared. Prints the seed; on a violation keeps data and logs and says where.
+// scenario.h says what each does. Prints the seed; on a violation keeps data and logs and says
+// where.
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "tests/chaos/contender.h"
 #include "tests/chaos/scenario.h"
 
 namespace gavel::chaos {
 namespace {
 
-using Scenario = std::vector<std::string> (*)(const ScenarioOptions& options);
+struct Scenario {
+  const char* option;
+  const char* what;  // What its number is.
+  std::vector<std::string> (*run)(const ScenarioOptions& options);
+  bool powercut = false;
+  int64_t count_min = 1;
+};
+
+const Scenario kScenarios[] = {
+    {"--cycles", "kills of members", RunKills},
+    {"--power-cuts", "power cuts", RunPowerCuts, true},
+    {"--lying-syncs", "1", RunLyingSyncs, true},
+    {"--failing-syncs", "call sites (0: all)", RunFailingSyncs, true, 0},
+    {"--locks", "contenders", RunLocks},
+};
+
+// Name and value of each option; nullopt if an option has no value.
+using Options = std::map<std::string, std::string>;
+std::optional<Options> Split(int argc, char** argv) {
+  if (argc % 2 == 0) return std::nullopt;
+  Options options;
+  for (int i = 1; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+  return options;
+}
+
+std::string Take(Options* options, const char* name, const std::string& otherwise) {
+  const auto found = options->find(name);
+  if (found == options->end()) return otherwise;
+  std::string value = std::move(found->second);
+  options->erase(found);
+  return value;
+}
+
+int TakeNumber(Options* options, const char* name, int otherwise) {
+  return atoi(Take(options, name, std::to_string(otherwise)).c_str());
+}
 
 struct Request {
-  Scenario scenario = RunKills;
+  const Scenario* scenario = nullptr;
   ScenarioOptions options;
 };
 
-constexpr char kUsage[] =
-    "usage: gavel_chaos --server PATH [--members N] [--seed S] [--cycles N]\n"
-    "       or, with --powercut PATH, --power-cuts N | --lying-syncs 1 | --failing-syncs N (0: "
-    "all)\n"
-    "       in place of --cycles\n";
-
-std::optional<Request> Parse(int argc, char** argv) {
+std::optional<Request> Parse(Options given) {
   Request request;
-  request.options.seed = static_cast<uint64_t>(std::time(nullptr));
-  request.options.cycles = 20;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string_view name = argv[i];
-    const char* value = argv[i + 1];
-    if (name == "--server") {
-      request.options.cluster.server = value;
-    } else if (name == "--members") {
-      request.options.cluster.size = atoi(value);
-    } else if (name == "--seed") {
-      request.options.seed = strtoull(value, nullptr, 10);
-    } else if (name == "--powercut") {
-      request.options.cluster.powercut = value;
-    } else {
-      if (name == "--cycles") {
-        request.scenario = RunKills;
-      } else if (name == "--power-cuts") {
-        request.scenario = RunPowerCuts;
-      } else if (name == "--lying-syncs") {
-        request.scenario = RunLyingSyncs;
-      } else if (name == "--failing-syncs") {
-        request.scenario = RunFailingSyncs;
-      } else {
-        return std::nullopt;
-      }
-      request.options.cycles = atoi(value);
-    }
+  ScenarioOptions& options = request.options;
+  options.cluster.server = Take(&given, "--server", "");
+  options.cluster.powercut = Take(&given, "--powercut", "");
+  options.cluster.size = TakeNumber(&given, "--members", options.cluster.size);
+  options.seed =
+      strtoull(Take(&given, "--seed", std::to_string(std::time(nullptr))).c_str(), nullptr, 10);
+  options.seconds = TakeNumber(&given, "--seconds", options.seconds);
+  options.clients = TakeNumber(&given, "--clients", options.clients);
+  options.kills = TakeNumber(&given, "--kills", options.kills);
+  if (given.empty()) given["--cycles"] = "20";
+  if (given.size() != 1) return std::nullopt;
+  for (const Scenario& scenario : kScenarios) {
+    if (given.begin()->first == scenario.option) request.scenario = &scenario;
   }
-  const bool all_sites = request.scenario == RunFailingSyncs && request.options.cycles == 0;
-  const bool real_disk = request.scenario == RunKills;
-  if (argc % 2 == 0 || request.options.cluster.server.empty() ||
-      (request.options.cycles < 1 && !all_sites) || request.options.cluster.size < 1 ||
-      real_disk != request.options.cluster.powercut.empty()) {
+  options.count = atoll(given.begin()->second.c_str());
+  if (request.scenario == nullptr || options.count < request.scenario->count_min ||
+      options.cluster.server.empty() || options.cluster.size < 1 || options.seconds < 1 ||
+      options.clients < 1 || options.kills < 0 ||
+      request.scenario->powercut == options.cluster.powercut.empty()) {
     return std::nullopt;
   }
   return request;
 }
 
+void PrintUsage() {
+  std::fputs("usage: gavel_chaos --server PATH [--members N] [--seed S] and one of\n", stderr);
+  for (const Scenario& scenario : kScenarios) {
+    std::fprintf(stderr, "  %s N  %s%s\n", scenario.option, scenario.what,
+                 scenario.powercut ? ", with --powercut PATH" : "");
+  }
+  std::fputs("further, where scenario.h says so: [--seconds N] [--clients N] [--kills N]\n",
+             stderr);
+}
+
+std::vector<std::string> SplitList(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream list(text);
+  for (std::string part; std::getline(list, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+// This process is one that another gavel_chaos has started.
+int RunAsContender(Options options) {
+  ContenderOptions contender;
+  contender.number = TakeNumber(&options, "--contender", 0);
+  contender.life = TakeNumber(&options, "--life", 0);
+  contender.targets = SplitList(Take(&options, "--targets", ""));
+  contender.seed = strtoull(Take(&options, "--seed", "0").c_str(), nullptr, 10);
+  RunContender(contender);
+  return 1;
+}
+
 int Main(int argc, char** argv) {
-  std::optional<Request> request = Parse(argc, argv);
+  const std::optional<Options> given = Split(argc, argv);
+  if (given && given->contains("--contender")) return RunAsContender(*given);
+  std::optional<Request> request = given ? Parse(*given) : std::nullopt;
   if (!request) {
-    std::fputs(kUsage, stderr);
+    PrintUsage();
     return 2;
   }
   ClusterOptions& cluster = request->options.cluster;
@@ -101,7 +151,7 @@ int Main(int argc, char** argv) {
   }
   std::printf("seed %llu\n", static_cast<unsigned long long>(request->options.seed));
   std::fflush(stdout);
-  const std::vector<std::string> problems = request->scenario(request->options);
+  const std::vector<std::string> problems = request->scenario->run(request->options);
   for (const std::string& problem : problems) std::printf("VIOLATION: %s\n", problem.c_str());
   if (problems.empty()) {
     std::filesystem::remove_all(cluster.directory);

@@ -12,13 +12,17 @@ namespace gavel::chaos {
 struct ScenarioOptions {
   ClusterOptions cluster;
   uint64_t seed = 0;
-  int cycles = 0;
+  int64_t count = 0;  // What was said with the scenario's own option: cycles, contenders, ...
+  // Only where a scenario says so.
+  int seconds = 20;
+  int clients = 20;
+  int kills = 1;  // Of leaders.
 };
 
-// Kills one random member, or all at once, with SIGKILL under load, `cycles` times.
+// Kills one random member, or all at once, with SIGKILL under load, `count` times.
 std::vector<std::string> RunKills(const ScenarioOptions& options);
 
-// Cuts the power of one member, of a quorum or of all under load, `cycles` times: at any moment,
+// Cuts the power of one member, of a quorum or of all under load, `count` times: at any moment,
 // at a chosen call on a file, or during the start after the cut before.
 std::vector<std::string> RunPowerCuts(const ScenarioOptions& options);
 
@@ -27,8 +31,13 @@ std::vector<std::string> RunPowerCuts(const ScenarioOptions& options);
 // find, or do not find, means anything.
 std::vector<std::string> RunLyingSyncs(const ScenarioOptions& options);
 
-// Lets a sync of one member fail at `cycles` of its call sites, or at all of them if that is 0:
+// Lets a sync of one member fail at `count` of its call sites, or at all of them if that is 0:
 // the member ends with a message, the others go on, and it comes back without loss.
 std::vector<std::string> RunFailingSyncs(const ScenarioOptions& options);
+
+// Lets `count` processes contend for one lock for `seconds`, kills and stops them, most of all the
+// one that holds it, and members too. No write that is guarded by a stale token may succeed
+// (fencing.h).
+std::vector<std::string> RunLocks(const ScenarioOptions& options);
 
 }  // namespace gavel::chaos

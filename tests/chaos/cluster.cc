@@ -23,9 +23,10 @@ namespace gavel::chaos {
 namespace {
 
 // Returns a port that is free now, below the ephemeral ones, so that no client's own port is in
-// the way when a member comes back.
+// the way when a member comes back. Runs that begin together have pids close to each other, and
+// must not meet: the port of a member that is down looks free.
 int FreePort() {
-  static int next = 20000 + static_cast<int>(getpid() % 10000);
+  static int next = 20000 + static_cast<int>(getpid() % 750) * 16;
   for (int tries = 0; tries < 10000; ++tries) {
     const int port = next++;
     if (next >= 32000) next = 20000;

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include "tests/chaos/kv_client.h"
@@ -32,6 +33,26 @@ int FindLeader(const ProcessCluster& cluster) {
     std::this_thread::sleep_for(milliseconds(20));
   }
   return -1;
+}
+
+milliseconds AwaitWrites(const ProcessCluster& cluster, int except) {
+  const auto start = steady_clock::now();
+  const auto waited = [&] {
+    return std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
+  };
+  etcdserverpb::PutRequest request;
+  request.set_key(std::string(kPrefix) + "awaited");
+  etcdserverpb::PutResponse response;
+  while (waited() < std::chrono::minutes(1)) {
+    for (int member = 0; member < cluster.size(); ++member) {
+      if (member == except) continue;
+      KvClient client(cluster.targets()[member]);
+      client.set_timeout(milliseconds(300));
+      if (client.Put(request, &response) == Outcome::kOk) return waited();
+    }
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return waited();
 }
 
 bool Harm::Once() {

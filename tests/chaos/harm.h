@@ -1,6 +1,8 @@
 // What is done to one member of a checked cluster at a time while something else is watched.
 #pragma once
 
+#include <chrono>
+
 #include "raft/random.h"
 #include "tests/chaos/checked_cluster.h"
 
@@ -30,5 +32,9 @@ class Harm {
 
 // The member that a majority follows, as the members tell; -1 if none says so within a minute.
 int FindLeader(const ProcessCluster& cluster);
+
+// Waits until a member other than `except` has put a key. Returns how long that took; a minute if
+// it did not come.
+std::chrono::milliseconds AwaitWrites(const ProcessCluster& cluster, int except);
 
 }  // namespace gavel::chaos

@@ -5,6 +5,8 @@
 //   gavel_chaos --server ... --powercut ... --lying-syncs 1
 //   gavel_chaos --server ... --powercut ... --failing-syncs 10
 //   gavel_chaos --server ... --locks 50 [--seconds 20]
+//   gavel_chaos --server ... --leases 2000 [--clients 20] [--seconds 20] [--kills 1] [--strict 1]
+//   gavel_chaos --server ... --lease-storm 2000 [--clients 20] [--strict 1]
 //   further: [--members 3] [--seed S]
 //
 // scenario.h says what each does. Prints the seed; on a violation keeps data and logs and says
@@ -43,6 +45,8 @@ const Scenario kScenarios[] = {
     {"--lying-syncs", "1", RunLyingSyncs, true},
     {"--failing-syncs", "call sites (0: all)", RunFailingSyncs, true, 0},
     {"--locks", "contenders", RunLocks},
+    {"--leases", "leases", RunLeases},
+    {"--lease-storm", "leases", RunLeaseStorm},
 };
 
 // Name and value of each option; nullopt if an option has no value.
@@ -82,6 +86,7 @@ std::optional<Request> Parse(Options given) {
   options.seconds = TakeNumber(&given, "--seconds", options.seconds);
   options.clients = TakeNumber(&given, "--clients", options.clients);
   options.kills = TakeNumber(&given, "--kills", options.kills);
+  options.strict = TakeNumber(&given, "--strict", 0) != 0;
   if (given.empty()) given["--cycles"] = "20";
   if (given.size() != 1) return std::nullopt;
   for (const Scenario& scenario : kScenarios) {
@@ -103,8 +108,9 @@ void PrintUsage() {
     std::fprintf(stderr, "  %s N  %s%s\n", scenario.option, scenario.what,
                  scenario.powercut ? ", with --powercut PATH" : "");
   }
-  std::fputs("further, where scenario.h says so: [--seconds N] [--clients N] [--kills N]\n",
-             stderr);
+  std::fputs(
+      "further, where scenario.h says so: [--seconds N] [--clients N] [--kills N] [--strict 1]\n",
+      stderr);
 }
 
 std::vector<std::string> SplitList(const std::string& text) {

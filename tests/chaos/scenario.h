@@ -16,7 +16,8 @@ struct ScenarioOptions {
   // Only where a scenario says so.
   int seconds = 20;
   int clients = 20;
-  int kills = 1;  // Of leaders.
+  int kills = 1;        // Of leaders.
+  bool strict = false;  // Judges times too, which needs a machine of its own.
 };
 
 // Kills one random member, or all at once, with SIGKILL under load, `count` times.
@@ -39,5 +40,16 @@ std::vector<std::string> RunFailingSyncs(const ScenarioOptions& options);
 // one that holds it, and members too. No write that is guarded by a stale token may succeed
 // (fencing.h).
 std::vector<std::string> RunLocks(const ScenarioOptions& options);
+
+// Keeps `count` leases alive, each with a key, by `clients` clients for `seconds`, while leaders
+// are killed `kills` times. None may be lost. Then renewals end, another leader is killed, and each
+// lease must end neither before its TTL nor long after TTL and failover (lease_times.h): 1 s if
+// strict, else 10 s.
+std::vector<std::string> RunLeases(const ScenarioOptions& options);
+
+// Lets `count` leases with a key each, granted by `clients` clients, expire in the same second. All
+// must be gone in time (10 s if strict, else 60 s) without an election; strictly, the 99th
+// percentile of the latency of puts may be 3 times as high as just before at most.
+std::vector<std::string> RunLeaseStorm(const ScenarioOptions& options);
 
 }  // namespace gavel::chaos

@@ -1,0 +1,239 @@
+// Leases that are kept alive by many clients while leaders are killed.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "client/client.h"
+#include "tests/chaos/checked_cluster.h"
+#include "tests/chaos/harm.h"
+#include "tests/chaos/in_flight.h"
+#include "tests/chaos/lease_times.h"
+#include "tests/chaos/lease_watch.h"
+#include "tests/chaos/scenario.h"
+
+namespace gavel::chaos {
+namespace {
+
+using client::Client;
+using client::Result;
+using client::Session;
+using client::Status;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr int kInFlightMax = 1000;
+constexpr int kTriesMax = 10;
+
+class Leases {
+ public:
+  explicit Leases(const ScenarioOptions& options)
+      : options_(options),
+        ttl_(std::clamp(options.seconds / 2, 6, 60)),
+        checked_(options.cluster),
+        sessions_(static_cast<size_t>(options.count)),
+        ends_(static_cast<size_t>(options.count)) {}
+
+  std::vector<std::string> Run() {
+    if (checked_.Start() && Connect()) Live();
+    if (checked_.problems().empty()) checked_.StopAll();
+    return checked_.problems();
+  }
+
+ private:
+  void Problem(const std::string& what) { checked_.problems().push_back(what); }
+
+  Client& client_of(size_t lease) { return clients_[lease % clients_.size()]; }
+
+  bool Connect() {
+    std::vector<std::string> targets = checked_.cluster().targets();
+    for (int number = 0; number < options_.clients; ++number) {
+      // Each begins with another member.
+      std::rotate(targets.begin(), targets.begin() + 1, targets.end());
+      Result<Client> client =
+          Client::Create({.endpoints = targets, .silence_timeout = milliseconds(1000)});
+      if (!client.ok()) Problem(client.status().ToString());
+      if (client.ok()) clients_.push_back(*std::move(client));
+    }
+    return checked_.problems().empty();
+  }
+
+  void Live() {
+    Result<Client> watching = Client::Create({.endpoints = checked_.cluster().targets()});
+    if (!watching.ok()) return Problem(watching.status().ToString());
+    LeaseWatch watch(*watching, options_.count);
+    if (!OpenAll()) return;
+    KeepAlive(options_.seconds, options_.kills);
+    CheckNoneLost(watch);
+    for (std::optional<Session>& session : sessions_) session->Stop();
+    if (!checked_.problems().empty() || !RenewAllOnce()) return;
+    // One more failover, which nobody's renewal makes up for.
+    const milliseconds failover = KillLeader();
+    if (!checked_.problems().empty()) return;
+    AwaitEnds(watch, failover);
+  }
+
+  // Starts `begin` for each lease, again for those that it was not `done` for. `begin` has to call
+  // in_flight->End() in the end.
+  bool ForAll(const char* what, const std::function<bool(size_t)>& done,
+              const std::function<void(size_t, InFlight*)>& begin) {
+    const auto start = steady_clock::now();
+    for (int tries = 0; tries < kTriesMax; ++tries) {
+      InFlight in_flight(kInFlightMax);
+      bool all = true;
+      for (size_t lease = 0; lease < sessions_.size(); ++lease) {
+        if (done(lease)) continue;
+        all = false;
+        in_flight.Begin();
+        begin(lease, &in_flight);
+      }
+      in_flight.AwaitNone();
+      if (all) {
+        const std::chrono::duration<double> took = steady_clock::now() - start;
+        std::printf("%s: %.1f s\n", what, took.count());
+        std::fflush(stdout);
+        return true;
+      }
+    }
+    Problem(std::string("not all leases were ") + what);
+    return false;
+  }
+
+  bool OpenAll() {
+    std::vector<std::atomic<bool>> ready(sessions_.size());
+    return ForAll(
+        "granted, each with a key", [&](size_t lease) { return ready[lease].load(); },
+        [&](size_t lease, InFlight* in_flight) {
+          const auto put_key = [this, lease, in_flight, &ready] {
+            client_of(lease)
+                .kv()
+                .PutAsync({.key = LeaseKey(lease), .value = "", .lease = sessions_[lease]->lease()})
+                .Then([lease, in_flight, &ready](const Result<client::PutResponse>& put) {
+                  ready[lease] = put.ok();
+                  in_flight->End();
+                });
+          };
+          if (sessions_[lease]) return put_key();
+          client_of(lease)
+              .lease()
+              .OpenAsync(
+                  {.ttl = ttl_,
+                   .on_lost = [this, lease](const Status& why) { OnLost(lease, why); },
+                   .on_renewed = [this](const client::LeaseKeepAliveResponse&) { ++renewals_; }})
+              .Then([this, lease, in_flight, put_key](const Result<Session>& session) {
+                if (!session.ok()) return in_flight->End();
+                sessions_[lease] = *session;
+                put_key();
+              });
+        });
+  }
+
+  void OnLost(size_t lease, const Status& why) {
+    std::lock_guard lock(lost_mutex_);
+    if (++lost_ <= 5) {
+      std::printf("lease %zu was lost: %s\n", lease, why.ToString().c_str());
+    }
+  }
+
+  // Renewals go on by themselves.
+  void KeepAlive(int for_seconds, int kills) {
+    const auto start = steady_clock::now();
+    const auto end = start + seconds(for_seconds);
+    for (int kill = 1; kill <= kills && checked_.problems().empty(); ++kill) {
+      std::this_thread::sleep_until(start + (end - start) * kill / (kills + 1));
+      KillLeader();
+    }
+    std::this_thread::sleep_until(end);
+  }
+
+  // Returns how long no write was possible.
+  milliseconds KillLeader() {
+    const int leader = FindLeader(checked_.cluster());
+    if (leader < 0) {
+      Problem("there is no leader");
+      return milliseconds(0);
+    }
+    checked_.cluster().Kill(leader);
+    const milliseconds failover = AwaitWrites(checked_.cluster(), leader);
+    std::printf("leader killed: no write for %lld ms\n", static_cast<long long>(failover.count()));
+    std::fflush(stdout);
+    checked_.cluster().Start(leader);
+    checked_.AllServe();
+    return failover;
+  }
+
+  void CheckNoneLost(LeaseWatch& watch) {
+    {
+      std::lock_guard lock(lost_mutex_);
+      if (lost_ > 0) Problem(std::to_string(lost_) + " leases were lost");
+    }
+    if (watch.gone() > 0) Problem(std::to_string(watch.gone()) + " leases ended while renewed");
+    const auto list = clients_[0].lease().List();
+    if (!list.ok()) return Problem("leases cannot be listed: " + list.status().ToString());
+    const std::set<int64_t> there(list->ids.begin(), list->ids.end());
+    size_t missing = 0;
+    for (const auto& session : sessions_) missing += !there.contains(session->lease());
+    if (missing > 0) Problem(std::to_string(missing) + " leases are not listed");
+    std::printf("kept alive: %lld renewals confirmed to %zu clients, TTL %lld s\n",
+                static_cast<long long>(renewals_), clients_.size(),
+                static_cast<long long>(ttl_.count()));
+    if (renewals_ < options_.count) Problem("too little was renewed for this to mean anything");
+  }
+
+  // So that both ends of the time at which each was renewed last are known.
+  bool RenewAllOnce() {
+    return ForAll(
+        "renewed a last time", [&](size_t lease) { return ends_[lease].answered_ns != 0; },
+        [&](size_t lease, InFlight* in_flight) {
+          ends_[lease].sent_ns = MonotonicNs();
+          client_of(lease)
+              .lease()
+              .KeepAliveOnceAsync(sessions_[lease]->lease())
+              .Then([this, lease, in_flight](const Result<client::LeaseKeepAliveResponse>& end) {
+                if (end.ok()) ends_[lease].answered_ns = MonotonicNs();
+                in_flight->End();
+              });
+        });
+  }
+
+  void AwaitEnds(LeaseWatch& watch, milliseconds failover) {
+    watch.AwaitGone(options_.count, ttl_ + failover + seconds(60));
+    for (size_t lease = 0; lease < ends_.size(); ++lease) {
+      ends_[lease].gone_ns = watch.gone_at(lease);
+    }
+    const LeasePromise promise = {.ttl_ns = std::chrono::nanoseconds(ttl_).count(),
+                                  .failover_ns = std::chrono::nanoseconds(failover).count(),
+                                  .slack_ns = options_.strict ? 1'000'000'000 : 10'000'000'000};
+    const LeaseTimes times = CheckLeaseTimes(ends_, promise);
+    for (const std::string& violation : times.violations) Problem(violation);
+    std::printf("%lld leases ended: the last at TTL + %.2f s, with a failover of %.2f s in it\n",
+                static_cast<long long>(watch.gone()),
+                static_cast<double>(times.longest_over_ns) / 1e9,
+                static_cast<double>(promise.failover_ns) / 1e9);
+  }
+
+  const ScenarioOptions options_;
+  const seconds ttl_;
+  CheckedCluster checked_;
+  std::mutex lost_mutex_;
+  int64_t lost_ = 0;  // Guarded by lost_mutex_.
+  std::atomic<int64_t> renewals_ = 0;
+  std::vector<Client> clients_;
+  std::vector<std::optional<Session>> sessions_;
+  std::vector<LeaseEnd> ends_;
+};
+
+}  // namespace
+
+std::vector<std::string> RunLeases(const ScenarioOptions& options) { return Leases(options).Run(); }
+
+}  // namespace gavel::chaos

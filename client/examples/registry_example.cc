@@ -47,9 +47,11 @@ int main(int argc, char** argv) {
   const Endpoint here{.name = arguments.size() > 3 ? arguments[3] : "",
                       .address = arguments.size() > 4 ? arguments[4] : "",
                       .metadata = arguments.size() > 5 ? arguments[5] : ""};
-  const Registration registration(client, target, here, {.ttl = examples::kTtl});
+  Registration registration(client, target, here, {.ttl = examples::kTtl});
   examples::Check(registration.WaitUntilRegistered());
   examples::Say("registered");
   examples::WaitForEndOfInput();
+  examples::Check(registration.Close());
+  examples::Say("unregistered");
   return 0;
 }

@@ -13,14 +13,20 @@ namespace {
 // agree on the moment at which everybody was in.
 class Waiters {
  public:
-  Waiters(const RangeResponse& listed, std::string ready) : ready_(std::move(ready)) {
-    for (const KeyValue& row : listed.kvs) in_[row.key] = row.create_revision;
+  // As it looked at a revision at or after `own`, the one at which this one came.
+  Waiters(const RangeResponse& listed, std::string prefix, std::string ready, int64_t own)
+      : prefix_(std::move(prefix)), ready_(std::move(ready)) {
+    for (const KeyValue& row : listed.kvs) {
+      if (row.key.starts_with(prefix_)) in_[row.key] = row.create_revision;
+      if (row.key == ready_) last_ready_ = row.mod_revision;
+    }
+    told_ready_ = last_ready_ > own;
   }
 
-  void Add(const WatchEvent& event, const std::string& prefix) {
+  void Add(const WatchEvent& event) {
     if (event.kv.key == ready_) {
       told_ready_ |= event.type == EventType::kPut;
-    } else if (event.kv.key.starts_with(prefix)) {
+    } else if (event.kv.key.starts_with(prefix_)) {
       if (event.type == EventType::kPut) {
         in_[event.kv.key] = event.kv.create_revision;
       } else {
@@ -32,6 +38,16 @@ class Waiters {
   bool Complete(int64_t count) const {
     return told_ready_ || static_cast<int64_t>(in_.size()) >= count;
   }
+  bool told_ready() const { return told_ready_; }
+  // Somebody who was in when all were has not left yet.
+  bool under_way() const {
+    return std::any_of(in_.begin(), in_.end(),
+                       [&](const auto& waiter) { return waiter.second < last_ready_; });
+  }
+  int64_t older_than(int64_t revision) const {
+    return std::count_if(in_.begin(), in_.end(),
+                         [&](const auto& waiter) { return waiter.second < revision; });
+  }
   int64_t newest() const {
     int64_t newest = 0;
     for (const auto& [key, revision] : in_) newest = std::max(newest, revision);
@@ -39,8 +55,10 @@ class Waiters {
   }
 
  private:
+  const std::string prefix_;
   const std::string ready_;
   std::map<std::string, int64_t> in_;
+  int64_t last_ready_ = 0;
   bool told_ready_ = false;
 };
 
@@ -59,39 +77,42 @@ Status DoubleBarrier::Enter(WaitOptions wait) {
     return Status(Code::kInvalidArgument, ErrorClass::kRejected, Reason::kInvalidOptions,
                   "the count of a double barrier is at least 1");
   }
-  const Waiting waiting(wait, &session_);
-  const Result<OwnKey> own =
-      PutOwnKey(kv_, waiting, KeyOfSession(waiters_, session_), "", session_);
-  if (!own.ok()) return own.status();
-  const Result<int64_t> newest = UntilAllAreIn(own->fence(), own->revision, std::move(wait));
-  if (!newest.ok()) {
-    static_cast<void>(DeleteOwnKey(kv_, own->fence()));
-    return newest.status();
+  if (own_) {
+    return Status(Code::kInvalidArgument, ErrorClass::kRejected, Reason::kInvalidOptions,
+                  "this double barrier was entered already; leave it first");
   }
-  own_ = own->fence();
-  newest_ = *newest;
+  const Waiting waiting(std::move(wait), &session_);
+  const std::string key = KeyOfSession(waiters_, session_);
+  Result<Fence> in = HoldInTurn(kv_, waiting, key, "", session_, [&](const OwnKey& own) {
+    const Result<int64_t> newest = UntilAllAreIn(waiting, own);
+    if (newest.ok()) newest_ = *newest;
+    return newest.status();
+  });
+  if (!in.ok()) return in.status();
+  own_ = *std::move(in);
   return Status();
 }
 
-Result<int64_t> DoubleBarrier::UntilAllAreIn(const Fence& own, int64_t revision,
-                                             WaitOptions wait) const {
-  const Waiting waiting(std::move(wait), &session_);
+Result<int64_t> DoubleBarrier::UntilAllAreIn(const Waiting& waiting, const OwnKey& own) const {
   const std::string ready = name_ + "/ready";
+  const KeyRange all = KeyRange::Prefix(name_ + "/");
+  // Looked at from the moment on at which this one came; after a gap, as it is now.
+  int64_t revision = own.create_revision;
   while (true) {
-    const Result<RangeResponse> listed = waiting.Range(
-        kv_, {.range = KeyRange::Prefix(waiters_), .revision = revision, .keys_only = true});
+    const Result<RangeResponse> listed =
+        waiting.Range(kv_, {.range = all, .revision = revision, .keys_only = true});
     if (!listed.ok() && listed.status().reason() != Reason::kCompacted) return listed.status();
     if (!listed.ok()) {
       revision = 0;
       continue;
     }
-    Waiters waiters(*listed, ready);
-    const int64_t older =
-        std::count_if(listed->kvs.begin(), listed->kvs.end(),
-                      [&](const KeyValue& row) { return row.create_revision < own.token; });
-    if (older >= count_) {
+    if (revision == 0) revision = listed->header.revision;
+    Waiters waiters(*listed, waiters_, ready, own.create_revision);
+    if (waiters.told_ready()) return waiters.newest();
+    const int64_t older = waiters.older_than(own.create_revision);
+    if (older >= count_ || waiters.under_way()) {
       return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kHeld,
-                    std::to_string(count_) + " others are in the double barrier");
+                    "others are in the double barrier; it begins anew when they have left");
     }
     // The last one tells etcd's clients, who wait for that alone.
     if (older == count_ - 1) {
@@ -100,16 +121,14 @@ Result<int64_t> DoubleBarrier::UntilAllAreIn(const Fence& own, int64_t revision,
       const Result<TxnResponse> told = waiting.Commit(kv_, tell);
       if (!told.ok()) return told.status();
     }
-    if (revision == 0) revision = listed->header.revision;
-    Watcher watcher =
-        watch_.Start({.range = KeyRange::Prefix(name_ + "/"), .start_revision = revision + 1});
+    Watcher watcher = watch_.Start({.range = all, .start_revision = revision + 1});
     Status status;
     while (!waiters.Complete(count_) && status.ok()) {
       const Result<WatchBatch> batch = waiting.Await(watcher.NextAsync());
       status = batch.status();
       if (!batch.ok()) break;
       for (const WatchEvent& event : batch->events) {
-        if (!waiters.Complete(count_)) waiters.Add(event, waiters_);
+        if (!waiters.Complete(count_)) waiters.Add(event);
       }
     }
     if (status.ok()) return waiters.newest();

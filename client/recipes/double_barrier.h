@@ -15,21 +15,25 @@
 
 namespace gavel::client::recipes {
 
+class Waiting;
+struct OwnKey;
+
 // One session's part in it. Not thread-safe. The Client must outlive it.
 class DoubleBarrier {
  public:
   // Requires: count > 0; otherwise Enter answers kInvalidOptions. All must name the same count.
   DoubleBarrier(const Client& client, Session session, std::string name, int64_t count);
 
-  // Waits until `count` sessions have entered. kHeld if so many have without this one; kLeaseLost,
-  // kDeadline or kCancelled as of a mutex. Nothing is left behind by a failure.
+  // Waits until `count` sessions have entered. kHeld if so many have without this one, and while
+  // some of them are in; kLeaseLost, kDeadline or kCancelled as of a mutex. Nothing is left behind
+  // by a failure. kInvalidOptions if it has entered already.
   Status Enter(WaitOptions wait = {});
   // Waits until all that entered together have left, or their sessions have ended. kNotHeld without
   // Enter. After another failure this one has left; asking again waits for the others.
   Status Leave(WaitOptions wait = {});
 
  private:
-  Result<int64_t> UntilAllAreIn(const Fence& own, int64_t revision, WaitOptions wait) const;
+  Result<int64_t> UntilAllAreIn(const Waiting& waiting, const OwnKey& own) const;
 
   const Kv kv_;
   const Watch watch_;

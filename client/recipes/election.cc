@@ -25,27 +25,30 @@ Election::Election(const Client& client, Session session, std::string name)
 
 Result<Fence> Election::Campaign(std::string_view value, WaitOptions wait) {
   const Waiting waiting(std::move(wait), &session_);
-  const Result<OwnKey> own =
-      PutOwnKey(kv_, waiting, KeyOfSession(prefix_, session_), value, session_);
-  if (!own.ok()) return own.status();
-  const Fence fence = own->fence();
-  Status status;
-  if (own->value != value) {
+  const auto proclaim = [&](const Fence& own) {
     Txn txn;
-    txn.If(fence.guard())
-        .Then(PutRequest{.key = own->key, .value = std::string(value), .lease = session_.lease()});
-    status = waiting.Commit(kv_, txn).status();
+    txn.If(own.guard())
+        .Then(PutRequest{.key = own.key, .value = std::string(value), .lease = session_.lease()});
+    return waiting.Commit(kv_, txn).status();
+  };
+  if (led_) {
+    Status still = proclaim(*led_);
+    if (still.ok() || still.reason() == Reason::kLeaseLost) {
+      still = CheckStillHeld(kv_, waiting, &led_);
+    }
+    if (still.ok()) return *led_;
+    // What was taken away can be won again, but not what cannot be looked at.
+    if (led_) return still;
   }
-  if (status.ok()) {
-    status = UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), fence.token);
-  }
-  if (status.ok()) status = CheckStillThere(kv_, waiting, fence);
-  if (!status.ok()) {
-    static_cast<void>(DeleteOwnKey(kv_, fence));
-    return status;
-  }
-  led_ = fence;
-  return fence;
+  Result<Fence> led = HoldInTurn(
+      kv_, waiting, KeyOfSession(prefix_, session_), value, session_, [&](const OwnKey& own) {
+        Status status;
+        if (own.value != value) status = proclaim(own.fence());
+        if (!status.ok()) return status;
+        return UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), own.create_revision);
+      });
+  if (led.ok()) led_ = *led;
+  return led;
 }
 
 Status Election::Proclaim(std::string_view value, CallOptions options) {
@@ -55,11 +58,10 @@ Status Election::Proclaim(std::string_view value, CallOptions options) {
   txn.If(led_->guard())
       .Then(PutRequest{.key = led_->key, .value = std::string(value), .lease = session_.lease()});
   const Result<TxnResponse> response = kv_.Commit(txn, std::move(options));
-  if (!response.ok()) {
-    return response.status().reason() == Reason::kLeaseNotFound ? NotHeld(kNotLeading)
-                                                                : response.status();
+  if (!response.ok() && response.status().reason() != Reason::kLeaseNotFound) {
+    return response.status();
   }
-  if (response->succeeded) return Status();
+  if (response.ok() && response->succeeded) return Status();
   led_.reset();
   return NotHeld(kNotLeading);
 }

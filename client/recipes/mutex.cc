@@ -14,20 +14,27 @@ Mutex::Mutex(const Client& client, Session session, std::string name)
 
 Result<Fence> Mutex::Lock(WaitOptions wait) {
   const Waiting waiting(std::move(wait), &session_);
-  const Result<OwnKey> own = PutOwnKey(kv_, waiting, KeyOfSession(prefix_, session_), "", session_);
-  if (!own.ok()) return own.status();
-  Status status = UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), own->create_revision);
-  if (status.ok()) status = CheckStillThere(kv_, waiting, own->fence());
-  if (!status.ok()) {
-    static_cast<void>(DeleteOwnKey(kv_, own->fence()));
-    return status;
+  if (held_) {
+    Status still = CheckStillHeld(kv_, waiting, &held_);
+    if (still.ok()) return *held_;
+    // What was taken away can be taken again, but not what cannot be looked at.
+    if (held_) return still;
   }
-  held_ = own->fence();
-  return *held_;
+  Result<Fence> held = HoldInTurn(
+      kv_, waiting, KeyOfSession(prefix_, session_), "", session_, [&](const OwnKey& own) {
+        return UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), own.create_revision);
+      });
+  if (held.ok()) held_ = *held;
+  return held;
 }
 
 Result<Fence> Mutex::TryLock(WaitOptions wait) {
   const Waiting waiting(std::move(wait), &session_);
+  if (held_) {
+    Status still = CheckStillHeld(kv_, waiting, &held_);
+    if (still.ok()) return *held_;
+    if (held_) return still;
+  }
   const std::string key = KeyOfSession(prefix_, session_);
   const RangeRequest oldest{.range = KeyRange::Prefix(prefix_),
                             .limit = 1,
@@ -39,7 +46,7 @@ Result<Fence> Mutex::TryLock(WaitOptions wait) {
   txn.If(Compare::CreateRevision(KeyRange::Prefix(prefix_)).Equal(0))
       .Then(PutRequest{.key = key, .lease = session_.lease()})
       .Else(oldest);
-  const Result<TxnResponse> response = waiting.Commit(kv_, txn);
+  const Result<TxnResponse> response = waiting.Create(kv_, txn, key);
   if (!response.ok()) return response.status();
   Fence own{.key = key, .token = response->header.revision};
   if (!response->succeeded) {
@@ -51,7 +58,10 @@ Result<Fence> Mutex::TryLock(WaitOptions wait) {
     }
     own.token = found->kvs[0].create_revision;
   }
-  if (Status over = waiting.Check(); !over.ok()) return over;
+  if (Status over = waiting.Check(); !over.ok()) {
+    waiting.GiveUp(kv_, key);
+    return over;
+  }
   held_ = own;
   return own;
 }

@@ -49,8 +49,9 @@ Result<std::string> Queue::Dequeue(WaitOptions wait) {
     take.If(Compare::ModRevision(item.key).Equal(item.mod_revision))
         .Then(DeleteRequest{.range = item.key});
     if (Status over = waiting.Check(); !over.ok()) return over;
-    // Not asked twice: whether it was this consumer that took it would not be known.
-    const Result<TxnResponse> taken = kv_.Commit(take, waiting.call_options());
+    // Not asked twice: whether it was this consumer that took it would not be known. Nor ended with
+    // the wait, which would lose an item on its way here.
+    const Result<TxnResponse> taken = kv_.Commit(take);
     if (!taken.ok()) return taken.status();
     if (taken->succeeded) return item.value;
   }

@@ -23,7 +23,8 @@ class Queue {
   // again may append it twice.
   Status Enqueue(std::string_view value, CallOptions options = {});
   // Takes the oldest item; waits until there is one. Fails with kDeadline or kCancelled by the
-  // options. If the class of an error is kUnknown, an item may have been taken and lost.
+  // options, and then has taken nothing. If the class of an error is kUnknown, an item may have
+  // been taken and lost.
   Result<std::string> Dequeue(WaitOptions wait = {});
 
  private:

@@ -27,18 +27,12 @@ Result<Fence> RwLock::Lock(const std::string& own_prefix, const std::string& wai
                   "this lock is held already; unlock it first");
   }
   const Waiting waiting(std::move(wait), &session_);
-  const Result<OwnKey> own =
-      PutOwnKey(kv_, waiting, KeyOfSession(own_prefix, session_), "", session_);
-  if (!own.ok()) return own.status();
-  Status status =
-      UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(wait_for), own->create_revision);
-  if (status.ok()) status = CheckStillThere(kv_, waiting, own->fence());
-  if (!status.ok()) {
-    static_cast<void>(DeleteOwnKey(kv_, own->fence()));
-    return status;
-  }
-  held_ = own->fence();
-  return *held_;
+  Result<Fence> held = HoldInTurn(
+      kv_, waiting, KeyOfSession(own_prefix, session_), "", session_, [&](const OwnKey& own) {
+        return UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(wait_for), own.create_revision);
+      });
+  if (held.ok()) held_ = *held;
+  return held;
 }
 
 Status RwLock::Unlock(CallOptions options) {

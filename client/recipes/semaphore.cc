@@ -18,6 +18,7 @@ Status UntilAmongFirst(const Kv& kv, const Watch& watch, const Waiting& waiting,
     // Nobody can join those who are older, so it is enough to see them leave.
     std::set<std::string> ahead;
     for (const KeyValue& kv_ahead : older->kvs) ahead.insert(kv_ahead.key);
+    if (static_cast<int64_t>(ahead.size()) < limit) return Status();
     Watcher watcher =
         watch.Start({.range = range, .start_revision = older->header.revision + 1, .no_put = true});
     Status status;
@@ -47,17 +48,18 @@ Result<Fence> Semaphore::Acquire(WaitOptions wait) {
                   "the limit of a semaphore is at least 1");
   }
   const Waiting waiting(std::move(wait), &session_);
-  const Result<OwnKey> own = PutOwnKey(kv_, waiting, KeyOfSession(prefix_, session_), "", session_);
-  if (!own.ok()) return own.status();
-  Status status = UntilAmongFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), limit_,
-                                  own->create_revision);
-  if (status.ok()) status = CheckStillThere(kv_, waiting, own->fence());
-  if (!status.ok()) {
-    static_cast<void>(DeleteOwnKey(kv_, own->fence()));
-    return status;
+  if (held_) {
+    Status still = CheckStillHeld(kv_, waiting, &held_);
+    if (still.ok()) return *held_;
+    if (held_) return still;
   }
-  held_ = own->fence();
-  return *held_;
+  Result<Fence> held = HoldInTurn(
+      kv_, waiting, KeyOfSession(prefix_, session_), "", session_, [&](const OwnKey& own) {
+        return UntilAmongFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), limit_,
+                               own.create_revision);
+      });
+  if (held.ok()) held_ = *held;
+  return held;
 }
 
 Status Semaphore::Release(CallOptions options) {

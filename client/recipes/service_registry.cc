@@ -102,6 +102,7 @@ bool IsFinal(const Status& status) {
     case Reason::kInvalidOptions:
     case Reason::kEmptyKey:
     case Reason::kRequestTooLarge:
+    case Reason::kLeaseTtlTooLarge:
     case Reason::kPermissionDenied:
     case Reason::kAuthentication:
     case Reason::kNotServed:
@@ -122,9 +123,28 @@ Registration::Registration(const Client& client, const std::string& target, Endp
       thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
 Registration::~Registration() {
-  thread_.request_stop();
-  thread_.join();
+  End();
   // The session's end revokes the lease, and with it goes the key.
+}
+
+void Registration::End() {
+  thread_.request_stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+Status Registration::Close(CallOptions options) {
+  const std::lock_guard closing(closing_);
+  End();
+  std::optional<Session> session;
+  {
+    const std::lock_guard lock(mutex_);
+    session = session_;
+    stands_ = false;
+    refused_ = Status(Code::kCancelled, ErrorClass::kRejected, Reason::kCancelled,
+                      "the registration was closed");
+    changed_.notify_all();
+  }
+  return session ? session->Close(std::move(options)) : Status();
 }
 
 void Registration::Run(const std::stop_token& stop) {
@@ -162,13 +182,7 @@ Status Registration::RegisterOnce(const std::stop_token& stop) {
     const std::lock_guard lock(mutex_);
     session_.reset();
   }
-  Result<Session> session = client_.lease().Open({.ttl = options_.ttl,
-                                                  .on_lost =
-                                                      [this](const Status&) {
-                                                        const std::lock_guard lock(mutex_);
-                                                        changed_.notify_all();
-                                                      }},
-                                                 {.stop = stop});
+  Result<Session> session = client_.lease().Open({.ttl = options_.ttl}, {.stop = stop});
   if (!session.ok()) return session.status();
   const Status put = Register(client_, target_, endpoint_, &*session, {.stop = stop});
   const std::lock_guard lock(mutex_);
@@ -188,6 +202,7 @@ void Registration::Note(const Status& status, bool stands) {
 
 Status Registration::WaitUntilRegistered(WaitOptions wait) const {
   const Waiting waiting(std::move(wait), nullptr);
+  if (Status over = waiting.Check(); over.reason() == Reason::kWouldDeadlock) return over;
   std::unique_lock lock(mutex_);
   const auto settled = [&] { return stands_ || refused_.has_value(); };
   if (const auto left = waiting.left()) {

@@ -68,8 +68,11 @@ struct RegistrationOptions {
 // servers were out of reach for longer than the TTL, it is registered again as soon as they answer.
 // What is refused for good (permissions, metadata that is no JSON) is told and not tried again.
 //
-// Letting go of it unregisters it, without waiting for the servers; not in a callback of the
-// Client, which its thread may wait for. Thread-safe. The Client must outlive it.
+// What others do to the key, by Unregister or by the same name, is not undone before that.
+//
+// Letting go of it unregisters it, without waiting for the servers, which do not hear of it if the
+// Client ends right after; Close waits. Neither may be done in a callback, of the Client or of
+// this. Thread-safe. The Client must outlive it.
 class Registration {
  public:
   // Begins at once and does not wait.
@@ -83,17 +86,22 @@ class Registration {
   Status WaitUntilRegistered(WaitOptions wait = {}) const;
   // Whether it is known to stand right now.
   bool registered() const;
+  // Ends it, and waits until the servers have unregistered it. After an error that is done when the
+  // TTL has passed. Nothing is told any more when it returns.
+  Status Close(CallOptions options = {});
 
  private:
   void Run(const std::stop_token& stop);
   Status RegisterOnce(const std::stop_token& stop);
   void UntilLost(const std::stop_token& stop);
   void Note(const Status& status, bool stands);
+  void End();
 
   const Client& client_;
   const std::string target_;
   const Endpoint endpoint_;
   const RegistrationOptions options_;
+  std::mutex closing_;  // Held by Close, so that two of them do not join one thread.
 
   mutable std::mutex mutex_;
   mutable std::condition_variable_any changed_;

@@ -1,8 +1,9 @@
 #include "client/recipes/waiting.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdio>
-#include <functional>
+#include <mutex>
 #include <utility>
 
 namespace gavel::client::recipes {
@@ -11,7 +12,51 @@ using std::chrono::milliseconds;
 
 namespace {
 
-bool MayAskAgain(const Status& status) { return status.error_class() != ErrorClass::kRejected; }
+// The pauses between tries. A call repeats what is certain by itself, so these are few.
+constexpr milliseconds kPauseFirst{25};
+constexpr milliseconds kPauseMax{1'000};
+
+// A wait that is over waits this long for its key to be deleted.
+constexpr milliseconds kGiveUpPatience{1'000};
+constexpr int kGiveUpTries = 3;
+
+bool MayAskAgain(const Status& status) {
+  // Nobody here cancels a call while the wait goes on: that is the end of the Client.
+  return status.error_class() != ErrorClass::kRejected && status.reason() != Reason::kCancelled;
+}
+
+// Set once, by one thread for another.
+class Flag {
+ public:
+  void Set() {
+    const std::lock_guard lock(mutex_);
+    set_ = true;
+    changed_.notify_all();
+  }
+  // True if it was set before time was up or stop was requested.
+  bool Wait(std::optional<milliseconds> limit, const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    const auto is_set = [&] { return set_; };
+    return limit ? changed_.wait_for(lock, stop, *limit, is_set)
+                 : changed_.wait(lock, stop, is_set);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool set_ = false;
+};
+
+// Commits until the outcome is known, some times, without anybody waiting.
+void CommitAlone(const Kv& kv, const Txn& txn, int tries, const std::shared_ptr<Flag>& done) {
+  kv.CommitAsync(txn).Then([kv, txn, tries, done](const Result<TxnResponse>& response) {
+    if (!response.ok() && MayAskAgain(response.status()) && tries > 1) {
+      CommitAlone(kv, txn, tries - 1, done);
+    } else {
+      done->Set();
+    }
+  });
+}
 
 }  // namespace
 
@@ -44,6 +89,10 @@ std::optional<milliseconds> Waiting::left() const {
 }
 
 Status Waiting::Check() const {
+  if (internal::OnClientThread()) {
+    return Status(Code::kFailedPrecondition, ErrorClass::kRejected, Reason::kWouldDeadlock,
+                  "a recipe that is waited for in a callback would never end; use another thread");
+  }
   if (session_ && !session_->alive()) return LeaseIsLost();
   if (options_.stop.stop_requested()) {
     return Status(Code::kCancelled, ErrorClass::kDropped, Reason::kCancelled,
@@ -69,22 +118,76 @@ Status Waiting::Explain(const Status& status) const {
   return status.reason() == Reason::kLeaseNotFound ? LeaseIsLost() : status;
 }
 
+void Waiting::Pause(int tries) const {
+  const milliseconds pause = std::min(kPauseFirst * (1 << std::min(tries, 10)), kPauseMax);
+  Flag().Wait(std::min(pause, left().value_or(pause)), stop());
+}
+
 Result<TxnResponse> Waiting::Commit(const Kv& kv, const Txn& txn) const {
-  while (true) {
+  for (int tries = 0;; ++tries) {
     if (Status over = Check(); !over.ok()) return over;
     Result<TxnResponse> response = kv.Commit(txn, call_options());
     if (response.ok()) return response;
     if (!MayAskAgain(response.status())) return Explain(response.status());
+    Pause(tries);
   }
 }
 
 Result<RangeResponse> Waiting::Range(const Kv& kv, const RangeRequest& request) const {
-  while (true) {
+  for (int tries = 0;; ++tries) {
     if (Status over = Check(); !over.ok()) return over;
     Result<RangeResponse> response = kv.Range(request, call_options());
     if (response.ok()) return response;
     if (!MayAskAgain(response.status())) return Explain(response.status());
+    Pause(tries);
   }
+}
+
+bool Waiting::Ends(const Pending<TxnResponse>& pending) const {
+  const auto ended = std::make_shared<Flag>();
+  pending.Then([ended](const Result<TxnResponse>&) { ended->Set(); });
+  return ended->Wait(left(), stop());
+}
+
+Result<TxnResponse> Waiting::Create(const Kv& kv, const Txn& txn, const std::string& key) const {
+  bool maybe = false;  // It was created.
+  Status status;
+  for (int tries = 0;; ++tries) {
+    status = Check();
+    if (!status.ok()) break;
+    // If it were cancelled, it could be carried out after the deletion. So it goes on, and the
+    // deletion follows it.
+    const Pending<TxnResponse> attempt = kv.CommitAsync(txn);
+    if (!Ends(attempt)) {
+      const auto done = std::make_shared<Flag>();
+      attempt.Then([kv, remove = Removal(key), done](const Result<TxnResponse>&) {
+        CommitAlone(kv, remove, kGiveUpTries, done);
+      });
+      done->Wait(kGiveUpPatience, session_->lost());
+      status = Check();
+      return status.ok() ? LeaseIsLost() : status;
+    }
+    Result<TxnResponse> response = attempt.Get();
+    if (response.ok()) return response;
+    maybe = maybe || !response.status().not_carried_out();
+    status = Explain(response.status());
+    if (!MayAskAgain(response.status())) break;
+    Pause(tries);
+  }
+  if (maybe) GiveUp(kv, key);
+  return status;
+}
+
+Txn Waiting::Removal(const std::string& key) const {
+  Txn txn;
+  txn.If(Compare::Lease(key).Equal(session_->lease())).Then(DeleteRequest{.range = key});
+  return txn;
+}
+
+void Waiting::GiveUp(const Kv& kv, const std::string& key) const {
+  const auto done = std::make_shared<Flag>();
+  CommitAlone(kv, Removal(key), kGiveUpTries, done);
+  done->Wait(kGiveUpPatience, session_->lost());
 }
 
 // --- Keys of sessions ---------------------------------------------------------------------------
@@ -101,12 +204,9 @@ Result<OwnKey> PutOwnKey(const Kv& kv, const Waiting& waiting, const std::string
   txn.If(Compare::Missing(key))
       .Then(PutRequest{.key = key, .value = std::string(value), .lease = session.lease()})
       .Else(RangeRequest{.range = key});
-  const Result<TxnResponse> response = waiting.Commit(kv, txn);
+  const Result<TxnResponse> response = waiting.Create(kv, txn, key);
   if (!response.ok()) return response.status();
-  OwnKey own{.key = key,
-             .create_revision = response->header.revision,
-             .revision = response->header.revision,
-             .value = std::string(value)};
+  OwnKey own{.key = key, .create_revision = response->header.revision, .value = std::string(value)};
   if (!response->succeeded) {
     const RangeResponse* found =
         response->responses.empty() ? nullptr : response->responses[0].range();
@@ -115,6 +215,18 @@ Result<OwnKey> PutOwnKey(const Kv& kv, const Waiting& waiting, const std::string
     own.value = found->kvs[0].value;
   }
   return own;
+}
+
+Result<Fence> HoldInTurn(const Kv& kv, const Waiting& waiting, const std::string& key,
+                         std::string_view value, const Session& session,
+                         const std::function<Status(const OwnKey&)>& turn) {
+  const Result<OwnKey> own = PutOwnKey(kv, waiting, key, value, session);
+  if (!own.ok()) return own.status();
+  Status status = turn(*own);
+  if (status.ok()) status = CheckStillThere(kv, waiting, own->fence());
+  if (status.ok()) return own->fence();
+  waiting.GiveUp(kv, key);
+  return status;
 }
 
 Status DeleteOwnKey(const Kv& kv, const Fence& fence, CallOptions options) {
@@ -149,7 +261,8 @@ Status UntilDeleted(const Kv& kv, const Watch& watch, const Waiting& waiting,
                     const std::string& key, int64_t revision) {
   while (true) {
     Watcher watcher = watch.Start({.range = key, .start_revision = revision, .no_put = true});
-    const Result<WatchBatch> batch = waiting.Await(watcher.NextAsync());
+    Result<WatchBatch> batch = waiting.Await(watcher.NextAsync());
+    while (batch.ok() && batch->progress()) batch = waiting.Await(watcher.NextAsync());
     if (batch.ok()) return Status();
     if (batch.status().reason() != Reason::kCompacted) return batch.status();
     // What happened in between is not known any more, but what is there can be looked at.
@@ -165,6 +278,12 @@ Status CheckStillThere(const Kv& kv, const Waiting& waiting, const Fence& own) {
   if (!found.ok()) return found.status();
   if (found->kvs.empty() || found->kvs[0].create_revision != own.token) return LeaseIsLost();
   return waiting.Check();
+}
+
+Status CheckStillHeld(const Kv& kv, const Waiting& waiting, std::optional<Fence>* held) {
+  Status status = CheckStillThere(kv, waiting, **held);
+  if (status.reason() == Reason::kLeaseLost) held->reset();
+  return status;
 }
 
 Status LeaseIsLost() {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -52,6 +53,12 @@ class Waiting {
   // Commits again and again until the outcome is known. To carry the transaction out twice must be
   // as good as once.
   Result<TxnResponse> Commit(const Kv& kv, const Txn& txn) const;
+  // The same of a transaction that creates `key` with the session's lease, if it is not there. If
+  // that fails, the key is given up.
+  Result<TxnResponse> Create(const Kv& kv, const Txn& txn, const std::string& key) const;
+  // Deletes a key of the session's, in the background if that takes long. If it cannot be done, the
+  // key ends with the session.
+  void GiveUp(const Kv& kv, const std::string& key) const;
   // Reads until there is an answer.
   Result<RangeResponse> Range(const Kv& kv, const RangeRequest& request) const;
 
@@ -60,6 +67,12 @@ class Waiting {
 
   // What to tell of a call or watcher that failed: why the wait is over if it is, else its error.
   Status Explain(const Status& status) const;
+  // Deletes the key if it is the session's.
+  Txn Removal(const std::string& key) const;
+  // Before it is asked again; the end of the wait ends it too.
+  void Pause(int tries) const;
+  // True if the call ended before the wait did. It is not cancelled.
+  bool Ends(const Pending<TxnResponse>& pending) const;
 
   const WaitOptions options_;
   const Session* const session_;
@@ -71,17 +84,22 @@ class Waiting {
 struct OwnKey {
   std::string key = {};
   int64_t create_revision = 0;
-  int64_t revision = 0;    // Of the store when that was seen.
   std::string value = {};  // Another than was asked for if the key was there before.
 
   Fence fence() const { return {.key = key, .token = create_revision}; }
 };
 
-// prefix + the lease in hexadecimal, as etcd's clients and servers name such keys.
+// prefix + the lease in hexadecimal, as etcd's clients and servers name such keys. So a session has
+// one key of a recipe, however often it asks for it.
 std::string KeyOfSession(std::string_view prefix, const Session& session);
 // Puts the key if it is not there; otherwise tells what is.
 Result<OwnKey> PutOwnKey(const Kv& kv, const Waiting& waiting, const std::string& key,
                          std::string_view value, const Session& session);
+// Puts the key, waits until `turn` says that its turn has come, and looks whether it is there
+// still. After a failure the key is given up.
+Result<Fence> HoldInTurn(const Kv& kv, const Waiting& waiting, const std::string& key,
+                         std::string_view value, const Session& session,
+                         const std::function<Status(const OwnKey&)>& turn);
 // Deletes it, if it is the same still. Not finding it is no error.
 Status DeleteOwnKey(const Kv& kv, const Fence& fence, CallOptions options = {});
 // Waits until no key of `range` is older than `create_revision`: for the deletion of the youngest
@@ -93,6 +111,8 @@ Status UntilDeleted(const Kv& kv, const Watch& watch, const Waiting& waiting,
                     const std::string& key, int64_t revision);
 // kLeaseLost if the own key is gone: what came too late is not held.
 Status CheckStillThere(const Kv& kv, const Waiting& waiting, const Fence& own);
+// The same of what was held; what is lost is forgotten. Requires: *held.
+Status CheckStillHeld(const Kv& kv, const Waiting& waiting, std::optional<Fence>* held);
 
 Status LeaseIsLost();
 Status NotHeld(std::string_view what);

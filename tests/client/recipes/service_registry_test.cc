@@ -60,7 +60,7 @@ TEST_F(ServiceRegistryTest, EndpointsAreRegisteredResolvedAndFollowed) {
   ASSERT_TRUE(resolved.ok());
   EXPECT_THAT(resolved->endpoints, ElementsAre(one, two));
   EXPECT_THAT(resolved->unreadable, ElementsAre("odd"));
-  EXPECT_THAT(Resolve(client, "sr")->endpoints, IsEmpty()) << "a target is no prefix of names";
+  EXPECT_THAT(Resolve(client, "s")->endpoints, IsEmpty()) << "a target ends at a slash";
 
   ASSERT_TRUE(session.Close().ok());
   EXPECT_THAT(watcher.Next()->removed, ElementsAre("2"));
@@ -105,6 +105,17 @@ TEST_F(ServiceRegistryTest, ARegistrationIsKept) {
   ASSERT_TRUE(watcher.Next().ok());
   while (!watcher.endpoints().empty()) ASSERT_TRUE(watcher.Next().ok());
 
+  {
+    Registration registration(client, "sr/kept", {.name = "3", .address = "h:3"});
+    ASSERT_TRUE(registration.WaitUntilRegistered().ok());
+    EXPECT_EQ(Count(client, "sr/kept/"), 1);
+    ASSERT_TRUE(registration.Close().ok());
+    EXPECT_EQ(Count(client, "sr/kept/"), 0) << "Close waits for the servers";
+    EXPECT_FALSE(registration.registered());
+    EXPECT_EQ(registration.WaitUntilRegistered().reason(), Reason::kCancelled);
+    EXPECT_TRUE(registration.Close().ok());
+  }
+
   Registration refused(client, "sr/kept", {.name = "2", .metadata = "{"});
   EXPECT_EQ(refused.WaitUntilRegistered().reason(), Reason::kInvalidOptions);
   EXPECT_FALSE(refused.registered());
@@ -124,6 +135,8 @@ TEST_F(ServiceRegistryTest, ADeadInstanceDisappears) {
   auto lists = Example("registry", {"sr/dead", "list"});
   EXPECT_EQ(lists->ReadLine(), R"(1 h:1 {"zone":"a"})");
   EXPECT_EQ(lists->Finish(), 0);
+  lives->CloseInput();
+  EXPECT_EQ(lives->ReadLine(), "unregistered");
   EXPECT_EQ(lives->Finish(), 0);
   EXPECT_EQ(follows->ReadLine(), "removed 1");
 }

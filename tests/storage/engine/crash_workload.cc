@@ -14,7 +14,7 @@ constexpr char kApplied[] = "applied";
 constexpr char kCut[] = "cut";
 
 std::string LogKey(uint64_t number) {
-  char key[16];
+  char key[32];
   std::snprintf(key, sizeof(key), "L%08llu", static_cast<unsigned long long>(number));
   return key;
 }

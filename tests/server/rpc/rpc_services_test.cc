@@ -38,7 +38,6 @@ constexpr char kMemberList[] = "/etcdserverpb.Cluster/MemberList";
 constexpr char kStatus[] = "/etcdserverpb.Maintenance/Status";
 constexpr char kHashKv[] = "/etcdserverpb.Maintenance/HashKV";
 constexpr char kAlarm[] = "/etcdserverpb.Maintenance/Alarm";
-constexpr char kPut[] = "/etcdserverpb.KV/Put";
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
 constexpr char kHealthWatch[] = "/grpc.health.v1.Health/Watch";
 

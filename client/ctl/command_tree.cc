@@ -140,12 +140,18 @@ Command LockCommand() {
               "Waits until the lock is free, then writes its key, or runs the command with\n"
               "ETCD_LOCK_KEY, ETCD_LOCK_REV and GAVEL_FENCING_TOKEN in its environment and ends\n"
               "with its exit code. The token is the create revision of the key, and grows from\n"
-              "holder to holder: a write that compares it cannot be one of an earlier holder.",
+              "holder to holder: a write that compares it cannot be one of an earlier holder.\n"
+              "SIGINT and SIGTERM are passed on to the command. If the lock is lost, the command\n"
+              "is ended by SIGTERM.",
           .flags = {{.name = "ttl",
                      .type = FlagType::kInteger,
                      .default_text = "10",
                      .help = "Seconds after which the lock is free if this program vanishes.",
-                     .value_name = "SECONDS"}},
+                     .value_name = "SECONDS"},
+                    {.name = "kill-after",
+                     .type = FlagType::kDuration,
+                     .default_text = "5s",
+                     .help = "Time for the command to end after the lock was lost."}},
           .formats = kMessageFormats,
           .run = &RunLock};
 }

@@ -40,6 +40,8 @@ std::string HintFor(Reason reason) {
       return "Split it, or start the servers with a larger --max-request-bytes.";
     case Reason::kLeaseNotFound:
       return "The lease has expired or was never granted; its id is written in hexadecimal.";
+    case Reason::kLeaseTtlTooLarge:
+      return "9000000000 seconds are the most.";
     case Reason::kNoSpace:
       return "Delete keys and compact the history: the members are over their quota.";
     case Reason::kTooManyRequests:

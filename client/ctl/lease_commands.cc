@@ -15,10 +15,12 @@
 namespace gavel::client::ctl {
 namespace {
 
+constexpr char kIdsShown[] = "'gavelctl lease list' shows the ids.";
+
 using KeptLease = gavel::client::Session;
 
 Expected<int64_t> ReadLeaseId(const Session& session, std::string_view usage) {
-  if (session.arguments().size() != 1) return BadArguments(std::string(usage));
+  if (session.arguments().size() != 1) return BadArguments(std::string(usage), kIdsShown);
   const std::string& word = session.arguments()[0];
   if (const std::optional<int64_t> id = ParseInteger(word, 16)) return *id;
   return BadArguments("bad lease ID arg (" + Quote(word) + "), expecting ID in Hex",
@@ -105,7 +107,7 @@ MaybeFailure KeepAlive(Session& session, const Client& client, int64_t id) {
 
 MaybeFailure RunLeaseGrant(Session& session) {
   if (session.arguments().size() != 1) {
-    return BadArguments("lease grant command needs TTL argument");
+    return BadArguments("lease grant command needs TTL argument", "It is lease grant <seconds>.");
   }
   const std::optional<int64_t> ttl = ParseInteger(session.arguments()[0]);
   if (!ttl) {

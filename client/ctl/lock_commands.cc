@@ -1,8 +1,10 @@
 // lock and elect.
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "client/ctl/commands.h"
@@ -42,6 +44,13 @@ void WaitFor(const std::stop_token& stop) {
   stopped.acquire();
 }
 
+// False: the time was up before.
+bool WaitFor(const std::stop_token& stop, std::chrono::milliseconds time) {
+  std::binary_semaphore stopped(0);
+  const std::stop_callback callback(stop, [&] { stopped.release(); });
+  return stopped.try_acquire_for(time);
+}
+
 // A turn that is ours as long as the lease lives.
 struct Turn {
   KeptLease lease;
@@ -79,22 +88,48 @@ MaybeFailure Release(Turn* turn) {
   return failure;
 }
 
-MaybeFailure RunHolding(Session& session, Turn* turn) {
-  const std::vector<std::string> command(session.arguments().begin() + 1,
-                                         session.arguments().end());
-  const CommandEnd end =
-      RunToEnd(command, {{"ETCD_LOCK_KEY", turn->place.key},
-                         {"ETCD_LOCK_REV", std::to_string(turn->own.header.revision)},
-                         {"GAVEL_FENCING_TOKEN", std::to_string(turn->place.created)}});
+// Runs the command until it ends, or until the lock is lost, which ends it.
+CommandEnd RunWhileHeld(Session& session, const Turn& turn, StartedCommand* command) {
+  std::stop_source ended;
+  CommandEnd end;
+  std::jthread waiting([&] {
+    end = command->Wait();
+    ended.request_stop();
+  });
+  WaitFor(EitherStops(ended.get_token(), turn.lease.lost()).token());
+  if (!ended.stop_requested()) {
+    session.output().Complain("Warning: the lock was lost; its command is asked to end.");
+    command->Send(SIGTERM);
+    if (!WaitFor(ended.get_token(), session.flags().Duration("kill-after"))) {
+      session.output().Complain("Warning: the command goes on, and is killed.");
+      command->Send(SIGKILL);
+    }
+  }
+  waiting.join();
+  return end;
+}
+
+MaybeFailure RunHolding(Session& session, Interrupt* interrupt, Turn* turn) {
+  CommandEnd end;
+  {
+    StartedCommand command({session.arguments().begin() + 1, session.arguments().end()},
+                           {{"ETCD_LOCK_KEY", turn->place.key},
+                            {"ETCD_LOCK_REV", std::to_string(turn->own.header.revision)},
+                            {"GAVEL_FENCING_TOKEN", std::to_string(turn->place.created)}});
+    interrupt->PassOnTo(&command);
+    end = RunWhileHeld(session, *turn, &command);
+    interrupt->PassOnTo(nullptr);
+  }
   if (!turn->lease.alive()) {
-    session.output().Complain(
-        "Warning: the lock was lost before the command ended; another may "
-        "have had it. GAVEL_FENCING_TOKEN guards writes against that.");
+    return Failure{ExitCode::kError,
+                   "the lock was lost before the command ended (" + end.Describe() + ")",
+                   "Another may have had it meanwhile. Writes that compare the create revision of "
+                   "the lock's key with GAVEL_FENCING_TOKEN are safe from that."};
   }
   MaybeFailure failure = Release(turn);
   if (end.ok()) return failure;
   if (failure) session.output().Report(*failure);
-  return Failure{static_cast<ExitCode>(end.code()), end.Describe(), {}};
+  return Failure{static_cast<ExitCode>(end.code()), end.Describe(), end.Hint()};
 }
 
 // Shows each leader, one after the other, until `stop` or what cannot be waited out.
@@ -159,14 +194,14 @@ MaybeFailure RunLock(Session& session) {
     return BadArguments("lock takes a lock name argument and an optional command to execute");
   }
   const int64_t ttl = session.flags().Integer("ttl");
-  if (ttl <= 0) return BadArguments("--ttl is at least one second");
-  const Interrupt interrupt;
+  if (ttl <= 0) return BadArguments("--ttl is at least one second", "10 is the default.");
+  Interrupt interrupt;
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
   Expected<Turn> turn =
       TakeTurn(session, **client, "", std::chrono::seconds(ttl), interrupt.token());
   if (!turn.ok()) return turn.failure();
-  if (session.arguments().size() > 1) return RunHolding(session, &*turn);
+  if (session.arguments().size() > 1) return RunHolding(session, &interrupt, &*turn);
   session.printer().Get(turn->own, /*value_only=*/false);
   session.output().Flush();
   const EitherStops stop(interrupt.token(), turn->lease.lost());

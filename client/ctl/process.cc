@@ -73,7 +73,13 @@ std::string CommandEnd::Describe() const {
   return "exit status " + std::to_string(exit_code);
 }
 
-CommandEnd RunToEnd(const std::vector<std::string>& words, const Variables& variables) {
+std::string CommandEnd::Hint() const {
+  if (error.empty()) return {};
+  return "Behind -- stand a program and its arguments, a word each. A line for a shell is: "
+         "-- sh -c 'line'.";
+}
+
+StartedCommand::StartedCommand(const std::vector<std::string>& words, const Variables& variables) {
   std::vector<std::string> arguments = words;
   std::vector<std::string> environment = Environment(variables);
   posix_spawn_file_actions_t actions;
@@ -85,18 +91,41 @@ CommandEnd RunToEnd(const std::vector<std::string>& words, const Variables& vari
   const sigset_t none = SetOf({});
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  pid_t pid = 0;
-  const int error = posix_spawnp(&pid, words[0].c_str(), &actions, &attributes,
+  const int error = posix_spawnp(&pid_, words[0].c_str(), &actions, &attributes,
                                  Pointers(&arguments).data(), Pointers(&environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) return {.error = WhyNotStarted(words[0], error)};
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) return {.error = std::string("waitpid: ") + strerror(errno)};
+  if (error == 0) return;
+  pid_ = 0;
+  end_.error = WhyNotStarted(words[0], error);
+}
+
+CommandEnd StartedCommand::Wait() {
+  std::unique_lock lock(mutex_);
+  const pid_t pid = pid_;
+  if (pid == 0) return end_;
+  lock.unlock();
+  // Leaves the id taken, so that Send cannot reach another process.
+  siginfo_t ended = {};
+  while (waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
   }
-  if (WIFSIGNALED(status)) return {.signal = WTERMSIG(status)};
-  return {.exit_code = WEXITSTATUS(status)};
+  lock.lock();
+  if (pid_ == 0) return end_;  // Another thread that waited has seen to it.
+  int status = 0;
+  if (waitpid(pid, &status, 0) != pid) {
+    end_.error = std::string("waitpid: ") + strerror(errno);
+  } else if (WIFSIGNALED(status)) {
+    end_.signal = WTERMSIG(status);
+  } else {
+    end_.exit_code = WEXITSTATUS(status);
+  }
+  pid_ = 0;
+  return end_;
+}
+
+void StartedCommand::Send(int signal) {
+  const std::lock_guard lock(mutex_);
+  if (pid_ != 0) kill(pid_, signal);
 }
 
 Interrupt::Interrupt() {
@@ -111,16 +140,34 @@ Interrupt::~Interrupt() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
+void Interrupt::PassOnTo(StartedCommand* command) {
+  const std::lock_guard lock(mutex_);
+  command_ = command;
+  if (command_ != nullptr && first_ != 0) command_->Send(first_);
+}
+
 void Interrupt::Wait() {
   const sigset_t awaited = SetOf({SIGINT, SIGTERM, kEnough});
-  int signal = 0;
-  if (sigwait(&awaited, &signal) != 0 || signal == kEnough) return;
-  // Let through here, the next one ends the process.
-  const sigset_t endings = SetOf({SIGINT, SIGTERM});
-  pthread_sigmask(SIG_UNBLOCK, &endings, nullptr);
-  source_.request_stop();
-  const sigset_t enough = SetOf({kEnough});
-  sigwait(&enough, &signal);
+  while (true) {
+    siginfo_t info = {};
+    if (sigwaitinfo(&awaited, &info) < 0) continue;
+    if (info.si_signo == kEnough) return;
+    Take(info);
+    source_.request_stop();
+  }
+}
+
+void Interrupt::Take(const siginfo_t& info) {
+  const std::lock_guard lock(mutex_);
+  if (command_ != nullptr) {
+    const bool from_terminal = info.si_code == SI_KERNEL;
+    if (!from_terminal) command_->Send(info.si_signo);
+  } else if (first_ != 0) {
+    const sigset_t endings = SetOf({SIGINT, SIGTERM});
+    pthread_sigmask(SIG_UNBLOCK, &endings, nullptr);
+    raise(info.si_signo);
+  }
+  if (first_ == 0) first_ = info.si_signo;
 }
 
 }  // namespace gavel::client::ctl

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <signal.h>
+#include <sys/types.h>
 
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -22,13 +24,33 @@ struct CommandEnd {
   int code() const;
   // As Go says it: "exit status 3", "signal: killed".
   std::string Describe() const;
+  // What to try if it could not be started; else empty.
+  std::string Hint() const;
 };
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
-// Runs a program, found by PATH, and waits for its end. It has this process's output and variables,
-// besides `variables`, which win, and nothing to read. Requires: `words` is not empty.
-CommandEnd RunToEnd(const std::vector<std::string>& words, const Variables& variables);
+// A program that was started, found by PATH. It has this process's output and variables, besides
+// `variables`, which win, and nothing to read. Thread-safe.
+class StartedCommand {
+ public:
+  // Requires: `words` is not empty.
+  StartedCommand(const std::vector<std::string>& words, const Variables& variables);
+  // Waits for its end.
+  ~StartedCommand() { Wait(); }
+  StartedCommand(const StartedCommand&) = delete;
+  StartedCommand& operator=(const StartedCommand&) = delete;
+
+  // Waits for its end; the same again afterwards.
+  CommandEnd Wait();
+  // Nothing happens if it has ended, or was not started.
+  void Send(int signal);
+
+ private:
+  std::mutex mutex_;
+  pid_t pid_ = 0;  // 0 once it has ended. Guarded by mutex_, as is end_.
+  CommandEnd end_;
+};
 
 // From here on SIGINT and SIGTERM ask for a stop instead of ending the process; the second of them
 // ends it. One at a time, made before threads are started, since they inherit what is blocked.
@@ -41,11 +63,19 @@ class Interrupt {
 
   std::stop_token token() const { return source_.get_token(); }
 
+  // While `command` is set, it gets each signal, also one that came before, and none ends this
+  // process. Those of the terminal reach it anyhow. Null: it is not to be used any more.
+  void PassOnTo(StartedCommand* command);
+
  private:
   void Wait();
+  void Take(const siginfo_t& info);
 
   std::stop_source source_;
   sigset_t before_ = {};
+  std::mutex mutex_;
+  StartedCommand* command_ = nullptr;  // Guarded by mutex_, as is first_.
+  int first_ = 0;                      // The first signal that came; 0: none.
   std::thread thread_;
 };
 

@@ -73,16 +73,19 @@ class WatchRun {
     if (command_.empty()) return std::nullopt;
     for (const WatchEvent& event : batch.events) {
       // Text is quoted, as etcdctl does, so that every key and value fits into a variable.
-      const CommandEnd end = RunToEnd(
+      StartedCommand command(
           command_,
           {{"ETCD_WATCH_REVISION", std::to_string(batch.header.revision)},
            {"ETCD_WATCH_EVENT_TYPE", event.type == EventType::kPut ? "\"PUT\"" : "\"DELETE\""},
            {"ETCD_WATCH_KEY", Quote(event.kv.key)},
            {"ETCD_WATCH_VALUE", Quote(event.kv.value)}});
+      const CommandEnd end = command.Wait();
       if (end.ok()) continue;
       const std::lock_guard lock(writing_);
       session_.output().Complain("command " + QuotedList(command_) + " error (" + end.Describe() +
                                  ")");
+      const std::string hint = end.Hint();
+      if (!hint.empty()) session_.output().Complain(hint);
       return Failure{ExitCode::kError, {}, {}};
     }
     return std::nullopt;

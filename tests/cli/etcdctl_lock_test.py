@@ -59,6 +59,28 @@ def lock_waiter_dies(stage):
     stage.note_end('the third, interrupted', shells[2])
 
 
+def lock_waiter_interrupted(stage):
+    """Who is interrupted while it waits says so, and leaves no key behind."""
+    for command in (('lock', 'm'), ('elect', 'm', 'value')):
+        holder = stage.start(*command)
+        holder.wait_for('m/')
+        for how in (signal.SIGINT, signal.SIGTERM):
+            waiter = stage.start(*command)
+            stage.wait_keys('m/', 2)
+            stage.note_end('%s, interrupted by %d' % (command[0], how), waiter, how)
+            stage.note('complaint', waiter.text('err'))
+            stage.note('the queue', '\n'.join(stage.keys('m/')))
+        stage.note_end('the holder', holder, signal.SIGTERM)
+
+
+def lock_forms(stage):
+    for form in ('json', 'fields'):
+        for command, last in ((('lock', 'm'), 'kvs|Lease'), (('elect', 'm', 'value'), 'kvs|Lease')):
+            shell = stage.start(*command, write_out=form)
+            shell.wait_for(last)
+            stage.note_end('%s -w %s' % (command[0], form), shell)
+
+
 def lock_with_command(stage):
     for command in (('true',), ('sh', '-c', 'exit 7'), ('no-such-program',),
                     ('sh', '-c', 'echo "key $ETCD_LOCK_KEY revision $ETCD_LOCK_REV"')):
@@ -149,6 +171,8 @@ SCENES = {
     'lock': lock_alone,
     'lock contention': lock_contention,
     'lock waiter dies': lock_waiter_dies,
+    'lock waiter interrupted': lock_waiter_interrupted,
+    'lock -w': lock_forms,
     'lock with command': lock_with_command,
     'lock flags': lock_flags,
     'lock counter': lock_counter,

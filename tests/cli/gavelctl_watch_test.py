@@ -102,7 +102,12 @@ def lock_ends_as_its_command(stage, gavelctl):
         check(not stage.keys('m/') and 'found 0' in stage.run('lease', 'list').text(), script)
     result = Gavelctl(gavelctl)(stage.cluster.endpoint(), 'lock', 'm', '--', 'no-such-program')
     check(result.code == 1 and 'not found in $PATH' in result.err, result.err)
+    check("-- sh -c 'line'" in result.err, result.err)
     check(not stage.keys('m/'), 'the lock was not released')
+    stage.run('put', 'k', 'v')
+    result = Gavelctl(gavelctl)(stage.cluster.endpoint(), 'watch', 'k', '--rev=1', '--', 'echo seen')
+    check(result.code == 1 and 'command ["echo seen"] error' in result.err, result.err)
+    check("-- sh -c 'line'" in result.err, result.err)
 
 
 def lock_tokens_grow(stage, gavelctl):
@@ -120,15 +125,33 @@ def lock_tokens_grow(stage, gavelctl):
     check(tokens == sorted(set(tokens)), tokens)
 
 
+def revoke_the_only_lease(stage):
+    stage.wait_keys('m/', 1)
+    lease = stage.run('lease', 'list').text().splitlines()[1]
+    check(stage.run('lease', 'revoke', lease).code == 0, 'revoke')
+
+
 def lock_lost(stage, gavelctl):
-    """A lock whose lease was revoked is not reported as held any longer."""
-    for command, said in (((), 'session expired'), (('--', 'sleep', '8'), 'was lost')):
-        holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=3', *command])
-        stage.wait_keys('m/', 1)
-        lease = stage.run('lease', 'list').text().splitlines()[1]
-        stage.run('lease', 'revoke', lease)
-        holder.wait_for(said, name='err')
-        check(holder.end(None) == (0 if command else 1), holder.text('err'))
+    """A lock whose lease was revoked is not held any longer, and its command is ended."""
+    holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=3'])
+    holder.wait_for('m/')
+    revoke_the_only_lease(stage)
+    check(holder.end(None) == 1, holder.text('err'))
+    check('session expired' in holder.text('err'), holder.text('err'))
+    for script, ended in (('exec sleep 1000', 'signal: terminated'),
+                          ('trap "echo told; exit 0" TERM; while :; do sleep 0.1; done',
+                           'exit status 0'),
+                          ('trap "" TERM; exec sleep 1000', 'signal: killed')):
+        holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=3', '--kill-after=500ms', '--',
+                                      'sh', '-c', 'echo in; ' + script])
+        holder.wait_for('in')
+        revoke_the_only_lease(stage)
+        check(holder.end(None) == 1, holder.text('err'))
+        said = holder.text('err')
+        check('the lock was lost before the command ended (%s)' % ended in said, said)
+        check('GAVEL_FENCING_TOKEN' in said, said)
+        check(('is killed' in said) == (ended == 'signal: killed'), said)
+        check(('told' in holder.text()) == (ended == 'exit status 0'), holder.text())
 
 
 def lock_waiter_loses_its_lease(stage, gavelctl):
@@ -152,6 +175,22 @@ def signals_end_the_command(stage, gavelctl):
     held.wait_for('in')
     os.killpg(held.process.pid, signal.SIGINT)
     check(held.end(None) == 128 + signal.SIGINT, held.text('err'))
+    check(not stage.keys('m/'), 'the lock was not released')
+
+
+def signals_reach_the_command(stage, gavelctl):
+    """Who ends gavelctl ends the command; the lock is held until that has ended."""
+    held = stage.start_command(
+        [gavelctl, 'lock', 'm', '--', 'sh', '-c',
+         'trap "echo once" INT; trap "go=no" TERM; echo in; while test -z "$go"; do sleep 0.1; done;'
+         ' "$0" get --keys-only m/ --prefix; exit 5', gavelctl])
+    held.wait_for('in')
+    for count in (1, 2):
+        held.process.send_signal(signal.SIGINT)
+        held.wait_for('once', count)
+    check(held.end(signal.SIGTERM) == 5, held.text('err'))
+    check('m/' in held.text(), 'the lock was released before the command had ended')
+    check('exit status 5' in held.text('err'), held.text('err'))
     check(not stage.keys('m/'), 'the lock was not released')
 
 
@@ -258,6 +297,12 @@ def bad_input(stage, gavelctl):
             (('watch', 'k', '-w', 'table'), 4, 'table'),
             (('watch', 'k', '-w', 'xml'), 4, 'simple, fields, json'),
             (('lock', 'm', '--ttl=0'), 128, 'one second'),
+            (('lock', 'm', '--ttl=99999999999'), 1, '9000000000 seconds are the most'),
+            (('lock', 'm', '--kill-after=soon'), 1, '--kill-after'),
+            (('lease', 'grant', '99999999999'), 1, '9000000000 seconds are the most'),
+            (('lease', 'grant'), 128, 'lease grant <seconds>'),
+            (('lease', 'revoke', '7'), 1, 'never granted'),
+            (('lease', 'revoke'), 128, "'gavelctl lease list'"),
             (('lock', 'm', '-w', 'table'), 4, 'table'),
             (('elect', 'a', 'b', 'c'), 128, 'election name'),
             (('lease', 'keep-alive', '1', '2'), 128, 'lease ID'),
@@ -276,8 +321,8 @@ def bad_input(stage, gavelctl):
 
 
 ALONE = {function.__name__.replace('_', ' '): function for function in (
-    lock_mixed, lock_ends_as_its_command, lock_tokens_grow, lock_lost, lock_waiter_loses_its_lease, signals_end_the_command,
-    bad_lines, progress, compacted, reader_goes_away, server_comes_back, no_server, bad_input)}
+    lock_mixed, lock_ends_as_its_command, lock_tokens_grow, lock_lost, lock_waiter_loses_its_lease,
+    signals_end_the_command, signals_reach_the_command, bad_lines, progress, compacted, reader_goes_away, server_comes_back, no_server, bad_input)}
 
 
 def play_alone(scene, server, gavelctl):

@@ -226,6 +226,17 @@ def binary_on_a_terminal(world):
     check(shown.replace(b'\r\n', b'\n') == b'\\x1b[31mred\\x00\\xff\\x9b\nnext line\n', shown)
     check(world.gavelctl(world.endpoint, 'get', 'tty', '--print-value-only').out == value + b'\n',
           'a pipe must get the bytes')
+    key = '\x1b[31mkey'
+    lease = world.gavelctl(world.endpoint, 'lease', 'grant', '60').text().split()[1]
+    world.gavelctl(world.endpoint, 'put', key, '--lease=' + lease, stdin=value)
+    for command in (('watch', key, '--rev=1', '--', 'false'),
+                    ('lease', 'timetolive', lease, '--keys')):
+        shown, _ = world.gavelctl.on_terminal(world.endpoint, *command, env={'NO_COLOR': '1'})
+        check(b'\\x1b[31mkey' in shown and b'\x1b' not in shown, '%s: %r' % (command, shown))
+    shown, _ = world.gavelctl.on_terminal(world.endpoint, 'watch', '-i', env={'NO_COLOR': '1'},
+                                          typed=key.encode() + b'\n\x04')
+    check(b'Invalid command \\x1b[31mkey' in shown, shown)
+    world.gavelctl(world.endpoint, 'lease', 'revoke', lease)
 
 
 @test
@@ -307,6 +318,11 @@ def completion_is_read_by_the_shells(world):
                 (['get', '--order', 'D'], {'DESCEND'}),
                 (['-w', 'j'], {'json'}),
                 (['completion', 'z'], {'zsh'}),
+                (['lease', ''], {'grant', 'revoke', 'timetolive', 'list', 'keep-alive'}),
+                (['lease', 'keep-alive', '--o'], {'--once'}),
+                (['watch', '--pre'], {'--prefix', '--prev-kv'}),
+                (['lock', 'name', '--t'], {'--ttl='}),
+                (['elect', '--l'], {'--listen'}),
                 (['put', 'get', ''], set())):
             script = 'source %s; COMP_WORDS=(gavelctl "$@"); COMP_CWORD=$#; _gavelctl; ' \
                      'printf "%%s\\n" "${COMPREPLY[@]}"' % os.path.join(folder, 'gavelctl.bash')
@@ -330,6 +346,9 @@ def manual_pages_are_read_by_man(world):
         read = subprocess.run([need('groff'), '-ww', '-man', '-Tutf8'], input=page,
                               capture_output=True, timeout=30)
         check(read.returncode == 0 and not read.stderr, read.stderr.decode())
+    for command in world.commands():
+        check('.SS gavelctl ' + command in pages[0].decode().replace('\\-', '-'),
+              command + ' is not in the manual')
     shown = subprocess.run([need('man'), '-l', world.manual], capture_output=True, timeout=30,
                            env=clean_environment({'MANPAGER': 'cat'}))
     check(shown.returncode == 0 and b'data-dir' in shown.stdout, shown.stderr)
@@ -340,6 +359,11 @@ class World:
         self.gavelctl = Gavelctl(options.gavelctl)
         self.endpoint = cluster.endpoint()
         self.manual = options.manual
+
+    def commands(self):
+        """All commands, as --help lists them."""
+        listed = self.gavelctl('', '--help').text().split('COMMANDS:')[1].split('GLOBAL')[0]
+        return [line.strip().split('  ')[0] for line in listed.splitlines() if line.strip()]
 
 
 def main():

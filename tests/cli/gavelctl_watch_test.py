@@ -105,7 +105,8 @@ def lock_ends_as_its_command(stage, gavelctl):
     check("-- sh -c 'line'" in result.err, result.err)
     check(not stage.keys('m/'), 'the lock was not released')
     stage.run('put', 'k', 'v')
-    result = Gavelctl(gavelctl)(stage.cluster.endpoint(), 'watch', 'k', '--rev=1', '--', 'echo seen')
+    result = Gavelctl(gavelctl)(stage.cluster.endpoint(), 'watch', 'k', '--rev=1', '--',
+                                'echo seen')
     check(result.code == 1 and 'command ["echo seen"] error' in result.err, result.err)
     check("-- sh -c 'line'" in result.err, result.err)
 
@@ -182,8 +183,9 @@ def signals_reach_the_command(stage, gavelctl):
     """Who ends gavelctl ends the command; the lock is held until that has ended."""
     held = stage.start_command(
         [gavelctl, 'lock', 'm', '--', 'sh', '-c',
-         'trap "echo once" INT; trap "go=no" TERM; echo in; while test -z "$go"; do sleep 0.1; done;'
-         ' "$0" get --keys-only m/ --prefix; exit 5', gavelctl])
+         'trap "echo once" INT; trap "go=no" TERM; echo in;'
+         ' while test -z "$go"; do sleep 0.1; done; "$0" get --keys-only m/ --prefix; exit 5',
+         gavelctl])
     held.wait_for('in')
     for count in (1, 2):
         held.process.send_signal(signal.SIGINT)
@@ -322,7 +324,8 @@ def bad_input(stage, gavelctl):
 
 ALONE = {function.__name__.replace('_', ' '): function for function in (
     lock_mixed, lock_ends_as_its_command, lock_tokens_grow, lock_lost, lock_waiter_loses_its_lease,
-    signals_end_the_command, signals_reach_the_command, bad_lines, progress, compacted, reader_goes_away, server_comes_back, no_server, bad_input)}
+    signals_end_the_command, signals_reach_the_command, bad_lines, progress, compacted,
+    reader_goes_away, server_comes_back, no_server, bad_input)}
 
 
 def play_alone(scene, server, gavelctl):

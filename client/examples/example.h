@@ -1,6 +1,8 @@
 // What the examples share: a client of the endpoints that were named, and how to fail.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>

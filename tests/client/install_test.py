@@ -5,7 +5,7 @@ Usage: install_test.py BUILD_DIR
 
 The tree is installed with a prefix that it is then not at (DESTDIR), so nothing in it may name
 its place. The program is built with find_package and with pkg-config, and talks to the installed
-gaveld.
+gaveld. So are examples of the recipes, from the installed headers alone.
 """
 import os
 import re
@@ -65,6 +65,19 @@ def check_program(program, endpoint):
     expect(re.fullmatch(r'hello at revision \d+\n', output), 'the program printed: ' + output)
 
 
+def copy_example(name, to):
+    """An example, with the headers where they are installed."""
+    for file in ('example.h', name + '_example.cc'):
+        with open(os.path.join(installing.ROOT, 'client', 'examples', file)) as text:
+            content = text.read()
+        content = re.sub(r'#include "client/(?!examples/)', '#include "gavel/client/', content)
+        path = os.path.join(to, 'client', 'examples', file)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w') as copy:
+            copy.write(content)
+    return path
+
+
 def main(build):
     work = tempfile.mkdtemp(prefix='gavel-install-')
     cluster = None
@@ -95,6 +108,15 @@ def main(build):
         run('c++', '-std=c++20', '-Wall', '-Wextra', '-Werror',
             os.path.join(source, 'example.cc'), '-o', by_hand, *flags)
         check_program(by_hand, cluster.endpoint())
+
+        for name, arguments, expected in (
+                ('mutex', ('locks/installed',), r'held \d+\nwrote\nunlocked\n'),
+                ('registry', ('services/installed', 'register', '1', 'h:1', '{"zone":"a"}'),
+                 r'registered\nunregistered\n')):
+            run('c++', '-std=c++20', '-Wall', '-Wextra', '-Werror', '-I', source,
+                copy_example(name, source), '-o', by_hand, *flags)
+            output = run(by_hand, cluster.endpoint(), *arguments)
+            expect(re.fullmatch(expected, output), name + '_example printed: ' + output)
     finally:
         if cluster:
             cluster.close()

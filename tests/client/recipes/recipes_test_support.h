@@ -13,14 +13,19 @@ namespace gavel::client::testing {
 
 class RecipesTest : public ClientClusterTest {
  protected:
-  // A program of client/examples with these arguments after the endpoints.
-  static std::unique_ptr<ChildProcess> Example(const std::string& name,
-                                               std::vector<std::string> arguments) {
+  // host:port,host:port
+  static std::string Endpoints() {
     std::string endpoints;
     for (const std::string& target : cluster_->targets()) {
       endpoints += (endpoints.empty() ? "" : ",") + target;
     }
-    std::vector<std::string> all = {std::string(EXAMPLES) + "/" + name + "_example", endpoints};
+    return endpoints;
+  }
+
+  // A program of client/examples with these arguments after the endpoints.
+  static std::unique_ptr<ChildProcess> Example(const std::string& name,
+                                               std::vector<std::string> arguments) {
+    std::vector<std::string> all = {std::string(EXAMPLES) + "/" + name + "_example", Endpoints()};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return std::make_unique<ChildProcess>(all);
   }

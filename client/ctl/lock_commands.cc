@@ -1,16 +1,20 @@
 // lock and elect.
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
+#include <functional>
+#include <mutex>
 #include <optional>
-#include <semaphore>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "client/ctl/commands.h"
-#include "client/ctl/contender.h"
 #include "client/ctl/process.h"
 #include "client/ctl/session.h"
+#include "client/recipes/election.h"
+#include "client/recipes/mutex.h"
 
 namespace gavel::client::ctl {
 namespace {
@@ -18,6 +22,7 @@ namespace {
 using KeptLease = gavel::client::Session;
 
 constexpr std::chrono::seconds kElectionTtl{60};
+constexpr std::chrono::milliseconds kBeforeNextTry{200};
 
 // Stops when either of two is asked to.
 class EitherStops {
@@ -38,39 +43,59 @@ class EitherStops {
   std::stop_callback<Stop> on_other_;
 };
 
-void WaitFor(const std::stop_token& stop) {
-  std::binary_semaphore stopped(0);
-  const std::stop_callback callback(stop, [&] { stopped.release(); });
-  stopped.acquire();
+// False: the time was up before.
+bool WaitFor(const std::stop_token& stop,
+             std::optional<std::chrono::milliseconds> time = std::nullopt) {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  const auto nothing_else = [] { return false; };
+  if (time) {
+    stopped.wait_for(lock, stop, *time, nothing_else);
+  } else {
+    stopped.wait(lock, stop, nothing_else);
+  }
+  return stop.stop_requested();
 }
 
-// False: the time was up before.
-bool WaitFor(const std::stop_token& stop, std::chrono::milliseconds time) {
-  std::binary_semaphore stopped(0);
-  const std::stop_callback callback(stop, [&] { stopped.release(); });
-  return stopped.try_acquire_for(time);
+// Waits out a failure after which the same may be asked again. False: it may not, or `stop`.
+bool WaitOut(const Status& status, const std::stop_token& stop) {
+  if (status.error_class() == ErrorClass::kRejected) return false;
+  return !WaitFor(stop, kBeforeNextTry);
+}
+
+// Reads until there is an answer, however long servers are away.
+Result<RangeResponse> Read(const Client& client, const RangeRequest& request,
+                           const std::stop_token& stop) {
+  while (true) {
+    Result<RangeResponse> response = client.kv().Range(request, {.stop = stop});
+    if (response.ok() || !WaitOut(response.status(), stop)) return response;
+  }
 }
 
 // A turn that is ours as long as the lease lives.
 struct Turn {
   KeptLease lease;
-  Place place;
-  RangeResponse own;  // The key, when the turn came.
+  RangeResponse own;  // The key, when the turn had come.
+
+  const KeyValue& key() const { return own.kvs[0]; }
 };
 
+using Contend = std::function<Result<recipes::Fence>(const KeptLease&, recipes::WaitOptions)>;
+
 // Waits for the turn. `interrupted` ends the waiting and leaves nothing behind.
-Expected<Turn> TakeTurn(Session& session, const Client& client, std::string_view value,
-                        std::chrono::seconds ttl, const std::stop_token& interrupted) {
-  const std::string& name = session.arguments()[0];
+Expected<Turn> TakeTurn(Session& session, const Client& client, std::chrono::seconds ttl,
+                        const std::stop_token& interrupted, const Contend& contend) {
   Expected<KeptLease> lease =
       session.Take(client.lease().Open({.ttl = ttl}, {.stop = interrupted}), Effect::kWrites);
   if (!lease.ok()) return lease.failure();
   const EitherStops stop(interrupted, lease->lost());
-  const Result<Place> place = TakePlace(client, name, value, lease->lease(), stop.token());
-  const Result<RangeResponse> own =
-      place.ok() ? AwaitTurn(client, *place, stop.token()) : Result<RangeResponse>(place.status());
-  if (own.ok() && !own->kvs.empty() && lease->alive()) return Turn{*lease, *place, *own};
-  const bool lost = !lease->alive() || (own.ok() && own->kvs.empty());
+  const Result<recipes::Fence> fence = contend(*lease, {.stop = interrupted});
+  const Result<RangeResponse> own = fence.ok() ? Read(client, {.range = fence->key}, stop.token())
+                                               : Result<RangeResponse>(fence.status());
+  const bool there = own.ok() && !own->kvs.empty() && own->kvs[0].create_revision == fence->token;
+  if (there && lease->alive()) return Turn{*lease, *own};
+  const bool lost = own.ok() || !lease->alive() || own.status().reason() == Reason::kLeaseLost;
   const Status closed = lease->Close();
   if (lost) return Failure{ExitCode::kError, "session expired", "The lease ended while waiting."};
   if (!interrupted.stop_requested()) return FromStatus(own.status());
@@ -113,9 +138,9 @@ MaybeFailure RunHolding(Session& session, Interrupt* interrupt, Turn* turn) {
   CommandEnd end;
   {
     StartedCommand command({session.arguments().begin() + 1, session.arguments().end()},
-                           {{"ETCD_LOCK_KEY", turn->place.key},
+                           {{"ETCD_LOCK_KEY", turn->key().key},
                             {"ETCD_LOCK_REV", std::to_string(turn->own.header.revision)},
-                            {"GAVEL_FENCING_TOKEN", std::to_string(turn->place.created)}});
+                            {"GAVEL_FENCING_TOKEN", std::to_string(turn->key().create_revision)}});
     interrupt->PassOnTo(&command);
     end = RunWhileHeld(session, *turn, &command);
     interrupt->PassOnTo(nullptr);
@@ -132,55 +157,61 @@ MaybeFailure RunHolding(Session& session, Interrupt* interrupt, Turn* turn) {
   return Failure{static_cast<ExitCode>(end.code()), end.Describe(), end.Hint()};
 }
 
-// Shows each leader, one after the other, until `stop` or what cannot be waited out.
-MaybeFailure Observe(Session& session, const Client& client, const std::stop_token& stop) {
-  const std::string prefix = ContendersPrefix(session.arguments()[0]);
-  const auto show = [&](const ResponseHeader& header, const KeyValue& kv) {
-    session.printer().Get({.header = header, .kvs = {kv}}, /*value_only=*/false);
-    session.output().Flush();
-  };
+void Show(Session& session, const RangeResponse& response) {
+  session.printer().Get(response, /*value_only=*/false);
+  session.output().Flush();
+}
+
+// Shows what the leader proclaims, until it is gone; without a leader, until somebody comes.
+Status ShowLeader(Session& session, const Client& client, const std::string& prefix,
+                  const RangeResponse& first, const std::stop_token& stop) {
+  const bool led = !first.kvs.empty();
+  // Without a count, as etcd's observer has it.
+  if (led) Show(session, {.header = first.header, .kvs = first.kvs});
+  WatchOptions options{.start_revision = first.header.revision + 1, .stop = stop};
+  options.range = led ? KeyRange(first.kvs[0].key) : KeyRange::Prefix(prefix);
+  Watcher watcher = client.watch().Start(std::move(options));
   while (true) {
-    Result<RangeResponse> first = FirstInQueue(client, prefix, stop);
-    if (!first.ok()) {
-      if (WaitOut(first.status(), stop)) continue;
-      if (stop.stop_requested()) return std::nullopt;
-      Failure failure = FromStatus(first.status());
-      failure.message = "elect: observer lost (" + failure.message + ")";
-      return failure;
-    }
-    const bool led = !first->kvs.empty();
-    if (led) show(first->header, first->kvs[0]);
-    // The leader's key, until it goes; without a leader, whoever comes first.
-    WatchOptions options{.start_revision = first->header.revision + 1, .stop = stop};
-    options.range = led ? KeyRange(first->kvs[0].key) : KeyRange::Prefix(prefix);
-    Watcher watcher = client.watch().Start(std::move(options));
-    bool look_again = false;
-    while (!look_again) {
-      const Result<WatchBatch> batch = watcher.Next();
-      if (!batch.ok()) {
-        if (stop.stop_requested()) return std::nullopt;
-        const bool again =
-            batch.status().reason() == Reason::kCompacted || WaitOut(batch.status(), stop);
-        if (!again) return Failure{ExitCode::kError, "elect: observer lost", {}};
-        break;
-      }
-      for (const WatchEvent& event : batch->events) {
-        if (!led || event.type == EventType::kDelete) {
-          look_again = true;
-          break;
-        }
-        show(batch->header, event.kv);
-      }
+    const Result<WatchBatch> batch = watcher.Next();
+    if (!batch.ok()) return batch.status();
+    for (const WatchEvent& event : batch->events) {
+      if (!led || event.type == EventType::kDelete) return Status();
+      Show(session, {.header = batch->header, .kvs = {event.kv}});
     }
   }
 }
 
+// Shows each leader, one after the other, until `stop` or what cannot be waited out.
+MaybeFailure Observe(Session& session, const Client& client, const std::stop_token& stop) {
+  const std::string prefix = session.arguments()[0] + "/";
+  const RangeRequest oldest{.range = KeyRange::Prefix(prefix),
+                            .limit = 1,
+                            .sort_order = SortOrder::kAscend,
+                            .sort_target = SortTarget::kCreate};
+  while (true) {
+    Status status;
+    if (Result<RangeResponse> first = Read(client, oldest, stop); first.ok()) {
+      status = ShowLeader(session, client, prefix, *first, stop);
+      // After a compaction a look tells what the history no longer can.
+      if (status.ok() || status.reason() == Reason::kCompacted || WaitOut(status, stop)) continue;
+    } else {
+      status = first.status();
+    }
+    if (stop.stop_requested()) return std::nullopt;
+    Failure failure = FromStatus(status);
+    failure.message = "elect: observer lost (" + failure.message + ")";
+    return failure;
+  }
+}
+
 MaybeFailure Campaign(Session& session, const Client& client, const std::stop_token& interrupted) {
-  Expected<Turn> turn =
-      TakeTurn(session, client, session.arguments()[1], kElectionTtl, interrupted);
+  Expected<Turn> turn = TakeTurn(session, client, kElectionTtl, interrupted,
+                                 [&](const KeptLease& lease, recipes::WaitOptions wait) {
+                                   return recipes::Election(client, lease, session.arguments()[0])
+                                       .Campaign(session.arguments()[1], std::move(wait));
+                                 });
   if (!turn.ok()) return turn.failure();
-  session.printer().Get(turn->own, /*value_only=*/false);
-  session.output().Flush();
+  Show(session, turn->own);
   const EitherStops stop(interrupted, turn->lease.lost());
   WaitFor(stop.token());
   if (!turn->lease.alive()) return Failure{ExitCode::kError, "elect: session expired", {}};
@@ -198,12 +229,14 @@ MaybeFailure RunLock(Session& session) {
   Interrupt interrupt;
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
-  Expected<Turn> turn =
-      TakeTurn(session, **client, "", std::chrono::seconds(ttl), interrupt.token());
+  Expected<Turn> turn = TakeTurn(
+      session, **client, std::chrono::seconds(ttl), interrupt.token(),
+      [&](const KeptLease& lease, recipes::WaitOptions wait) {
+        return recipes::Mutex(**client, lease, session.arguments()[0]).Lock(std::move(wait));
+      });
   if (!turn.ok()) return turn.failure();
   if (session.arguments().size() > 1) return RunHolding(session, &interrupt, &*turn);
-  session.printer().Get(turn->own, /*value_only=*/false);
-  session.output().Flush();
+  Show(session, turn->own);
   const EitherStops stop(interrupt.token(), turn->lease.lost());
   WaitFor(stop.token());
   if (!turn->lease.alive()) return Failure{ExitCode::kError, "session expired", {}};

@@ -137,6 +137,11 @@ Interrupt::Interrupt() {
 Interrupt::~Interrupt() {
   pthread_kill(thread_.native_handle(), kEnough);
   thread_.join();
+  // One that came at the very end must not end the process when it is let through.
+  const sigset_t endings = SetOf({SIGINT, SIGTERM});
+  const timespec at_once = {};
+  while (sigtimedwait(&endings, nullptr, &at_once) > 0) {
+  }
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 

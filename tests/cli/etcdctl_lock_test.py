@@ -68,7 +68,7 @@ def lock_waiter_interrupted(stage):
             waiter = stage.start(*command)
             stage.wait_keys('m/', 2)
             stage.note_end('%s, interrupted by %d' % (command[0], how), waiter, how)
-            stage.note('complaint', waiter.text('err'))
+            stage.note('complaint', waiter.text('err').splitlines()[-1])
             stage.note('the queue', '\n'.join(stage.keys('m/')))
         stage.note_end('the holder', holder, signal.SIGTERM)
 
@@ -78,7 +78,10 @@ def lock_forms(stage):
         for command, last in ((('lock', 'm'), 'kvs|Lease'), (('elect', 'm', 'value'), 'kvs|Lease')):
             shell = stage.start(*command, write_out=form)
             shell.wait_for(last)
+            observer = stage.start('elect', '-l', 'm', write_out=form)
+            observer.wait_for(last)
             stage.note_end('%s -w %s' % (command[0], form), shell)
+            stage.note_end('elect -l -w ' + form, observer)
 
 
 def lock_with_command(stage):

@@ -22,8 +22,9 @@ MAY_INCLUDE = {
     "client/examples/": ("client/client.h", "client/examples/", "client/recipes/"),
     # gavelctl is a program on the library's stable headers, like any other.
     "client/ctl/": ("proto/", "client/ctl/", "client/client.h", "client/cluster.h", "client/kv.h",
-                    "client/maintenance.h", "client/options.h", "client/status.h",
-                    "client/txn.h", "client/types.h"),
+                    "client/lease.h", "client/maintenance.h", "client/options.h",
+                    "client/recipes/", "client/status.h", "client/txn.h", "client/types.h",
+                    "client/watch.h"),
     "tests/": ("raft/", "proto/", "storage/", "server/", "client/", "tests/"),
 }
 

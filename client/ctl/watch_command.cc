@@ -48,7 +48,7 @@ class WatchRun {
         }
         session_.printer().Watch(*batch);
         session_.output().Flush();
-        if (session_.output().failed()) return std::nullopt;
+        if (session_.output().failed()) return session_.output().failed();
       }
       if (MaybeFailure failure = RunCommands(*batch)) return failure;
     }
@@ -148,8 +148,8 @@ class Interactive {
     watching.thread = std::thread([this, &watching] {
       const MaybeFailure failure = watching.run.Run();
       if (!failure) return;
-      // What a watch ended with was told; the others go on, unless a command failed or nobody
-      // serves.
+      // What a watch ended with was told; the others go on, unless a command failed, nobody serves
+      // or nothing can be written.
       if (failure->code == ExitCode::kInterrupted) return;
       const std::lock_guard lock(writing_);
       session_.output().Report(*failure);

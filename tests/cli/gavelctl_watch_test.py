@@ -320,6 +320,12 @@ def bad_input(stage, gavelctl):
         ['sh', '-c', '"$0" --endpoints=%s lease list > /dev/full' % stage.cluster.endpoint(),
          gavelctl], capture_output=True, env=clean_environment())
     check(full.returncode == 6 and b'cannot write the output' in full.stderr, full.stderr)
+    stage.run('put', 'k', 'v')
+    for command in ('watch k --rev=1', 'watch -i'):
+        watch = stage.start_command(['sh', '-c', 'exec "$0" %s > /dev/full' % command, gavelctl])
+        watch.type('watch k --rev=1\n')
+        check(watch.end(None) == 6, command)
+        check(watch.text('err').count('cannot write the output') == 1, watch.text('err'))
 
 
 ALONE = {function.__name__.replace('_', ' '): function for function in (

@@ -54,6 +54,9 @@ absl::Status Explain(const std::string& path, const absl::Status& status) {
     case absl::StatusCode::kFailedPrecondition:
       advice = "choose a --data-dir that can be a directory";
       break;
+    case absl::StatusCode::kNotFound:
+      advice = "choose a --data-dir in a place where directories can be made";
+      break;
     default:
       advice = "check the file system";
   }

@@ -180,7 +180,12 @@ absl::Status PosixDisk::CreateDirectories(const std::string& directory) {
   const int error = errno;
   if (error == ENOENT) {
     const std::string parent = ParentPath(directory);
-    if (parent == directory) return SystemError(error, "create directory", directory);
+    struct stat info;
+    // With the parent in place (in /proc, or in a working directory that was removed) a second try
+    // would end as the first did.
+    if (parent == directory || ::stat(parent.c_str(), &info) == 0) {
+      return SystemError(error, "create directory", directory);
+    }
     GAVEL_RETURN_IF_ERROR(CreateDirectories(parent));
     return CreateDirectories(directory);
   }

@@ -79,6 +79,20 @@ TEST_F(PosixDiskTest, NothingIsReadableByOthers) {
   EXPECT_EQ(info.st_mode & 0777, 0600u);
 }
 
+// There are places that exist and hold no new directory, and say so as if a parent were missing.
+TEST_F(PosixDiskTest, WhereNoDirectoryCanBeMadeIsAnError) {
+  const auto refused = StatusIs(absl::StatusCode::kNotFound, HasSubstr("create directory"));
+  EXPECT_THAT(disk_.CreateDirectories("/proc/gavel"), refused);
+  EXPECT_THAT(disk_.CreateDirectories("/proc/gavel/member"), refused);
+  const int in_a_removed_directory = InChild([&] {
+    if (::mkdir(Path("gone").c_str(), 0700) != 0 || ::chdir(Path("gone").c_str()) != 0) return 2;
+    if (::rmdir(Path("gone").c_str()) != 0) return 3;
+    PosixDisk disk;
+    return absl::IsNotFound(disk.CreateDirectories("data/member")) ? 0 : 1;
+  });
+  EXPECT_EQ(in_a_removed_directory, 0);
+}
+
 TEST_F(PosixDiskTest, AnotherUsersFileIsDenied) {
   ASSERT_OK(disk_.Open(Path("file"), OpenMode::kCreate));
   ASSERT_EQ(::chmod(Path("file").c_str(), 0), 0);

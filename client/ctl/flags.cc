@@ -44,7 +44,7 @@ Failure UnknownFlag(const FlagTables& tables, std::string_view name) {
   const std::string_view nearest = Nearest(name, names);
   Failure failure{ExitCode::kError, "unknown flag: --" + std::string(name), {}};
   if (!nearest.empty()) failure.hint = "Did you mean --" + std::string(nearest) + "? ";
-  failure.hint += "A key or value that begins with '-' comes after '--'.";
+  failure.hint += "A key, a value or a command's option that begins with '-' comes after '--'.";
   return failure;
 }
 
@@ -180,7 +180,7 @@ MaybeFailure FlagReader::ReadLetters(const FlagTables& tables, FlagValues* value
     if (flag == nullptr) {
       return Failure{ExitCode::kError,
                      "unknown shorthand flag: '" + std::string(1, token[at]) + "' in " + token,
-                     "A key or value that begins with '-' comes after '--'."};
+                     "A key, a value or a command's option that begins with '-' comes after '--'."};
     }
     std::string rest = token.substr(at + 1);
     if (flag->type == FlagType::kSwitch && (rest.empty() || rest[0] != '=')) {

@@ -222,7 +222,8 @@ MaybeFailure Campaign(Session& session, const Client& client, const std::stop_to
 
 MaybeFailure RunLock(Session& session) {
   if (session.arguments().empty()) {
-    return BadArguments("lock takes a lock name argument and an optional command to execute");
+    return BadArguments("lock takes a lock name argument and an optional command to execute",
+                        "It is lock <name> [-- command ...].");
   }
   const int64_t ttl = session.flags().Integer("ttl");
   if (ttl <= 0) return BadArguments("--ttl is at least one second", "10 is the default.");
@@ -245,12 +246,14 @@ MaybeFailure RunLock(Session& session) {
 
 MaybeFailure RunElect(Session& session) {
   const size_t words = session.arguments().size();
+  constexpr char kUsage[] = "It is elect <name> <proposal> to stand, elect -l <name> to watch.";
   if (words != 1 && words != 2) {
-    return BadArguments("elect takes one election name argument and an optional proposal argument");
+    return BadArguments("elect takes one election name argument and an optional proposal argument",
+                        kUsage);
   }
   const bool listen = session.flags().Switch("listen");
-  if (words == 1 && !listen) return BadArguments("no proposal argument but -l not set");
-  if (words == 2 && listen) return BadArguments("proposal given but -l is set");
+  if (words == 1 && !listen) return BadArguments("no proposal argument but -l not set", kUsage);
+  if (words == 2 && listen) return BadArguments("proposal given but -l is set", kUsage);
   const Interrupt interrupt;
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();

@@ -58,7 +58,9 @@ bool Session::Connected() const {
 
 Failure Session::NoServer() const {
   return FromStatus(Status(Code::kUnavailable, ErrorClass::kDropped, Reason::kNoEndpoint,
-                           "no endpoint could be reached: " + Join(settings_.endpoints, ", ")));
+                           "no endpoint can be reached: " + Join(settings_.endpoints, ", ") +
+                               "; check that the servers run and that these are their client "
+                               "URLs"));
 }
 
 void Session::Note(const Status& status) {

@@ -39,17 +39,18 @@ class Leases:
         return self._names.setdefault(number, 'L%d' % (len(self._names) + 1))
 
     def replace(self, text):
-        """Ids are 15 or 16 hexadecimal digits, or decimal ones in JSON and fields."""
+        """Ids are 16 hexadecimal digits, decimal ones in JSON and fields, or stand in a key behind
+        a slash; there and in decimal they are shorter if they are small by chance."""
         text = re.sub(r'("(?:cluster_id|member_id|ClusterID|MemberID)" ?: ?)\d+', r'\1N', text)
-        text = re.sub(r'(?<![0-9a-f])[0-9a-f]{15,16}(?![0-9a-f])',
-                      lambda match: self._name(int(match.group(), 16)), text)
-        text = re.sub(r'(?<=[: ])[0-9]{17,19}\b',
+        text = re.sub(r'(?:(?<=":)|(?<=" : ))[0-9]{11,19}\b',
                       lambda match: self._name(int(match.group())), text)
+        text = re.sub(r'((?<![0-9a-f])[0-9a-f]{15}|(?<=/)[0-9a-f]{9,15})[0-9a-f]?(?![0-9a-f])',
+                      lambda match: self._name(int(match.group(), 16)), text)
         return re.sub(r'"key":"([A-Za-z0-9+/=]+)"', self._key, text)
 
     def _key(self, match):
         """A key in JSON may have a lease's id at its end."""
         key = base64.b64decode(match.group(1)).decode('latin1')
-        if re.search(r'/[0-9a-f]{15,16}$', key) is None:
+        if re.search(r'/[0-9a-f]{9,16}$', key) is None:
             return match.group()
         return '"key":"%s"' % self.replace(key)

@@ -236,6 +236,9 @@ absl::Status CrashDisk::SyncDirectory(const std::string& directory) {
           absl::StrCat("open directory ", directory, ": No such file or directory"));
     }
     if (absl::Status status = BeginChange(directory).status; !status.ok()) return status;
+    if (fail_directory_sync_ > 0 && --fail_directory_sync_ == 0) {
+      return absl::InternalError(absl::StrCat("fsync ", directory, ": Input/output error"));
+    }
     std::erase_if(changes_, [&](const EntryChange& change) {
       if (change.directory != directory) return false;
       Apply(change, durable_);

@@ -75,6 +75,10 @@ class CrashDisk : public storage::Disk {
   void FailSync(uint64_t nth);
   void FailWrite(uint64_t nth);
   void FailRead(uint64_t nth);
+  // The nth SyncDirectory fails and makes nothing durable; later ones do.
+  void FailDirectorySync(uint64_t nth);
+  // Nothing armed by number strikes any more, a crash neither.
+  void Disarm();
   // Every call on a path with this prefix fails with PermissionDenied; "" turns it off.
   void DenyAccess(const std::string& prefix);
   // Writes that need new space fail with ResourceExhausted once `bytes` more are in use.
@@ -144,6 +148,7 @@ class CrashDisk : public storage::Disk {
   uint64_t fail_sync_ = 0;
   uint64_t fail_write_ = 0;
   mutable uint64_t fail_read_ = 0;
+  uint64_t fail_directory_sync_ = 0;
   std::string denied_;
   std::optional<uint64_t> free_bytes_;
   std::function<void()> on_synced_;

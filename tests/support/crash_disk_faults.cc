@@ -32,7 +32,7 @@ void CrashDisk::Reboot(CrashMode mode, raft::Random& random) {
   ++life_;
   crashed_ = false;
   crash_at_.reset();
-  fail_sync_ = fail_write_ = fail_read_ = 0;
+  fail_sync_ = fail_write_ = fail_read_ = fail_directory_sync_ = 0;
   denied_.clear();
   free_bytes_.reset();
 }
@@ -93,6 +93,17 @@ void CrashDisk::FailSync(uint64_t nth) {
 void CrashDisk::FailWrite(uint64_t nth) {
   const std::lock_guard<std::mutex> lock(mutex_);
   fail_write_ = nth;
+}
+
+void CrashDisk::FailDirectorySync(uint64_t nth) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  fail_directory_sync_ = nth;
+}
+
+void CrashDisk::Disarm() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!crashed_) crash_at_.reset();
+  fail_sync_ = fail_write_ = fail_read_ = fail_directory_sync_ = 0;
 }
 
 void CrashDisk::FailRead(uint64_t nth) {

@@ -154,6 +154,28 @@ TEST_F(CrashDiskTest, AFailedSyncDropsPagesThatReadsStillShow) {
   EXPECT_EQ(After(CrashMode::kLoseAll, 1, "/d/a"), "mid");
 }
 
+TEST_F(CrashDiskTest, AFailedDirectorySyncMakesNothingDurable) {
+  auto file = disk_.Open("/d/new", OpenMode::kCreate);
+  ASSERT_OK(file);
+  disk_.FailDirectorySync(1);
+  EXPECT_THAT(disk_.SyncDirectory("/d"), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(disk_.ListDurable("/d"), IsEmpty());
+  EXPECT_OK(disk_.SyncDirectory("/d"));
+  EXPECT_THAT(disk_.ListDurable("/d"), ElementsAre("new"));
+}
+
+TEST_F(CrashDiskTest, WhatIsDisarmedDoesNotStrike) {
+  auto file = Durable("/d/a", "old");
+  disk_.FailSync(1);
+  disk_.FailDirectorySync(1);
+  disk_.CrashAfter(1);
+  disk_.Disarm();
+  ASSERT_OK(file->WriteAt(0, "new"));
+  EXPECT_OK(file->SyncData());
+  EXPECT_OK(disk_.SyncDirectory("/d"));
+  EXPECT_FALSE(disk_.crashed());
+}
+
 TEST_F(CrashDiskTest, SpaceRunsOutAndComesBack) {
   auto file = Durable("/d/a", "x");
   disk_.SetFreeBytes(8192);

@@ -44,6 +44,11 @@ bool Background::RunOnce() {
   return true;
 }
 
+size_t Background::size() {
+  const std::lock_guard lock(mutex_);
+  return jobs_.size() + later_.size();
+}
+
 std::optional<MonotonicNs> Background::NextDue() {
   const std::lock_guard lock(mutex_);
   if (!jobs_.empty()) return 0;

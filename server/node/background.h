@@ -32,6 +32,8 @@ class Background {
   bool RunOnce();
   // When RunOnce has something to do: now or earlier if a job waits, nothing if none ever will.
   std::optional<MonotonicNs> NextDue();
+  // Jobs that are there, due or not, but for those that run.
+  size_t size();
   // Returns once a job is due, or Close was called (then false).
   bool Wait();
   // Drops all jobs; those running end after their step.

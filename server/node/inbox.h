@@ -81,6 +81,11 @@ class Inbox {
     return items_.empty() && !woken_;
   }
 
+  size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return items_.size();
+  }
+
   // Lets the consumer's Wait return from here on. Items can still be added and taken.
   void Close() {
     {

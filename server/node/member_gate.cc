@@ -368,6 +368,11 @@ size_t MemberGate::pending_proposals() const {
   return proposals_.count();
 }
 
+size_t MemberGate::pending_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return proposals_.bytes();
+}
+
 void MemberGate::EndReads(std::vector<FinishedRead> reads) const {
   if (reads.empty()) return;
   const std::shared_ptr<const storage::ReadView> newest = view();

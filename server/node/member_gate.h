@@ -117,6 +117,7 @@ class MemberGate final : public Gate {
   void Stop();
 
   size_t pending_proposals() const;
+  size_t pending_bytes() const;
 
  private:
   struct CollectWaiter {

@@ -24,8 +24,8 @@ void Raft::Core::HandleAppend(const Message& message, const AppendRequest& reque
     return;
   }
   AppendNewEntries(request.entries);
-  CommitTo(std::min(request.commit, upto));
-  AcceptAppend(message.from, upto);
+  CommitTo(std::min(request.commit, GAVEL_PLANTED_BUG(38) ? log_.last().index : upto));
+  AcceptAppend(message.from, GAVEL_PLANTED_BUG(39) ? log_.last().index : upto);
 }
 
 // Entries that already match are kept, so that a delayed duplicate of an old request cannot

@@ -146,7 +146,7 @@ void Raft::Core::YieldToBetterPreCandidate(NodeId rival, const VoteRequest& requ
 
 void Raft::Core::HandleVoteReply(const Message& message, const VoteReply& reply) {
   // An answer to an earlier life of this member says nothing about the log of this one.
-  if (reply.incarnation != options_.incarnation) return;
+  if (reply.incarnation != options_.incarnation && !GAVEL_PLANTED_BUG(40)) return;
   if (reply.pre && !(GAVEL_PLANTED_BUG(8) && As<Candidate>())) {
     auto* pre_candidate = As<PreCandidate>();
     if (!pre_candidate || reply.campaign_term != term_.Next()) return;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 
 namespace gavel::raft {
 
@@ -90,7 +91,7 @@ void Log::ResetTo(EntryId snapshot) {
 // replacement comes in between. So its claim shrinks for good.
 void Log::LowerClaims(EntryId highest) {
   for (Claim& claim : claims_) {
-    if (claim.upto.index > highest.index) claim.upto = highest;
+    if (claim.upto.index > highest.index && !GAVEL_PLANTED_BUG(41)) claim.upto = highest;
   }
 }
 

@@ -109,7 +109,7 @@ void Raft::Core::RefuseForward(NodeId from, const ForwardProposals& forward) {
   if (forward.leader_term != led_.term) return;
   ProposalsDropped dropped;
   for (const Proposal& proposal : forward.proposals) {
-    if (led_.seen.Add(proposal.id)) dropped.ids.push_back(proposal.id);
+    if (led_.seen.Add(proposal.id) || GAVEL_PLANTED_BUG(42)) dropped.ids.push_back(proposal.id);
   }
   if (!dropped.ids.empty()) Send(from, std::move(dropped));
 }

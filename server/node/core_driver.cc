@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_format.h"
 
+#include "raft/sim_point.h"
+
 namespace gavel::server {
 namespace {
 
@@ -150,10 +152,12 @@ void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   }
   // The disk works while the messages are encoded and sent.
   for (LogBatch& batch : output.log) queues.log.Push(std::move(batch));
+  GAVEL_SIM_POINT("batches handed out, nothing sent");
   if (!output.send.empty()) {
     if (role_ == raft::Role::kLeader) peer_times_.OnSend(output.send, now);
     surroundings_.sender.Send(std::move(output.send));
   }
+  GAVEL_SIM_POINT("sent, commits not handed out");
   if (!output.committed.empty()) queues.apply.Push(Committed{std::move(output.committed)});
   for (const raft::RoleChange& role : output.roles) OnRole(role);
   raft::Status status = stage_.status();

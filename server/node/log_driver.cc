@@ -50,8 +50,10 @@ bool LogDriver::RunOnce() {
 }
 
 void LogDriver::WriteBatches(std::vector<LogBatch> batches) {
+  GAVEL_SIM_POINT("batches taken, not written");
   absl::StatusOr<LogOutput> output = stage_.Process(std::move(batches));
   if (!output.ok()) return Fail(output.status());
+  GAVEL_SIM_POINT("batches durable, the core not told");
   surroundings_.queues.core.Push(Persisted{output->persisted});
   GAVEL_SIM_POINT("before promises are sent");
   if (!output->send.empty()) surroundings_.sender.Send(std::move(output->send));

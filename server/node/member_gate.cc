@@ -8,6 +8,7 @@
 
 #include "proto/internal/command.pb.h"
 #include "raft/random.h"
+#include "raft/sim_point.h"
 
 namespace gavel::server {
 
@@ -44,7 +45,7 @@ GateResult MemberGate::Refusal(size_t bytes, uint64_t backlog_max) const {
   const uint64_t applied = applied_.load(std::memory_order_relaxed);
   const bool backlog = commit > applied && commit - applied > backlog_max;
   const bool full = proposals_.bytes() + renewals_.bytes() + bytes > limits_.pending_bytes_max;
-  if (backlog || full || log_full_.load(std::memory_order_relaxed)) {
+  if ((backlog || full || log_full_.load(std::memory_order_relaxed)) && !GAVEL_PLANTED_BUG(31)) {
     return GateResult::kTooManyRequests;
   }
   return GateResult::kOk;

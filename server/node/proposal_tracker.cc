@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "raft/sim_point.h"
 #include "server/node/command_bytes.h"
 
 namespace gavel::server {
@@ -125,7 +126,8 @@ std::vector<FinishedProposal> ProposalTracker::Expire(MonotonicNs now, bool lead
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto it = pending_.find(deadlines_.begin()->second);
     const GateResult certain = leader_known ? GateResult::kDropped : GateResult::kNoLeader;
-    finished.push_back(Finish(it, InNoLog(it) ? certain : GateResult::kTimedOut));
+    const bool dropped = InNoLog(it) || GAVEL_PLANTED_BUG(43);
+    finished.push_back(Finish(it, dropped ? certain : GateResult::kTimedOut));
   }
   return finished;
 }

@@ -1,6 +1,7 @@
 #include "tests/sim/history.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -11,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "server/rpc/checks.h"
 #include "server/rpc/error_map.h"
 #include "tests/storage/mvcc/model.h"
 
@@ -55,6 +57,26 @@ std::string Encoded(const storage::CommandResponse& response) {
       response);
 }
 
+// What the checks say of a request, before any state is looked at.
+std::optional<server::Error> CheckRequest(const Operation& operation) {
+  constexpr int64_t kTxnOpsMax = 128;
+  const internal::Command& command = operation.command;
+  switch (command.body_case()) {
+    case internal::Command::kPut:
+      return server::CheckPut(command.put());
+    case internal::Command::kDeleteRange:
+      return server::CheckDeleteRange(command.delete_range());
+    case internal::Command::kTxn:
+      return server::CheckTxn(command.txn(), kTxnOpsMax);
+    case internal::Command::kCompact:
+      return std::nullopt;
+    default:
+      break;
+  }
+  const std::optional<server::Error> error = server::CheckRange(operation.range);
+  return error || !operation.stream ? error : server::CheckRangeStream(operation.range);
+}
+
 class Checker {
  public:
   Checker(const std::vector<Operation>& operations, const std::vector<raft::Payload>& log)
@@ -68,6 +90,7 @@ class Checker {
         reads_.emplace(operation.revision, &operation);
       }
     }
+    PlaceRefusedReads();
     Replay();
     for (; next_read_ != reads_.end(); ++next_read_) {
       Fail(*next_read_->second, "answered with a revision that the store never reached");
@@ -83,21 +106,103 @@ class Checker {
     result_.violations.push_back(absl::StrCat("L1: ", Name(operation), ": ", what));
   }
 
+  // A read that was refused is judged at one end of its time: at the earliest if it was told that
+  // its revision is in the future, at the latest otherwise, since what is compacted stays so.
+  void PlaceRefusedReads() {
+    std::map<int64_t, uint64_t> begun;  // By time: the last entry of a write begun by then.
+    std::map<int64_t, uint64_t> ended;
+    for (size_t i = 0; i < log_.size(); ++i) {
+      internal::Command command;
+      if (log_[i] == nullptr || !command.ParseFromString(*log_[i])) continue;
+      const google::protobuf::Message* body = BodyOf(command);
+      const auto write = body == nullptr ? writes_.end() : writes_.find(NumberOf(*body));
+      if (write == writes_.end()) continue;
+      begun[write->second->start] = i + 1;
+      if (write->second->outcome == Operation::Outcome::kAnswered) {
+        ended[write->second->end] = i + 1;
+      }
+    }
+    for (auto* entries : {&begun, &ended}) {
+      uint64_t highest = 0;
+      for (auto& [at, entry] : *entries) highest = entry = std::max(highest, entry);
+    }
+    const auto last = [](const std::map<int64_t, uint64_t>& entries, int64_t at) {
+      const auto after = entries.upper_bound(at);
+      return after == entries.begin() ? 0 : std::prev(after)->second;
+    };
+    const std::string future = server::ToStatus(storage::RequestError::kFutureRevision).message;
+    for (const Operation& operation : operations_) {
+      if (operation.write || operation.outcome != Operation::Outcome::kRefused) continue;
+      uint64_t entry = last(begun, operation.end);
+      if (operation.error == future) {
+        entry = operation.serializable ? 0 : last(ended, operation.start);
+      }
+      refused_reads_.emplace(entry, &operation);
+    }
+  }
+
+  // The refused reads that belong behind entry `index`.
+  void CheckRefusedReads(uint64_t index) {
+    for (auto [at, end] = refused_reads_.equal_range(index); at != end; ++at) {
+      const Operation& operation = *at->second;
+      if (const std::optional<server::Error> error = CheckRequest(operation)) {
+        if (server::ToStatus(*error).message != operation.error) {
+          Fail(operation, absl::StrCat("told \"", operation.error, "\" by mistake"));
+        }
+        continue;
+      }
+      if (!Refuses(operation)) {
+        Fail(operation, absl::StrCat("told \"", operation.error, "\" by mistake"));
+      }
+    }
+  }
+
+  // Whether the model, as it stands, may tell a read what it was told.
+  bool Refuses(const Operation& operation) {
+    const auto told = [&](storage::RequestError error) {
+      return error != storage::RequestError::kNone &&
+             server::ToStatus(error).message == operation.error;
+    };
+    if (operation.command.has_txn()) {
+      // Which branch was taken depends on the moment, so any range may have been refused.
+      const etcdserverpb::TxnRequest& txn = operation.command.txn();
+      for (const auto* ops : {&txn.success(), &txn.failure()}) {
+        for (const auto& op : *ops) {
+          internal::Command alone;
+          *alone.mutable_txn()->add_success() = op;
+          if (told(model_.Apply(alone).error)) return true;
+        }
+      }
+      return false;
+    }
+    // A stream at the newest revision ends when a compaction overtakes it.
+    if (operation.stream && operation.range.revision() <= 0 && model_.compacted() > 1 &&
+        told(storage::RequestError::kCompacted)) {
+      return true;
+    }
+    return told(model_.Range(operation.range).error);
+  }
+
   // Applies the log to the model, and compares each answer at its place.
   void Replay() {
     next_read_ = reads_.begin();
     CheckReads();
+    CheckRefusedReads(0);
     for (size_t i = 0; i < log_.size(); ++i) {
-      if (log_[i] == nullptr) continue;
-      internal::Command command;
-      if (!command.ParseFromString(*log_[i])) continue;
-      const google::protobuf::Message* body = BodyOf(command);
-      if (body == nullptr) continue;
-      const int64_t before = model_.revision();
-      const testing::ModelOutcome outcome = model_.Apply(command);
-      CheckWrite({i + 1, model_.revision(), model_.revision() > before}, NumberOf(*body), outcome);
-      CheckReads();
+      Replay(i);
+      CheckRefusedReads(i + 1);
     }
+  }
+
+  void Replay(size_t i) {
+    internal::Command command;
+    if (log_[i] == nullptr || !command.ParseFromString(*log_[i])) return;
+    const google::protobuf::Message* body = BodyOf(command);
+    if (body == nullptr) return;
+    const int64_t before = model_.revision();
+    const testing::ModelOutcome outcome = model_.Apply(command);
+    CheckWrite({i + 1, model_.revision(), model_.revision() > before}, NumberOf(*body), outcome);
+    CheckReads();
   }
 
   // Where a write took effect, and whether it made a revision of its own.
@@ -151,13 +256,23 @@ class Checker {
         Fail(operation, "answered with a revision that was never visible");
         continue;
       }
-      testing::Model::RangeOutcome expected = model_.Range(operation.range);
-      if (expected.error != storage::RequestError::kNone ||
-          expected.response.SerializeAsString() != operation.response) {
+      if (CheckRequest(operation).has_value() || Expected(operation) != operation.response) {
         Fail(operation,
              absl::StrCat("at revision ", operation.revision, " the model holds something else"));
       }
     }
+  }
+
+  // What the model answers to a read, or nothing if it refuses it.
+  std::optional<std::string> Expected(const Operation& operation) {
+    if (operation.command.has_txn()) {
+      const testing::ModelOutcome outcome = model_.Apply(operation.command);
+      if (outcome.error != storage::RequestError::kNone) return std::nullopt;
+      return Encoded(outcome.response);
+    }
+    const testing::Model::RangeOutcome outcome = model_.Range(operation.range);
+    if (outcome.error != storage::RequestError::kNone) return std::nullopt;
+    return outcome.response.SerializeAsString();
   }
 
   void CheckPresence(const Operation& operation) {
@@ -173,6 +288,12 @@ class Checker {
     } else if (operation.outcome == Outcome::kAnswered) {
       ++result_.writes;
       if (!present) Fail(operation, "D1: acknowledged, and in no committed entry");
+    } else if (operation.outcome == Outcome::kRefused && !present) {
+      // Only the checks refuse what no entry holds.
+      const std::optional<server::Error> error = CheckRequest(operation);
+      if (!error.has_value() || server::ToStatus(*error).message != operation.error) {
+        Fail(operation, absl::StrCat("told \"", operation.error, "\", and in no entry"));
+      }
     }
   }
 
@@ -187,7 +308,9 @@ class Checker {
     std::vector<Moment> moments;
     for (const Operation& operation : operations_) {
       if (operation.write && !carried_out_.contains(operation.number)) continue;
-      const bool answered = operation.outcome == Operation::Outcome::kAnswered;
+      // A write that the state refused has a place in the log like any other.
+      const bool answered = operation.outcome == Operation::Outcome::kAnswered ||
+                            (operation.write && operation.outcome == Operation::Outcome::kRefused);
       if (!operation.write && !answered) continue;
       // A write of unknown outcome ends never, but it cannot have been seen before it began.
       moments.push_back({operation.start, false, &operation});
@@ -224,7 +347,8 @@ class Checker {
   std::unordered_map<uint64_t, const Operation*> writes_;
   std::multimap<int64_t, const Operation*> reads_;
   std::multimap<int64_t, const Operation*>::const_iterator next_read_;
-  std::unordered_map<uint64_t, Effect> carried_out_;  // By number.
+  std::multimap<uint64_t, const Operation*> refused_reads_;  // By the entry to judge them behind.
+  std::unordered_map<uint64_t, Effect> carried_out_;         // By number.
   HistoryResult result_;
 };
 

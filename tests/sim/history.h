@@ -21,17 +21,18 @@ struct Operation {
   enum class Outcome : uint8_t {
     kUnknown,   // No answer, or one that leaves it open.
     kAnswered,  // `response` is what the member said.
-    kRefused,   // Carried out, and refused by the state: `error` says how.
+    kRefused,   // By the checks, or by the state: `error` says how.
     kNotDone,   // Certainly not carried out.
   };
   uint64_t number = 0;
   bool write = false;
   bool serializable = false;
+  bool stream = false;  // A read whose answer came in chunks.
   int64_t start = 0;
   int64_t end = 0;
   Outcome outcome = Outcome::kUnknown;
-  internal::Command command;         // Of a write.
-  etcdserverpb::RangeRequest range;  // Of a read.
+  internal::Command command;         // Of a write, or a transaction that only reads.
+  etcdserverpb::RangeRequest range;  // Of any other read.
   std::string response;              // Encoded, with the header's revision alone.
   int64_t revision = 0;              // From its header.
   std::string error;

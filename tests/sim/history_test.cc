@@ -1,18 +1,21 @@
 // The sweep over the history, cross-checked with an exhaustive search for a linear order.
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "gtest/gtest.h"
 
 #include "raft/random.h"
+#include "server/rpc/error_map.h"
 #include "tests/sim/history.h"
 #include "tests/storage/mvcc/model.h"
 
 namespace gavel::sim {
 namespace {
 
-// A history over one key, small enough to try all orders.
+// A history over two keys, small enough to try all orders.
 struct Small {
   std::vector<Operation> operations;
   std::vector<raft::Payload> log;
@@ -31,23 +34,74 @@ Operation Put(uint64_t number, const std::string& value) {
   return operation;
 }
 
-Operation Get(uint64_t number) {
-  Operation operation;
-  operation.number = number;
-  operation.range.set_key("k");
+// Anything that a client may ask of the keys "k" and "l", some of it to be refused.
+Operation Any(raft::Random& random, uint64_t number) {
+  const auto key = [&] { return random.OneIn(2) ? "k" : "l"; };
+  Operation operation = Put(number, std::to_string(number));
+  internal::Command& command = operation.command;
+  const uint64_t kind = random.Below(9);
+  if (kind <= 2) {
+    command.mutable_put()->set_key(key());
+    // Refused where there is no such key.
+    if (kind == 0) {
+      command.mutable_put()->clear_value();
+      command.mutable_put()->set_ignore_value(true);
+    }
+  } else if (kind == 3) {
+    auto& request = *command.mutable_delete_range();
+    request.set_key("k");
+    request.set_range_end("m");
+    request.set_prev_kv(true);
+    SetNumber(request, number);
+  } else if (kind == 4) {
+    auto& txn = *command.mutable_txn();
+    auto& compare = *txn.add_compare();
+    compare.set_key(key());
+    compare.set_target(etcdserverpb::Compare::VERSION);
+    compare.set_version(static_cast<int64_t>(random.Below(2)));
+    txn.add_success()->mutable_request_put()->set_key(key());
+    txn.add_failure()->mutable_request_range()->set_key(key());
+    SetNumber(txn, number);
+  } else if (kind == 5) {
+    command.mutable_compact()->set_revision(static_cast<int64_t>(random.Between(1, 3)));
+    SetNumber(*command.mutable_compact(), number);
+  } else {
+    operation = Operation();
+    operation.number = number;
+    operation.range.set_key("k");
+    operation.range.set_range_end("m");
+    // Of the past, or of a future that may have come.
+    if (kind == 8) operation.range.set_revision(static_cast<int64_t>(random.Between(1, 4)));
+  }
   return operation;
 }
 
 // Answers `operation` as `model` does, which it changes.
 void Answer(testing::Model& model, Operation& operation) {
-  operation.outcome = Operation::Outcome::kAnswered;
+  storage::RequestError error = storage::RequestError::kNone;
+  operation.error.clear();
+  operation.response.clear();
   if (operation.write) {
     const testing::ModelOutcome outcome = model.Apply(operation.command);
-    operation.response = std::get<etcdserverpb::PutResponse>(outcome.response).SerializeAsString();
+    error = outcome.error;
+    std::visit(
+        [&](const auto& response) {
+          if constexpr (requires { response.SerializeAsString(); }) {
+            operation.response = response.SerializeAsString();
+          }
+        },
+        outcome.response);
   } else {
-    operation.response = model.Range(operation.range).response.SerializeAsString();
+    const testing::Model::RangeOutcome outcome = model.Range(operation.range);
+    error = outcome.error;
+    operation.response = outcome.response.SerializeAsString();
   }
+  operation.outcome = Operation::Outcome::kAnswered;
   operation.revision = model.revision();
+  if (error == storage::RequestError::kNone) return;
+  operation.outcome = Operation::Outcome::kRefused;
+  operation.error = server::ToStatus(error).message;
+  operation.response.clear();
 }
 
 // Operations that took effect in order of their number, each within its time; times overlap.
@@ -56,7 +110,7 @@ Small Random(raft::Random& random) {
   testing::Model model;
   const uint64_t count = random.Between(2, 6);
   for (uint64_t i = 1; i <= count; ++i) {
-    Operation operation = random.OneIn(2) ? Put(i, std::to_string(i)) : Get(i);
+    Operation operation = Any(random, i);
     const auto effect = static_cast<int64_t>(i * 10);
     operation.start = effect - static_cast<int64_t>(random.Between(1, 15));
     operation.end = effect + static_cast<int64_t>(random.Between(1, 15));
@@ -86,9 +140,17 @@ void Disturb(raft::Random& random, Small& small) {
       break;
     default:
       if (one.write != other.write) return;
+      one.outcome = other.outcome;
       one.response = other.response;
       one.revision = other.revision;
+      one.error = other.error;
   }
+}
+
+// Whether a client was told how it ended.
+bool IsTold(const Operation& operation) {
+  return operation.outcome == Operation::Outcome::kAnswered ||
+         operation.outcome == Operation::Outcome::kRefused;
 }
 
 // Whether some order of all operations, which respects real time, gives every answer. Writes
@@ -98,7 +160,7 @@ bool Linearizable(const std::vector<Operation>& operations, std::vector<bool>& d
   bool all = true;
   int64_t first_end = INT64_MAX;
   for (size_t i = 0; i < operations.size(); ++i) {
-    if (done[i] || operations[i].outcome != Operation::Outcome::kAnswered) continue;
+    if (done[i] || !IsTold(operations[i])) continue;
     all = false;
     first_end = std::min(first_end, operations[i].end);
   }
@@ -109,8 +171,9 @@ bool Linearizable(const std::vector<Operation>& operations, std::vector<bool>& d
     testing::Model next = model;
     Operation answered = operations[i];
     Answer(next, answered);
-    if (operations[i].outcome == Operation::Outcome::kAnswered &&
-        answered.response != operations[i].response) {
+    if (IsTold(operations[i]) &&
+        (answered.outcome != operations[i].outcome || answered.response != operations[i].response ||
+         answered.error != operations[i].error)) {
       continue;
     }
     done[i] = true;
@@ -131,9 +194,13 @@ bool Linearizable(const Small& small) {
 TEST(HistoryTest, TheSweepAgreesWithAnExhaustiveSearch) {
   int refused = 0;
   int refused_by_both = 0;
-  for (uint64_t seed = 1; seed <= 3000; ++seed) {
+  int refusals[2] = {};  // Of reads and of writes, by the store.
+  for (uint64_t seed = 1; seed <= 10000; ++seed) {
     raft::Random random(seed);
     Small small = Random(random);
+    for (const Operation& operation : small.operations) {
+      if (operation.outcome == Operation::Outcome::kRefused) ++refusals[operation.write ? 1 : 0];
+    }
     ASSERT_TRUE(CheckHistory(small.operations, small.log).violations.empty()) << seed;
     ASSERT_TRUE(Linearizable(small)) << seed;
     Disturb(random, small);
@@ -146,7 +213,9 @@ TEST(HistoryTest, TheSweepAgreesWithAnExhaustiveSearch) {
       EXPECT_FALSE(swept) << seed;
     }
   }
-  EXPECT_GT(refused_by_both, 300);
+  EXPECT_GT(refused_by_both, 1000);
+  EXPECT_GT(refusals[0], 1000);
+  EXPECT_GT(refusals[1], 1000);
   // The log claims one order, so the sweep may refuse what another order would explain.
   EXPECT_GE(refused, refused_by_both);
 }

@@ -13,11 +13,8 @@ namespace {
 
 std::string Text(raft::EntryId id) { return absl::StrCat(id.index.value(), "/", id.term.value()); }
 
-// Ongaro §3.6.1. What a candidate asked with may have been replaced by a leader of its term
-// before the disk was done; then the request can win nothing any more.
-bool UpToDate(raft::EntryId held, raft::EntryId claimed) {
-  return held.term > claimed.term || (held.term == claimed.term && held.index >= claimed.index);
-}
+// Terms of a run stay far below.
+uint64_t KeyOf(raft::EntryId id) { return id.index.value() << 20 | id.term.value(); }
 
 }  // namespace
 
@@ -26,7 +23,13 @@ Ledger::Ledger(std::vector<raft::NodeId> voters, std::vector<const WalWatch*> wa
     : voters_(std::move(voters)),
       watches_(std::move(watches)),
       on_violation_(std::move(on_violation)),
+      held_(watches_.size()),
       last_(watches_.size()) {}
+
+int Ledger::MemberOf(raft::NodeId id) const {
+  const auto found = std::find(voters_.begin(), voters_.end(), id);
+  return static_cast<int>(found - voters_.begin());
+}
 
 const Ledger::Known* Ledger::Find(raft::EntryId id) const {
   if (id.index.is_none() || id.index.value() > entries_.size()) return nullptr;
@@ -36,10 +39,21 @@ const Ledger::Known* Ledger::Find(raft::EntryId id) const {
   return nullptr;
 }
 
-void Ledger::OnDurableEntry(raft::EntryId previous, const raft::Entry& entry) {
+bool Ledger::EverHeld(int member, raft::EntryId id) const {
+  return held_[static_cast<size_t>(member)].contains(KeyOf(id));
+}
+
+void Ledger::OnDurableEntry(int member, raft::EntryId previous, const raft::Entry& entry) {
+  const raft::EntryId id{entry.index, entry.term};
+  held_[static_cast<size_t>(member)].insert(KeyOf(id));
+  const Known* known = Find(id);
   uint64_t chain = 0;
   if (!previous.index.is_none() && previous.term.is_none()) {
-    if (Find({entry.index, entry.term}) == nullptr) Fail("I2: a log begins with an unknown entry");
+    // Its log begins in the middle of a replacement; what came before it was durable before.
+    const bool same = known != nullptr && known->kind == entry.kind &&
+                      (known->payload == nullptr) == (entry.payload == nullptr) &&
+                      (entry.payload == nullptr || *known->payload == *entry.payload);
+    if (!same) Fail(absl::StrCat("I2: a log begins with another entry ", Text(id)));
     return;
   }
   if (!previous.index.is_none()) {
@@ -54,8 +68,7 @@ void Ledger::OnDurableEntry(raft::EntryId previous, const raft::Entry& entry) {
   chain = Mix(chain, entry.term.value());
   chain = Mix(chain, static_cast<uint64_t>(entry.kind));
   if (entry.payload != nullptr) chain = Mix(chain, DigestOf(*entry.payload));
-  const raft::EntryId id{entry.index, entry.term};
-  if (const Known* known = Find(id)) {
+  if (known != nullptr) {
     if (known->chain != chain) Fail(absl::StrCat("I2: two histories end with ", Text(id)));
     return;
   }
@@ -63,35 +76,109 @@ void Ledger::OnDurableEntry(raft::EntryId previous, const raft::Entry& entry) {
   entries_[id.index.value() - 1].push_back({entry.term, chain, entry.kind, entry.payload});
 }
 
-void Ledger::OnSend(int member, const raft::Message& message) {
+std::optional<raft::Term> Ledger::ToldTerm(raft::Term term, raft::Index index) const {
+  const auto found = logs_told_.find(term);
+  if (found == logs_told_.end() || index.value() > found->second.size()) return std::nullopt;
+  const raft::Term told = found->second[index.value() - 1];
+  if (told.is_none()) return std::nullopt;
+  return told;
+}
+
+// A leader changes nothing in its own log (Ongaro §3.5).
+void Ledger::OnAppend(int member, raft::Term term, const raft::AppendRequest& append) {
+  std::vector<raft::Term>& log = logs_told_[term];
+  const auto tell = [&](raft::EntryId id) {
+    if (id.index.is_none()) return;
+    if (log.size() < id.index.value()) log.resize(id.index.value());
+    raft::Term& told = log[id.index.value() - 1];
+    if (!told.is_none() && told != id.term) {
+      Fail(absl::StrCat("I2: m", member, " leads term ", term.value(), " and sends both ",
+                        Text({id.index, told}), " and ", Text(id)));
+    }
+    told = id.term;
+  };
+  tell(append.previous);
+  for (const raft::Entry& entry : append.entries) tell({entry.index, entry.term});
+  told_.push_back({append.commit, std::nullopt});
+}
+
+// What is confirmed to the leader of a term is the leader's entry there, and was durable. If the
+// disk is in a later term already, the entry may have been replaced since.
+bool Ledger::KeepsAppendReply(int member, raft::Term term, const raft::AppendReply& reply) const {
+  const WalWatch& watch = *watches_[static_cast<size_t>(member)];
+  if (watch.hard_state().term < term) return false;
+  if (reply.match.is_none()) return true;
+  std::optional<raft::Term> entry = ToldTerm(term, reply.match);
+  if (!entry.has_value() && reply.match <= committed()) {
+    entry = committed_[reply.match.value() - 1];
+  }
+  if (!entry.has_value() || !EverHeld(member, {reply.match, *entry})) return false;
+  return watch.hard_state().term > term || reply.match < watch.first() ||
+         watch.TermAt(reply.match) == entry;
+}
+
+// A vote is given once in a term, whatever crashes come between.
+bool Ledger::KeepsGrant(int member, const raft::Message& message) {
+  const raft::HardState& durable = watches_[static_cast<size_t>(member)]->hard_state();
+  const auto [at, fresh] = grants_.emplace(std::pair(member, message.term), message.to);
+  if (!fresh && at->second != message.to) {
+    Fail(absl::StrCat("I1: m", member, " gives two votes in term ", message.term.value()));
+  }
+  return durable.term > message.term ||
+         (durable.term == message.term && durable.voted_for == message.to);
+}
+
+// The log that a candidate asks with is durable, unless a leader of its term has replaced some
+// of it meanwhile: then the request can win nothing any more.
+bool Ledger::KeepsVoteRequest(int member, const raft::Message& message,
+                              const raft::VoteRequest& request) const {
   const WalWatch& watch = *watches_[static_cast<size_t>(member)];
   const raft::HardState& durable = watch.hard_state();
+  if (durable.term > message.term) return true;
+  return durable.term == message.term && durable.voted_for == message.from &&
+         (watch.last() == request.last || leaders_.contains(message.term));
+}
+
+void Ledger::OnSend(int member, const raft::Message& message) {
   bool kept = true;
-  if (const auto* reply = std::get_if<raft::AppendReply>(&message.body); reply && reply->accepted) {
-    kept = durable.term > message.term ||
-           (durable.term == message.term && watch.last().index >= reply->match);
-  } else if (const auto* vote = std::get_if<raft::VoteReply>(&message.body);
-             vote && !vote->pre && vote->granted) {
-    kept = durable.term > message.term ||
-           (durable.term == message.term && durable.voted_for == message.to);
-  } else if (const auto* request = std::get_if<raft::VoteRequest>(&message.body);
-             request && !request->pre) {
-    kept = durable.term > message.term ||
-           (durable.term == message.term && durable.voted_for == message.from &&
-            UpToDate(watch.last(), request->last));
+  if (const auto* reply = std::get_if<raft::AppendReply>(&message.body)) {
+    kept = !reply->accepted || KeepsAppendReply(member, message.term, *reply);
+  } else if (const auto* vote = std::get_if<raft::VoteReply>(&message.body)) {
+    kept = vote->pre || !vote->granted || KeepsGrant(member, message);
+  } else if (const auto* request = std::get_if<raft::VoteRequest>(&message.body)) {
+    kept = request->pre || KeepsVoteRequest(member, message, *request);
   } else if (const auto* append = std::get_if<raft::AppendRequest>(&message.body)) {
-    told_ = std::max(told_, append->commit);  // Compared once the sender's status is known.
+    OnAppend(member, message.term, *append);
+  } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
+    // It names nothing that its receiver is not known to hold.
+    told_.push_back({heartbeat->commit, MemberOf(message.to)});
+  } else if (const auto* read = std::get_if<raft::ReadReply>(&message.body)) {
+    if (read->confirmed) told_.push_back({read->index, std::nullopt});
   }
-  if (!kept) {
-    Fail(absl::StrCat("I6: m", member, " sends what its disk does not hold: message kind ",
-                      message.body.index(), " of term ", message.term.value(),
-                      "; the disk has term ", durable.term.value(), ", last ", Text(watch.last())));
+  if (kept) return;
+  const WalWatch& watch = *watches_[static_cast<size_t>(member)];
+  Fail(absl::StrCat("I6: m", member, " sends what its disk does not hold: message kind ",
+                    message.body.index(), " of term ", message.term.value(), "; the disk has term ",
+                    watch.hard_state().term.value(), ", last ", Text(watch.last())));
+}
+
+void Ledger::JudgeTold(int member) {
+  for (const Told& told : std::exchange(told_, {})) {
+    if (told.commit > committed()) {
+      return Fail(absl::StrCat("I10: m", member, " tells of commit ", told.commit.value(),
+                               ", committed is ", committed().value()));
+    }
+    if (!told.holder.has_value() || told.commit.is_none()) continue;
+    if (!EverHeld(*told.holder, {told.commit, committed_[told.commit.value() - 1]})) {
+      return Fail(absl::StrCat("I10: m", member, " tells m", *told.holder, " of commit ",
+                               told.commit.value(), ", which that does not hold"));
+    }
   }
 }
 
 bool Ledger::HeldByQuorum(raft::EntryId id) const {
   const auto held = std::count_if(watches_.begin(), watches_.end(), [&](const WalWatch* watch) {
-    return watch->TermAt(id.index) == id.term || watch->first() > id.index;
+    return watch->TermAt(id.index) == id.term;
   });
   return static_cast<size_t>(held) > voters_.size() / 2;
 }
@@ -109,43 +196,51 @@ void Ledger::OnLeader(int member, const raft::Status& status) {
     Fail(absl::StrCat("I6: m", member, " leads term ", status.term.value(),
                       ", which is not on its disk"));
   }
-  // I3. Whoever holds the newest committed entry holds all before it (I2).
-  if (committed().is_none()) return;
-  const raft::EntryId newest{committed(), committed_.back()};
-  if (watch.TermAt(newest.index) != newest.term) {
+  // I3: it has what leaders of earlier terms have committed. Votes may come late, when a leader of
+  // a later term has committed already. Whoever holds the newest entry holds all before it (I2).
+  raft::Index newest;
+  for (const auto& [term, index] : committed_by_) {
+    if (term < status.term) newest = std::max(newest, index);
+  }
+  if (newest.is_none()) return;
+  const raft::Term term = committed_[newest.value() - 1];
+  if (watch.TermAt(newest) != term) {
     Fail(absl::StrCat("I3: m", member, " leads term ", status.term.value(), " without ",
-                      Text(newest)));
+                      Text({newest, term})));
   }
 }
 
-void Ledger::Commit(int member, const raft::Status& status) {
-  const WalWatch& watch = *watches_[static_cast<size_t>(member)];
-  // The term of what is committed: on a leader's own disk, or on those of the others.
-  std::optional<raft::Term> term = watch.TermAt(status.commit);
-  if (!term.has_value() || !HeldByQuorum({status.commit, *term})) {
-    for (const WalWatch* other : watches_) {
-      const auto candidate = other->TermAt(status.commit);
-      if (candidate.has_value() && HeldByQuorum({status.commit, *candidate})) term = candidate;
+// A leader commits what a quorum holds for certain, through an entry of its own term, and what it
+// commits continues what was committed before.
+void Ledger::Commit(int member, raft::Term term, raft::Index index) {
+  if (!HeldByQuorum({index, term})) {
+    const WalWatch& watch = *watches_[static_cast<size_t>(member)];
+    const std::optional<raft::Term> other = watch.TermAt(index);
+    if (other.has_value() && *other != term && HeldByQuorum({index, *other})) {
+      return Fail(absl::StrCat("I10: m", member, " leads term ", term.value(),
+                               " and commits through an entry of term ", other->value()));
     }
+    return Fail(absl::StrCat("I10: m", member, " commits ", index.value(), " in term ",
+                             term.value(), " without a durable quorum"));
   }
-  if (!term.has_value() || !HeldByQuorum({status.commit, *term})) {
-    return Fail(absl::StrCat("I10: m", member, " commits ", status.commit.value(), " in term ",
-                             status.term.value(), " without a durable quorum"));
-  }
-  if (*term != status.term) {
-    return Fail(absl::StrCat("I10: m", member, " leads term ", status.term.value(),
-                             " and commits through an entry of term ", term->value()));
-  }
+  committed_by_[term] = index;
   const size_t before = committed_.size();
-  committed_.resize(status.commit.value());
-  for (size_t i = committed_.size(); i > before; --i) {
-    const raft::Index index(i);
-    const WalWatch* holder = nullptr;
-    for (const WalWatch* other : watches_) {
-      if (other->TermAt(status.commit) == term && other->TermAt(index).has_value()) holder = other;
+  committed_.resize(index.value());
+  for (size_t i = committed_.size(); i >= std::max<size_t>(before, 1); --i) {
+    const raft::Index at(i);
+    std::optional<raft::Term> held;
+    for (const WalWatch* watch : watches_) {
+      if (watch->TermAt(index) == term && !held.has_value()) held = watch->TermAt(at);
     }
-    if (holder == nullptr) return Fail("I10: nobody holds what was committed");
-    committed_[i - 1] = *holder->TermAt(index);
+    if (i == before) {
+      if (held.has_value() && *held != committed_[i - 1]) {
+        Fail(absl::StrCat("I3: m", member, " commits ", index.value(), " of term ", term.value(),
+                          " in place of ", Text({at, committed_[i - 1]})));
+      }
+      return;
+    }
+    if (!held.has_value()) return Fail("I10: nobody holds what was committed");
+    committed_[i - 1] = *held;
   }
 }
 
@@ -163,9 +258,7 @@ void Ledger::OnStatus(int member, uint64_t life, const raft::Status& status) {
   // It may have committed, and then stepped down, in the same turn.
   if (status.role != raft::Role::kLeader && last.life == life && last.led &&
       status.commit > committed()) {
-    raft::Status before = status;
-    before.term = last.term;
-    Commit(member, before);
+    Commit(member, last.term, status.commit);
   }
   const bool leads = status.role == raft::Role::kLeader;
   last = {life, status.term, status.voted_for, status.commit, leads};
@@ -177,17 +270,22 @@ void Ledger::OnStatus(int member, uint64_t life, const raft::Status& status) {
     Fail(absl::StrCat("I6: m", member, " counts ", status.persisted.value(),
                       " as durable, its disk ends at ", watch.last().index.value()));
   }
-  if (status.role == raft::Role::kLeader) {
+  if (leads) {
     OnLeader(member, status);
-    if (status.commit > committed()) Commit(member, status);
+    if (status.commit > committed()) Commit(member, status.term, status.commit);
   }
-  if (told_ > committed()) {
-    Fail(absl::StrCat("I10: m", member, " tells of commit ", told_.value(), ", committed is ",
-                      committed().value()));
-  }
+  JudgeTold(member);
   if (status.commit > committed()) {
-    Fail(absl::StrCat("I10: m", member, " has commit ", status.commit.value(),
-                      ", no leader has committed more than ", committed().value()));
+    return Fail(absl::StrCat("I10: m", member, " has commit ", status.commit.value(),
+                             ", no leader has committed more than ", committed().value()));
+  }
+  // What it takes for committed and for durable is the committed entry. Its disk may lag behind
+  // its log with everything else.
+  const raft::Index both = std::min(status.commit, status.persisted);
+  const std::optional<raft::Term> held = watch.TermAt(both);
+  if (!both.is_none() && held.has_value() && *held != committed_[both.value() - 1]) {
+    Fail(absl::StrCat("I4: m", member, " takes ", Text({both, *held}),
+                      " for committed, which is of term ", committed_[both.value() - 1].value()));
   }
 }
 
@@ -215,6 +313,16 @@ void Ledger::OnApplied(int member, raft::Index applied, uint64_t state_digest) {
   }
 }
 
+void Ledger::OnRevision(int member, int64_t revision, uint64_t digest) {
+  const auto [at, fresh] = revisions_.emplace(revision, digest);
+  if (fresh) return;
+  ++states_compared_;
+  if (at->second != digest) {
+    Fail(absl::StrCat("I8: what m", member, " holds of revision ", revision,
+                      " differs from another member's"));
+  }
+}
+
 void Ledger::OnHash(int member, int64_t revision, int64_t compacted, uint32_t hash) {
   const auto [at, fresh] = hashes_.emplace(std::pair(revision, compacted), hash);
   if (!fresh && at->second != hash) {
@@ -235,6 +343,11 @@ void Ledger::OnRecovered(int member, const WalWatch& before) {
        now.hard_state().voted_for != before.hard_state().voted_for)) {
     Fail(absl::StrCat("I6: m", member, " has forgotten its term or its vote"));
   }
+  if (now.sequence() == before.sequence() &&
+      (now.last() != before.last() || now.hard_state() != before.hard_state())) {
+    Fail(absl::StrCat("I6: the log of m", member, " ended with ", Text(before.last()),
+                      ", and the same records read again end with ", Text(now.last())));
+  }
   const uint64_t last = std::min(before.last().index.value(), committed().value());
   for (uint64_t i = before.first().value(); i <= last; ++i) {
     const raft::Index index(i);
@@ -249,6 +362,13 @@ const raft::Payload& Ledger::CommittedPayload(raft::Index index) const {
   static const raft::Payload kNone;
   const Known* known = Find({index, committed_[index.value() - 1]});
   return known == nullptr ? kNone : known->payload;
+}
+
+raft::Entry Ledger::CommittedEntry(raft::Index index) const {
+  const raft::Term term = committed_[index.value() - 1];
+  const Known* known = Find({index, term});
+  if (known == nullptr) return {index, term, raft::EntryKind::kEmpty, nullptr};
+  return {index, term, known->kind, known->payload};
 }
 
 }  // namespace gavel::sim

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+
 #include "server/metrics.h"
 #include "server/node/node.h"
 #include "server/rpc/client_services.h"
@@ -60,12 +62,16 @@ struct Machine {
   std::array<StageSlot, kStages> slots;
   int64_t log_slow_until = 0;
   int64_t log_slow_by = 0;
+  int64_t slow_until = 0;  // All its stages take `slow_times` as long.
+  int64_t slow_times = 1;
   int64_t paused_until = 0;
   std::vector<std::function<void()>> held;  // What arrived while it was paused.
-  std::string failure;                      // Why the node stopped by itself.
+  absl::Status failure;                     // Why the node stopped by itself.
   bool faulty = false;                      // Its disk was told to fail in this life.
+  bool armed = false;                       // Its disk will crash it, perhaps.
   bool must_die = false;                    // A point asked for a crash.
   uint64_t applied_seen = 0;
+  int64_t revision_seen = 0;
   int64_t hashed_revision = 0;
 
   // While another copy of its disk runs in its place.

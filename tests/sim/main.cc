@@ -1,6 +1,8 @@
 // gavel_sim: runs whole clusters in simulated time, each from one seed.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -13,6 +15,7 @@
 #include "tests/sim/planted_bugs.h"
 #include "tests/sim/planted_run.h"
 #include "tests/sim/runner.h"
+#include "tests/sim/scripts.h"
 
 namespace gavel::sim {
 namespace {
@@ -31,6 +34,9 @@ struct Arguments {
   std::vector<size_t> drop;
   std::string seeds_file;
   std::string hashes_file;
+  std::string keep_file;
+  std::string script;
+  uint64_t twice_every = 64;
   bool write_hashes = false;
   bool trace = false;
   bool shrink = false;
@@ -41,6 +47,10 @@ struct Arguments {
 constexpr const char* kStates[] = {
     "a disk was full",
     "a forwarded proposal was dropped",
+    "a quorum was down at once",
+    "a stream of several chunks",
+    "a stream went on after its client had read",
+    "a write was dropped for certain",
     "a member came back with an old copy",
     "a member came back with nothing",
     "a member stopped because of its disk",
@@ -56,6 +66,7 @@ constexpr const char* kStates[] = {
     "damage on the disk was refused",
     "leadership was handed over",
     "the engine may lose what it has applied",
+    "two stages of a member ran at once",
 };
 
 int Usage(const std::string& what) {
@@ -76,8 +87,12 @@ void PrintFailure(uint64_t seed, const RunOptions& options, const RunResult& res
 void PrintFigures(const Figures& figures, uint64_t seeds, int bad, double took) {
   const double simulated = static_cast<double>(figures.simulated_ns) / server::kNsPerSecond;
   std::printf("%llu seeds, %d with a violation\n", static_cast<unsigned long long>(seeds), bad);
-  std::printf("%.0f simulated s in %.1f s: %.0f times as fast; %llu events\n", simulated, took,
-              simulated / took, static_cast<unsigned long long>(figures.events));
+  // What other processes take of the core does not count.
+  const double used = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  std::printf(
+      "%.0f simulated s in %.1f s, %.1f s of a core: %.0f simulated seconds a second; %llu "
+      "events\n",
+      simulated, took, used, simulated / used, static_cast<unsigned long long>(figures.events));
   std::printf(
       "%llu entries committed, %llu writes acknowledged, %llu of unknown outcome, %llu "
       "reads, %llu states compared\n",
@@ -89,6 +104,10 @@ void PrintFigures(const Figures& figures, uint64_t seeds, int bad, double took) 
   std::printf("faults:");
   for (const auto& [name, count] : figures.faults) {
     std::printf(" %s %llu;", name.c_str(), static_cast<unsigned long long>(count));
+  }
+  std::printf("\nat most:");
+  for (const auto& [name, length] : figures.longest) {
+    std::printf(" %s %llu;", name.c_str(), static_cast<unsigned long long>(length));
   }
   std::printf("\nrare states:\n");
   for (const auto& [name, count] : figures.sometimes) {
@@ -112,15 +131,31 @@ bool ReadSeeds(const std::string& path, std::vector<uint64_t>& seeds) {
     }
     seeds.push_back(seed);
   }
+  if (!file.eof()) {
+    Usage(path + ": cannot be read");
+    return false;
+  }
   return true;
 }
 
 // Compares the digests of traces with those in the file, or writes them.
 int Hashes(const Arguments& arguments, const RunOptions& options) {
   constexpr uint64_t kSeeds = 20;
-  constexpr char kVersion[] = "gavel_sim traces, version 1";
   std::ostringstream text;
-  text << kVersion << "\n";
+  text << "gavel_sim traces, version 2, " << arguments.duration << " s";
+  const std::string version = text.str();
+  text << "\n";
+  std::ostringstream known;
+  if (!arguments.write_hashes) {
+    std::ifstream file(arguments.hashes_file);
+    if (!file) return Usage(arguments.hashes_file + ": cannot be read");
+    known << file.rdbuf();
+    const std::string first = known.str().substr(0, known.str().find('\n'));
+    if (first != version) {
+      return Usage(arguments.hashes_file + ": has \"" + first + "\", this is \"" + version +
+                   "\": give the same --duration, or write the traces anew with --write-hashes");
+    }
+  }
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const RunResult result = RunSeed(seed, options);
     if (result.violation) {
@@ -130,17 +165,9 @@ int Hashes(const Arguments& arguments, const RunOptions& options) {
     text << seed << " " << std::hex << result.digest << std::dec << "\n";
   }
   if (arguments.write_hashes) {
-    std::ofstream(arguments.hashes_file) << text.str();
-    return 0;
-  }
-  std::ifstream file(arguments.hashes_file);
-  if (!file) return Usage(arguments.hashes_file + ": cannot be read");
-  std::ostringstream known;
-  known << file.rdbuf();
-  if (known.str().rfind(kVersion, 0) != 0) {
-    return Usage(arguments.hashes_file +
-                 ": traces of another version; write them anew with "
-                 "--write-hashes");
+    std::ofstream file(arguments.hashes_file);
+    file << text.str();
+    return file.flush() ? 0 : Usage(arguments.hashes_file + ": cannot be written");
   }
   if (known.str() == text.str()) {
     std::printf("%llu traces are as recorded\n", static_cast<unsigned long long>(kSeeds));
@@ -168,16 +195,54 @@ bool TakeWithout(const Arguments& arguments, Without& without) {
   return true;
 }
 
+// Each script, or the one named, as the members are: nothing may be found.
+int RunScripts(const Arguments& arguments, RunOptions options) {
+  int bad = 0;
+  int ran = 0;
+  for (const Script& script : Scripts()) {
+    if (arguments.script != "all" && arguments.script != script.name) continue;
+    ++ran;
+    options.script = script.name;
+    for (uint64_t seed = arguments.seed; seed < arguments.seed + arguments.seeds; ++seed) {
+      const RunResult result = RunSeed(seed, options);
+      if (!result.violation) continue;
+      ++bad;
+      std::printf("script %s: %s\nthe last events:\n%srepeat it with: %s --trace\n",
+                  options.script.c_str(), result.violation->c_str(), result.transcript.c_str(),
+                  CommandLine(seed, options).c_str());
+    }
+  }
+  if (ran == 0) {
+    std::string names;
+    for (const Script& script : Scripts()) names += ", " + std::string(script.name);
+    return Usage("--script: none is called " + arguments.script + "; there are all" + names);
+  }
+  std::printf("%d scripts, %d with a violation\n", ran, bad);
+  return bad > 0 ? 1 : 0;
+}
+
+// Adds a seed that failed to the file, unless it has it.
+void Keep(const std::string& path, uint64_t seed, const std::string& what) {
+  std::vector<uint64_t> seeds;
+  if (!ReadSeeds(path, seeds) || std::count(seeds.begin(), seeds.end(), seed) > 0) return;
+  std::ofstream file(path, std::ios::app);
+  file << seed << " " << what << "\n";
+  if (!file.flush()) Usage(path + ": cannot be written");
+}
+
 int Planted(const Arguments& arguments, const RunOptions& options) {
+  const auto all = PlantedBugs();
   std::vector<int> bugs;
   std::istringstream list(arguments.planted);
   for (std::string part; std::getline(list, part, ',');) {
     int bug = 0;
     if (part == "all") break;
     if (!absl::SimpleAtoi(part, &bug)) return Usage("--planted: not a number: " + part);
+    const bool known = std::any_of(all.begin(), all.end(),
+                                   [bug](const PlantedBug& it) { return it.number == bug; });
+    if (!known) return Usage("--planted: there is no bug " + part + "; see planted_bugs.cc");
     bugs.push_back(bug);
   }
-  const auto all = PlantedBugs();
   const auto day = static_cast<size_t>(std::chrono::system_clock::now().time_since_epoch() /
                                        std::chrono::hours(24));
   const auto rotated = static_cast<size_t>(arguments.rotate);
@@ -190,7 +255,10 @@ int Planted(const Arguments& arguments, const RunOptions& options) {
 
 int Swarm(const Arguments& arguments, const RunOptions& options) {
   std::vector<uint64_t> seeds;
-  if (!arguments.seeds_file.empty() && !ReadSeeds(arguments.seeds_file, seeds)) return 2;
+  if (!arguments.seeds_file.empty()) {
+    if (!ReadSeeds(arguments.seeds_file, seeds)) return 2;
+    if (seeds.empty()) return Usage(arguments.seeds_file + ": holds no seed");
+  }
   const auto began = std::chrono::steady_clock::now();
   const auto took = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -198,13 +266,21 @@ int Swarm(const Arguments& arguments, const RunOptions& options) {
   Figures total;
   int bad = 0;
   uint64_t count = 0;
+  uint64_t twice = 0;
   const auto run = [&](uint64_t seed) {
-    const RunResult result = RunSeed(seed, options);
+    RunResult result = RunSeed(seed, options);
     ++count;
     total.Add(result.figures);
+    if (!result.violation && arguments.twice_every > 0 && count % arguments.twice_every == 0) {
+      ++twice;
+      if (RunSeed(seed, options).digest != result.digest) {
+        result.violation = "run twice, the seed gives two traces";
+      }
+    }
     if (!result.violation) return;
     ++bad;
     PrintFailure(seed, options, result, arguments.shrink);
+    if (!arguments.keep_file.empty()) Keep(arguments.keep_file, seed, *result.violation);
   };
   for (const uint64_t seed : seeds) run(seed);
   if (seeds.empty()) {
@@ -214,6 +290,8 @@ int Swarm(const Arguments& arguments, const RunOptions& options) {
   }
   std::printf("from seed %llu on, ", static_cast<unsigned long long>(arguments.seed));
   PrintFigures(total, count, bad, took());
+  std::printf("%llu seeds were run twice, with one trace each\n",
+              static_cast<unsigned long long>(twice));
   int missing = 0;
   for (const char* state : kStates) {
     if (!arguments.every_state || total.sometimes.contains(state)) continue;
@@ -241,6 +319,10 @@ int Run(int argc, char** argv) {
   app.add_option("--table", arguments.table, "write what caught them to this file");
   app.add_option("--seeds-file", arguments.seeds_file, "run the seeds in this file");
   app.add_option("--hashes", arguments.hashes_file, "compare 20 traces with this file");
+  app.add_option("--keep", arguments.keep_file, "add seeds that fail to this file");
+  app.add_option("--script", arguments.script, "run this script, or all, instead of plans");
+  app.add_option("--twice-every", arguments.twice_every,
+                 "run every so many seeds one twice and compare the traces; 0: none");
   app.add_flag("--write-hashes", arguments.write_hashes, "write that file");
   app.add_flag("--trace", arguments.trace, "print every event");
   app.add_flag("--shrink", arguments.shrink, "look for fewer faults that still fail");
@@ -258,6 +340,10 @@ int Run(int argc, char** argv) {
                                            std::chrono::seconds(1) * 1000);
   }
   if (!arguments.hashes_file.empty()) return Hashes(arguments, options);
+  if (!arguments.keep_file.empty()) {
+    std::vector<uint64_t> kept;
+    if (!ReadSeeds(arguments.keep_file, kept)) return 2;
+  }
   const bool hunt = arguments.rotate > 0 || !arguments.planted.empty();
   if (hunt && arguments.seeds <= 1 && !arguments.trace) {
     return Planted(arguments, options);
@@ -265,6 +351,7 @@ int Run(int argc, char** argv) {
   if (!arguments.planted.empty() && !absl::SimpleAtoi(arguments.planted, &options.planted)) {
     return Usage("--planted: not a number: " + arguments.planted);
   }
+  if (!arguments.script.empty()) return RunScripts(arguments, options);
   return Swarm(arguments, options);
 }
 

@@ -17,10 +17,11 @@ using server::kNsPerMs;
 using server::kNsPerSecond;
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "crash",     "crash-in-disk", "crash-all", "stop",      "pause",     "isolate",
-    "halves",    "one-way",       "bridge",    "flap",      "clog",      "wall-jump",
-    "fail-sync", "fail-write",    "fail-read", "full-disk", "slow-disk", "engine-stall",
-    "bit-flip",  "wiped-disk",    "old-image", "hand-over"};
+    "crash",     "crash-in-disk", "crash-all",    "stop",      "pause",        "isolate",
+    "halves",    "one-way",       "bridge",       "flap",      "clog",         "wall-jump",
+    "fail-sync", "fail-write",    "fail-read",    "full-disk", "slow-disk",    "engine-stall",
+    "bit-flip",  "wiped-disk",    "old-image",    "hand-over", "crash-quorum", "slow-process",
+    "ring",      "swizzle",       "fail-dir-sync"};
 
 // Mean time between faults of a kind when it is on, and how long one lasts.
 struct Rhythm {
@@ -35,6 +36,7 @@ Rhythm RhythmOf(FaultKind kind) {
     case FaultKind::kCrashInDisk:
       return {6000, 1, 5000};
     case FaultKind::kCrashAll:
+    case FaultKind::kCrashQuorum:
       return {20000, 1, 3000};
     case FaultKind::kStop:
       return {15000, 1, 2000};
@@ -44,6 +46,9 @@ Rhythm RhythmOf(FaultKind kind) {
     case FaultKind::kHalves:
     case FaultKind::kOneWay:
     case FaultKind::kBridge:
+    case FaultKind::kRing:
+    case FaultKind::kSwizzle:
+    case FaultKind::kSlowProcess:
       return {10000, 50, 8000};
     case FaultKind::kFlap:
     case FaultKind::kClog:
@@ -51,6 +56,7 @@ Rhythm RhythmOf(FaultKind kind) {
     case FaultKind::kFailSync:
     case FaultKind::kFailWrite:
     case FaultKind::kFailRead:
+    case FaultKind::kFailDirSync:
       return {12000, 1, 3000};
     case FaultKind::kFullDisk:
       return {15000, 500, 8000};
@@ -99,6 +105,8 @@ NetworkPlan MakeNetwork(uint64_t seed) {
   network.misdeliver = rate(3, 10'000);
   network.corrupt = rate(3, 10'000);
   network.reorder = random.OneIn(2);
+  network.cut_short = rate(4, 10'000);
+  network.foreign = rate(4, 10'000);
   return network;
 }
 
@@ -185,6 +193,8 @@ Plan MakePlan(uint64_t seed, int64_t duration, const Without& without) {
     plan.point_share = share;
     plan.point_chance = chance;
   }
+  plan.backlog_entries_max = random.OneIn(2) ? 5000 : Scaled(random, 8, 1000);
+  plan.pending_bytes_max = random.OneIn(2) ? 256 << 20 : Scaled(random, 4 << 10, 1 << 20);
   plan.network = MakeNetwork(seed);
   if (without.network) {
     plan.network = {};
@@ -199,8 +209,9 @@ std::string Describe(const Plan& plan) {
   std::string text = absl::StrFormat(
       "seed %d: %d members, %d clients, %d keys, %.0f s with faults\n"
       "frames: %.2f to %.2f ms, lost %.2f %%, twice %.2f %%, late %.2f %%, misdelivered %.2f %%, "
-      "damaged %.2f %%%s\n"
-      "segments of %d bytes, a flush after %d entries, %d kept; batches of %d entries\n",
+      "damaged %.2f %%, cut short %.2f %%, of another cluster %.2f %%%s\n"
+      "segments of %d bytes, a flush after %d entries, %d kept; batches of %d entries\n"
+      "writes are refused beyond %d entries or %d bytes\n",
       plan.seed, plan.members, plan.clients, plan.keys,
       static_cast<double>(plan.duration) / kNsPerSecond,
       static_cast<double>(plan.network.delay_min) / kNsPerMs,
@@ -209,8 +220,11 @@ std::string Describe(const Plan& plan) {
       static_cast<double>(plan.network.duplicate) / 1e4,
       static_cast<double>(plan.network.late) / 1e4,
       static_cast<double>(plan.network.misdeliver) / 1e4,
-      static_cast<double>(plan.network.corrupt) / 1e4, plan.network.reorder ? ", reordered" : "",
-      plan.wal_segment_bytes, plan.flush_entries, plan.catchup_entries, plan.batch_entries_max);
+      static_cast<double>(plan.network.corrupt) / 1e4,
+      static_cast<double>(plan.network.cut_short) / 1e4,
+      static_cast<double>(plan.network.foreign) / 1e4, plan.network.reorder ? ", reordered" : "",
+      plan.wal_segment_bytes, plan.flush_entries, plan.catchup_entries, plan.batch_entries_max,
+      plan.backlog_entries_max, plan.pending_bytes_max);
   if (plan.point_share > 0) {
     absl::StrAppendFormat(&text, "one point in %d is hot, once in %d passages\n", plan.point_share,
                           plan.point_chance);

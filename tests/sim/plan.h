@@ -33,6 +33,11 @@ enum class FaultKind : uint8_t {
   kWipedDisk,    // A member comes back with nothing: the others must refuse it.
   kOldImage,     // A member comes back with an old copy of its disk: the same.
   kHandOver,     // The leader gives leadership away.
+  kCrashQuorum,  // Just enough members at once that the others cannot go on.
+  kSlowProcess,  // A member's stages take many times as long.
+  kRing,         // Each member reaches two others only.
+  kSwizzle,      // Links of some members clog one after the other, and clear in another order.
+  kFailDirSync,  // The sync of a directory fails.
   kCount,
 };
 inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kCount);
@@ -59,6 +64,8 @@ struct NetworkPlan {
   uint64_t late = 0;  // Delayed by up to a second.
   uint64_t misdeliver = 0;
   uint64_t corrupt = 0;
+  uint64_t cut_short = 0;  // Its end is missing.
+  uint64_t foreign = 0;    // One of another cluster arrives beside it.
   bool reorder = false;
 };
 
@@ -84,6 +91,8 @@ struct Plan {
   uint64_t catchup_entries = 0;
   uint64_t batch_entries_max = 0;
   uint64_t append_bytes_max = 0;
+  uint64_t backlog_entries_max = 0;
+  uint64_t pending_bytes_max = 0;
   uint64_t value_bytes_max = 0;
   // Points of the product where something is likely to happen: one name in `point_share` is hot
   // (0: none), and once in `point_chance` passages something happens.

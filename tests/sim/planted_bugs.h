@@ -11,7 +11,8 @@ namespace gavel::sim {
 struct PlantedBug {
   int number = 0;
   std::string_view what;
-  bool rare = false;  // Needs more seeds than the short run has.
+  bool rare = false;             // Needs more seeds than the short run has.
+  std::string_view script = {};  // The script that shows it; chance does not.
 };
 
 std::span<const PlantedBug> PlantedBugs();

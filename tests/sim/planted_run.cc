@@ -48,13 +48,19 @@ int RunPlanted(std::vector<int> bugs, uint64_t first_seed, uint64_t seeds_max,
     if (!bugs.empty() && std::count(bugs.begin(), bugs.end(), bug.number) == 0) continue;
     RunOptions planted = options;
     planted.planted = bug.number;
+    planted.script = bug.script;
     uint64_t seeds = 0;
     RunResult result;
     while (!result.violation && seeds < seeds_max) {
       result = RunSeedApart(first_seed + seeds, planted);
       ++seeds;
     }
-    const std::string how = result.violation ? Short(*result.violation) : "SURVIVED";
+    std::string how = result.violation ? Short(*result.violation) : "SURVIVED";
+    if (!bug.script.empty()) {
+      // A script that cannot go on as written shows nothing.
+      if (how.rfind("script: ", 0) == 0) result.violation.reset();
+      absl::StrAppend(&how, " (script ", std::string(bug.script), ")");
+    }
     result.violation ? ++caught : ++survivors;
     std::printf("bug %2d, %s: %s (%s %llu)\n", bug.number, std::string(bug.what).c_str(),
                 how.c_str(), seeds == 1 ? "seed" : "seeds", static_cast<unsigned long long>(seeds));

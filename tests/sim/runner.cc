@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 
 #include "tests/sim/points.h"
+#include "tests/sim/scripts.h"
 
 namespace gavel::sim {
 namespace {
@@ -97,10 +98,13 @@ RunResult RunSeed(uint64_t seed, const RunOptions& options) {
   SetOnCheckFailed(OnFailedCheck);
   RunResult result;
   {
-    World world(MakePlan(seed, options.duration, options.without));
+    const Script* script = FindScript(options.script);
+    World world(script != nullptr ? ScriptPlan(*script, seed)
+                                  : MakePlan(seed, options.duration, options.without));
     running = &world;
     running_options = &options;
-    result.violation = world.Run({.until = options.until, .trace = options.trace});
+    result.violation =
+        world.Run({.until = options.until, .trace = options.trace, .script = script});
     running = nullptr;
     result.at = world.now();
     result.digest = world.trace().digest();
@@ -152,8 +156,13 @@ RunResult RunSeedApart(uint64_t seed, const RunOptions& options) {
 }
 
 std::string CommandLine(uint64_t seed, const RunOptions& options) {
-  std::string line = absl::StrFormat("gavel_sim --seed %d --duration %g", seed,
-                                     static_cast<double>(options.duration) / server::kNsPerSecond);
+  std::string line = absl::StrFormat("gavel_sim --seed %d", seed);
+  if (options.script.empty()) {
+    absl::StrAppendFormat(&line, " --duration %g",
+                          static_cast<double>(options.duration) / server::kNsPerSecond);
+  } else {
+    absl::StrAppend(&line, " --script ", options.script);
+  }
   if (options.planted != 0) absl::StrAppend(&line, " --planted ", options.planted);
   for (const FaultKind kind : options.without.kinds) {
     absl::StrAppend(&line, " --without ", std::string(FaultName(kind)));

@@ -15,6 +15,7 @@ struct RunOptions {
   int64_t until = kNever;
   Without without;
   int planted = 0;
+  std::string script;  // Its name; empty: what the seed plans.
   bool trace = false;
 };
 

@@ -67,6 +67,7 @@ bool WalWatch::EnterSegment(const testing::CrashDisk& disk, uint64_t segment) {
     return false;
   }
   segment_ = segment;
+  path_ = path;
   offset_ = wal::kPreambleBytes + bytes;
   sequence_ = header.sequence;
   last_batch_offset_ = 0;
@@ -74,7 +75,7 @@ bool WalWatch::EnterSegment(const testing::CrashDisk& disk, uint64_t segment) {
 }
 
 bool WalWatch::ReadBatch(const testing::CrashDisk& disk) {
-  const std::string path = Path(segment_);
+  const std::string& path = path_;
   char head[wal::kBatchRecordBytes];
   if (disk.ReadDurable(path, offset_, head) < sizeof(head)) return false;
   const wal::RecordHeader header = wal::DecodeHeader(head);

@@ -51,6 +51,7 @@ class WalWatch {
 
   OnEntry on_entry_;
   std::string directory_;
+  std::string path_;  // Of the segment.
   uint64_t segment_ = 0;
   uint64_t offset_ = 0;
   uint64_t sequence_ = 0;

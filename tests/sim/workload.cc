@@ -1,6 +1,7 @@
 #include "tests/sim/workload.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -47,8 +48,9 @@ bool Normalize(const std::string& bytes, Operation& operation) {
 }
 
 bool TakeResponse(const std::string& bytes, Operation& operation) {
-  if (!operation.write) return Normalize<etcdserverpb::RangeResponse>(bytes, operation);
   switch (operation.command.body_case()) {
+    case internal::Command::BODY_NOT_SET:
+      return Normalize<etcdserverpb::RangeResponse>(bytes, operation);
     case internal::Command::kPut:
       return Normalize<etcdserverpb::PutResponse>(bytes, operation);
     case internal::Command::kDeleteRange:
@@ -60,9 +62,29 @@ bool TakeResponse(const std::string& bytes, Operation& operation) {
   }
 }
 
-// What an error says of a write.
+// The answer that the chunks of a stream are, or nothing if they break a rule: what is said once
+// is in the last of them.
+std::optional<std::string> Merge(const std::vector<std::string>& chunks) {
+  etcdserverpb::RangeResponse merged;
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    etcdserverpb::RangeStreamResponse chunk;
+    if (!chunk.ParseFromString(chunks[i])) return std::nullopt;
+    const etcdserverpb::RangeResponse& part = chunk.range_response();
+    const bool last = i + 1 == chunks.size();
+    if (part.has_header() != last) return std::nullopt;
+    if (!last && (part.kvs().empty() || part.more() || part.count() != 0)) return std::nullopt;
+    merged.MergeFrom(part);
+  }
+  if (chunks.empty()) return std::nullopt;
+  return merged.SerializeAsString();
+}
+
+// What an error says of a request.
 Operation::Outcome OutcomeOf(const server::RpcStatus& status) {
-  if (status.message == "etcdserver: too many requests") return Operation::Outcome::kNotDone;
+  if (status.message == "etcdserver: too many requests" ||
+      status.message == "etcdserver: no leader" || status.message == kRefusedConnection) {
+    return Operation::Outcome::kNotDone;
+  }
   switch (status.code) {
     case StatusCode::kUnavailable:
     case StatusCode::kDeadlineExceeded:
@@ -114,50 +136,76 @@ void Workload::Next(Client& client) {
   if (random.OneIn(5)) {
     client.member = static_cast<int>(random.Below(static_cast<uint64_t>(world_.size())));
   }
-  Operation operation;
-  operation.number = next_number_++;
-  if (random.Below(100) < world_.plan().reads_percent) {
-    operation.range = client.requests.Range(newest_revision_);
-    operation.serializable = random.OneIn(4);
-    operation.range.set_serializable(operation.serializable);
-    Send(client, client.member, std::move(operation));
-    return;
+  operations_.push_back(random.Below(100) < world_.plan().reads_percent ? NewRead(client)
+                                                                        : NewWrite(client));
+  operations_.back().number = next_number_++;
+  operations_.back().start = world_.now();
+  if (operations_.back().write) {
+    SetNumber(*MethodOf(operations_.back().command).request, operations_.back().number);
   }
+  Send(client, client.member, operations_.size() - 1);
+}
+
+Operation Workload::NewRead(Client& client) {
+  raft::Random& random = client.random;
+  Operation operation;
+  operation.serializable = random.OneIn(4);
+  const uint64_t kind = random.Below(8);
+  if (kind == 0) {
+    etcdserverpb::TxnRequest& txn = *operation.command.mutable_txn();
+    for (auto* ops : {txn.mutable_success(), txn.mutable_failure()}) {
+      for (uint64_t i = random.Between(1, 3); i > 0; --i) {
+        etcdserverpb::RangeRequest& range = *ops->Add()->mutable_request_range();
+        range = client.requests.Range(newest_revision_);
+        range.set_serializable(operation.serializable);
+      }
+    }
+    etcdserverpb::Compare& compare = *txn.add_compare();
+    compare.set_key(client.requests.Key());
+    compare.set_target(etcdserverpb::Compare::VERSION);
+    compare.set_version(static_cast<int64_t>(random.Below(3)));
+    return operation;
+  }
+  operation.range = client.requests.Range(newest_revision_);
+  operation.range.set_serializable(operation.serializable);
+  operation.stream = kind <= 2;
+  if (operation.stream && !random.OneIn(8)) {
+    // All that a stream gives.
+    operation.range.clear_sort_order();
+    operation.range.clear_sort_target();
+    operation.range.clear_min_mod_revision();
+    operation.range.clear_max_mod_revision();
+    operation.range.clear_min_create_revision();
+    operation.range.clear_max_create_revision();
+  }
+  return operation;
+}
+
+Operation Workload::NewWrite(Client& client) {
+  raft::Random& random = client.random;
+  Operation operation;
   operation.write = true;
   internal::Command& command = operation.command;
   if (random.Below(1000) < world_.plan().compactions_per_mille) {
     const auto back = static_cast<int64_t>(random.Below(40));
     command.mutable_compact()->set_revision(std::max<int64_t>(1, newest_revision_ - back));
     command.mutable_compact()->set_physical(random.OneIn(4));
-  } else {
-    do {
-      command = client.requests.Command(newest_revision_, /*compactions=*/false);
-    } while (command.has_txn() && storage::IsReadOnly(command.txn()));
-    if (command.has_put() && random.OneIn(8)) {
-      // One draw a statement: compilers differ in the order of arguments.
-      const uint64_t bytes = random.Below(world_.plan().value_bytes_max);
-      const auto letter = static_cast<char>('a' + random.Below(26));
-      command.mutable_put()->set_value(std::string(bytes, letter));
-    }
+    return operation;
   }
-  SetNumber(*MethodOf(command).request, operation.number);
-  Send(client, client.member, std::move(operation));
+  do {
+    command = client.requests.Command(newest_revision_, /*compactions=*/false);
+  } while (command.has_txn() && storage::IsReadOnly(command.txn()));
+  if (command.has_put() && random.OneIn(8)) {
+    // One draw a statement: compilers differ in the order of arguments.
+    const uint64_t bytes = random.Below(world_.plan().value_bytes_max);
+    const auto letter = static_cast<char>('a' + random.Below(26));
+    command.mutable_put()->set_value(std::string(bytes, letter));
+  }
+  return operation;
 }
 
-void Workload::Send(Client& client, int member, Operation operation) {
+void Workload::Send(Client& client, int member, size_t place) {
   raft::Random& random = client.random;
-  operation.start = world_.now();
-  std::string request;
-  std::string method = "/etcdserverpb.KV/Range";
-  if (operation.write) {
-    const Encodable encodable = MethodOf(operation.command);
-    method = encodable.method;
-    request = encodable.request->SerializeAsString();
-  } else {
-    request = operation.range.SerializeAsString();
-  }
-  const size_t place = operations_.size();
-  operations_.push_back(std::move(operation));
   const uint64_t turn = ++client.turn;
   const auto hop = [&] { return static_cast<int64_t>(1 + random.Below(2 * kNsPerMs)); };
   const int64_t there = hop();
@@ -165,31 +213,71 @@ void Workload::Send(Client& client, int member, Operation operation) {
       hop() + (random.OneIn(50)
                    ? static_cast<int64_t>(random.Below(2000 * static_cast<uint64_t>(kNsPerMs)))
                    : 0);  // A slow reader, now and then.
-  const int64_t patience = world_.plan().client_timeout;
   world_.At(world_.now() + there, EventKind::kCall, member,
-            [this, &client, place, turn, member, method, request, back, patience] {
-              world_.Call(member, method, request, patience,
-                          [this, &client, place, turn, back](const server::RpcStatus& status,
-                                                             const std::string& response) {
-                            world_.At(world_.now() + back, EventKind::kAnswer, -1,
-                                      [this, &client, place, turn, status, response] {
-                                        if (client.turn != turn) return;
-                                        ++client.turn;
-                                        OnAnswer(place, status, response);
-                                        if (!status.ok()) {
-                                          client.member = static_cast<int>(client.random.Below(
-                                              static_cast<uint64_t>(world_.size())));
-                                        }
-                                        Think(client);
-                                      });
-                          });
-            });
-  world_.At(world_.now() + patience, EventKind::kTimer, -1, [this, &client, turn] {
-    if (client.turn != turn) return;
-    ++client.turn;  // Given up: the outcome stays unknown.
+            [this, &client, member, place, turn, back] { Ask(client, member, place, turn, back); });
+  world_.At(
+      world_.now() + world_.plan().client_timeout, EventKind::kTimer, -1, [this, &client, turn] {
+        if (client.turn != turn) return;
+        ++client.turn;  // Given up: the outcome stays unknown.
+        client.member = static_cast<int>(client.random.Below(static_cast<uint64_t>(world_.size())));
+        Think(client);
+      });
+}
+
+// The request has reached the member.
+void Workload::Ask(Client& client, int member, size_t place, uint64_t turn, int64_t back) {
+  Operation& operation = operations_[place];
+  const int64_t patience = world_.plan().client_timeout;
+  const auto answer = [this, &client, place, turn, back](const server::RpcStatus& status,
+                                                         const std::string& response) {
+    world_.At(world_.now() + back, EventKind::kAnswer, -1,
+              [this, &client, place, turn, status, response] {
+                Arrive(client, place, turn, status, response);
+              });
+  };
+  if (operation.stream) {
+    world_.CallStream(
+        member, "/etcdserverpb.KV/RangeStream", operation.range.SerializeAsString(), patience,
+        [this, answer](const server::RpcStatus& status, const std::vector<std::string>& chunks) {
+          const std::optional<std::string> merged = Merge(chunks);
+          if (status.ok() && !merged.has_value()) {
+            return world_.Fail("the chunks of a stream are no answer");
+          }
+          if (status.ok() && chunks.size() > 1) {
+            world_.Sometimes("a stream of several chunks");
+          }
+          answer(status, merged.value_or(""));
+        });
+    return;
+  }
+  if (operation.command.body_case() == internal::Command::BODY_NOT_SET) {
+    world_.Call(member, "/etcdserverpb.KV/Range", operation.range.SerializeAsString(), patience,
+                answer);
+    return;
+  }
+  const Encodable encodable = MethodOf(operation.command);
+  world_.Call(member, encodable.method, encodable.request->SerializeAsString(), patience, answer);
+}
+
+void Workload::Arrive(Client& client, size_t place, uint64_t turn, const server::RpcStatus& status,
+                      const std::string& response) {
+  if (client.turn != turn) return;
+  ++client.turn;
+  OnAnswer(place, status, response);
+  if (!status.ok()) {
     client.member = static_cast<int>(client.random.Below(static_cast<uint64_t>(world_.size())));
-    Think(client);
-  });
+  }
+  Operation& operation = operations_[place];
+  if (operation.outcome == Operation::Outcome::kNotDone && operation.write &&
+      status.message != kRefusedConnection) {
+    world_.Sometimes("a write was dropped for certain");
+    if (!stopped_ && client.random.OneIn(2)) {
+      // It is in no log, so that sending it again can do it only once.
+      operation.outcome = Operation::Outcome::kUnknown;
+      return Send(client, client.member, place);
+    }
+  }
+  Think(client);
 }
 
 void Workload::OnAnswer(size_t place, const server::RpcStatus& status,

@@ -34,7 +34,13 @@ class Workload {
   struct Client;
 
   void Next(Client& client);
-  void Send(Client& client, int member, Operation operation);
+  Operation NewRead(Client& client);
+  Operation NewWrite(Client& client);
+  // Sends the operation at `place` to a member.
+  void Send(Client& client, int member, size_t place);
+  void Ask(Client& client, int member, size_t place, uint64_t turn, int64_t back);
+  void Arrive(Client& client, size_t place, uint64_t turn, const server::RpcStatus& status,
+              const std::string& response);
   void Think(Client& client);
   void OnAnswer(size_t place, const server::RpcStatus& status, const std::string& response);
 

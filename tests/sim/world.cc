@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 
 #include "server/node/cluster_ids.h"
-#include "storage/mvcc/hash.h"
 #include "tests/sim/random_streams.h"
+#include "tests/sim/scripts.h"
 #include "tests/sim/workload.h"
 
 namespace gavel::sim {
@@ -17,8 +17,6 @@ using server::kNsPerMs;
 using server::kNsPerSecond;
 
 constexpr char kToken[] = "sim";
-// HashKV is compared at every so many revisions.
-constexpr int64_t kHashEvery = 64;
 
 }  // namespace
 
@@ -32,6 +30,9 @@ void Figures::Add(const Figures& other) {
   states_compared += other.states_compared;
   for (const auto& [name, count] : other.faults) faults[name] += count;
   for (const auto& [name, count] : other.sometimes) sometimes[name] += count;
+  for (const auto& [name, length] : other.longest) {
+    longest[name] = std::max(longest[name], length);
+  }
 }
 
 World::World(Plan plan)
@@ -39,7 +40,8 @@ World::World(Plan plan)
       network_random_(Stream(plan_.seed, "network")),
       stage_random_(Stream(plan_.seed, "stages")),
       crash_random_(Stream(plan_.seed, "crashes")),
-      point_random_(Stream(plan_.seed, "points")) {
+      point_random_(Stream(plan_.seed, "points")),
+      stream_random_(Stream(plan_.seed, "streams")) {
   logger_ = server::NullLogger();
   server::MemberPlace& place = options_.place;
   place.token = kToken;
@@ -52,6 +54,8 @@ World::World(Plan plan)
   options_.heartbeat_interval = plan_.heartbeat;
   options_.election_timeout = plan_.election_timeout;
   options_.append_bytes_max = plan_.append_bytes_max;
+  options_.gate.apply_backlog_entries_max = plan_.backlog_entries_max;
+  options_.gate.pending_bytes_max = plan_.pending_bytes_max;
   options_.apply_limits.batch_entries_max = plan_.batch_entries_max;
   options_.apply.flush.entries_max = plan_.flush_entries;
   options_.apply.flush.age_max = 20 * kNsPerSecond;
@@ -77,6 +81,7 @@ World::World(Plan plan)
 World::~World() {
   SetPointHandler(nullptr);
   // Nodes before what they use; what is queued may hold on to both.
+  streams_.clear();
   for (auto& machine : machines_) {
     machine->node.reset();
     machine->services.reset();
@@ -143,6 +148,7 @@ bool World::Step(int64_t until) {
     AfterEvent(next->index);
   }
   current_ = -1;
+  stage_.reset();
   return !failed();
 }
 
@@ -157,14 +163,11 @@ void World::RunStage(Machine& machine, Stage stage) {
   slot.at = kNever;
   server::Node& node = *machine.node;
   bool again = false;
+  stage_ = stage;
   switch (stage) {
-    case Stage::kCore: {
-      if (!node.RunCore()) break;
-      const raft::Status status = node.core().stage().status();
-      if (!machine.impostor) ledger_->OnStatus(machine.index, machine.starts, status);
-      Record(EventKind::kCore, machine.index, status.term.value(), status.commit.value());
+    case Stage::kCore:
+      if (node.RunCore()) CheckCore(machine);
       break;
-    }
     case Stage::kLog:
       if (!node.RunLog()) break;
       Record(EventKind::kLog, machine.index, machine.watch.last().index.value(),
@@ -184,36 +187,23 @@ void World::RunStage(Machine& machine, Stage stage) {
   }
   if (again) {
     slot.ready = true;
-    slot.at =
-        now_ + 1 +
-        static_cast<int64_t>(stage_random_.Below(static_cast<uint64_t>(plan_.stage_latency_max)));
+    const int64_t times = now_ < machine.slow_until ? machine.slow_times : 1;
+    slot.at = now_ + 1 +
+              times * static_cast<int64_t>(
+                          stage_random_.Below(static_cast<uint64_t>(plan_.stage_latency_max)));
   }
 }
 
-void World::CheckApplied(Machine& machine) {
-  const auto view = machine.node->gate().view();
-  const uint64_t applied = view->applied.value();
-  if (applied == machine.applied_seen) return;
-  if (applied < machine.applied_seen) Fail(absl::StrCat("I4: m", machine.index, " applies back"));
-  machine.applied_seen = applied;
-  if (machine.impostor || machine.must_die || machine.disk->crashed()) return;
-  const storage::StateMachine::Sizes sizes = machine.node->state().sizes();
-  uint64_t digest = Mix(0, static_cast<uint64_t>(view->revision));
-  digest = Mix(digest, static_cast<uint64_t>(view->compacted));
-  digest = Mix(digest, static_cast<uint64_t>(sizes.live_bytes));
-  digest = Mix(digest, static_cast<uint64_t>(sizes.superseded_bytes));
-  digest = Mix(digest, static_cast<uint64_t>(sizes.keys));
-  ledger_->OnApplied(machine.index, view->applied, digest);
-  Record(EventKind::kApply, machine.index, applied, static_cast<uint64_t>(view->revision));
-  const int64_t target = view->revision / kHashEvery * kHashEvery;
-  if (target <= machine.hashed_revision || target <= view->compacted) return;
-  machine.hashed_revision = target;
-  storage::HashCursor cursor(view, target);
-  while (!cursor.Step(1 << 20)) {
-  }
-  if (cursor.status().ok() && cursor.error() == storage::RequestError::kNone) {
-    ledger_->OnHash(machine.index, target, cursor.compact_revision(), cursor.hash());
-  }
+void World::RunBeside(Machine& machine) {
+  if (beside_ || !stage_.has_value()) return;
+  const Stage outer = *stage_;
+  const auto other = static_cast<Stage>(
+      (static_cast<uint64_t>(outer) + 1 + point_random_.Below(kStages - 1)) % kStages);
+  beside_ = true;
+  Sometimes("two stages of a member ran at once");
+  RunStage(machine, other);
+  beside_ = false;
+  stage_ = outer;
 }
 
 void World::AfterEvent(int index) {
@@ -226,10 +216,10 @@ void World::AfterEvent(int index) {
     StartLater(index, static_cast<int64_t>(crash_random_.Below(3 * kNsPerSecond)));
     return;
   }
-  if (!machine.failure.empty()) {
-    if (!machine.faulty) {
-      return Fail(
-          absl::StrCat("m", index, " stopped although its disk was sound: ", machine.failure));
+  if (!machine.failure.ok()) {
+    if (!machine.faulty || !ComesFromTheDisk(machine.failure)) {
+      return Fail(absl::StrCat("m", index, machine.faulty ? " stopped" : " stopped on a sound disk",
+                               ": ", machine.failure.ToString()));
     }
     Sometimes("a member stopped because of its disk");
     const bool power = crash_random_.OneIn(2);
@@ -237,6 +227,7 @@ void World::AfterEvent(int index) {
     StartLater(index, static_cast<int64_t>(crash_random_.Below(2 * kNsPerSecond)));
     return;
   }
+  CheckQueues(machine);
   Touch(machine);
 }
 
@@ -259,7 +250,8 @@ void World::Touch(Machine& machine) {
   const auto timer = [&](server::MonotonicNs local) {
     return local == 0 ? kNever : std::max(now_ + 1, machine.clock.WorldAt(local));
   };
-  const int64_t latency = plan_.stage_latency_max;
+  const int64_t latency =
+      plan_.stage_latency_max * (now_ < machine.slow_until ? machine.slow_times : 1);
   set(Stage::kCore, !queues.core.empty(), timer(machine.node->core().NextWake()), 1, latency);
   int64_t sync_min = plan_.sync_latency_min;
   int64_t sync_max = plan_.sync_latency_max;
@@ -287,12 +279,14 @@ void World::OnPoint(const char* name) {
   }
   if (!hot || now_ < next_point_fault_ || impostor_about()) return;
   if (!point_random_.OneIn(plan_.point_chance)) return;
-  next_point_fault_ = now_ + static_cast<int64_t>(point_random_.Below(2 * kNsPerSecond));
   Machine& machine = this->machine(current_);
-  Record(EventKind::kPoint, current_, 0, 0, name);
-  ++figures_.faults["at a point"];
-  const uint64_t what = point_random_.Below(4);
+  if (machine.must_die) return;
+  const uint64_t what = point_random_.Below(8);
   const auto how_long = static_cast<int64_t>(point_random_.Below(3 * kNsPerSecond));
+  Record(EventKind::kPoint, current_, what, 0, name);
+  ++figures_.faults["at a point"];
+  if (what >= 4) return RunBeside(machine);
+  next_point_fault_ = now_ + static_cast<int64_t>(point_random_.Below(2 * kNsPerSecond));
   if (what <= 1) {
     // Nothing of this event may leave the machine from here on.
     machine.must_die = true;
@@ -315,12 +309,17 @@ std::optional<std::string> World::Run(const Limits& limits) {
   for (const Fault& fault : plan_.faults) {
     At(fault.at, EventKind::kTimer, -1, [this, fault] { Inject(fault); });
   }
-  workload_->Start();
-  RunUntil(std::min(plan_.duration, limits.until));
+  if (limits.script != nullptr) {
+    RunScript(*this, *limits.script);
+  } else {
+    workload_->Start();
+    RunUntil(std::min(plan_.duration, limits.until));
+  }
   if (!failed() && limits.until > plan_.duration) Converge();
   figures_.simulated_ns = now_;
   figures_.entries = ledger_->committed().value();
   figures_.states_compared = ledger_->states_compared();
+  NoteQueues();
   std::vector<raft::Payload> log;
   for (uint64_t i = 1; i <= ledger_->committed().value() && !failed(); ++i) {
     log.push_back(ledger_->CommittedPayload(raft::Index(i)));
@@ -333,6 +332,7 @@ std::optional<std::string> World::Run(const Limits& limits) {
     if (history.unknown_present > 0) Sometimes("a write of unknown outcome was carried out");
     if (!history.violations.empty()) Fail(history.violations[0]);
   }
+  for (const auto& [state, count] : reached_) figures_.sometimes[state] += count;
   return violation_;
 }
 

@@ -5,6 +5,7 @@
 // replaced but disk, engine, clock and transport.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -13,6 +14,7 @@
 #include <queue>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "raft/random.h"
@@ -35,10 +37,16 @@ struct Figures {
   uint64_t states_compared = 0;
   std::map<std::string, uint64_t> faults;     // By kind.
   std::map<std::string, uint64_t> sometimes;  // Rare states, and how often each was reached.
+  std::map<std::string, uint64_t> longest;    // Queues, and how long each has been at most.
 
   void Add(const Figures& other);
 };
 
+// What a client is told by a machine on which nothing runs.
+inline constexpr char kRefusedConnection[] = "connection refused";
+
+class ScriptHands;
+struct Script;
 class Workload;
 
 class World final : public PointHandler {
@@ -49,6 +57,7 @@ class World final : public PointHandler {
   struct Limits {
     int64_t until = kNever;  // World time at which to stop without judging liveness.
     bool trace = false;
+    const Script* script = nullptr;  // Instead of faults and clients.
   };
   // Runs all phases. Returns the first violation, or nothing.
   std::optional<std::string> Run(const Limits& limits);
@@ -66,17 +75,24 @@ class World final : public PointHandler {
   void At(int64_t at, EventKind kind, int node, std::function<void()> work);
   void Record(EventKind kind, int node, uint64_t a, uint64_t b, const char* text = "");
   void Fail(const std::string& violation);
-  void Sometimes(const char* state) { ++figures_.sometimes[state]; }
+  // A rare state was reached. Requires: `state` is a literal.
+  void Sometimes(const char* state) { ++reached_[state]; }
 
   // A client's request reaches member `index`; `answer` runs there once, unless it goes down.
   void Call(int index, const std::string& method, std::string request, int64_t timeout,
             std::function<void(server::RpcStatus, std::string)> answer);
 
+  // The same for a stream that answers in messages; `done` gets all of them.
+  void CallStream(int index, const std::string& method, std::string request, int64_t timeout,
+                  std::function<void(server::RpcStatus, std::vector<std::string>)> done);
+
   // --- PointHandler ---
   void OnPoint(const char* name) override;
 
  private:
+  friend class ScriptHands;
   class Transport;
+  static constexpr size_t kQueues = 5;
   struct Work {
     EventKind kind = EventKind::kTimer;
     int node = -1;
@@ -97,6 +113,16 @@ class World final : public PointHandler {
     int in_flight = 0;
   };
 
+  // A call that answers in messages.
+  class Writer;
+  struct StreamCall {
+    int index = 0;
+    std::shared_ptr<server::StreamHandler> handler;
+    std::vector<std::string> messages;
+    size_t queued = 0;  // Bytes that the client has not read.
+    std::function<void(server::RpcStatus, std::vector<std::string>)> done;
+  };
+
   // Who sent a frame, as of then.
   struct Sender {
     int index;
@@ -108,13 +134,23 @@ class World final : public PointHandler {
   bool Step(int64_t until);
   void RunUntil(int64_t until);
   void RunStage(Machine& machine, Stage stage);
+  // Runs another stage of the machine whose stage is at a point, as another thread would.
+  void RunBeside(Machine& machine);
   void AfterEvent(int index);
   void Touch(Machine& machine);
+
+  // world_checks.cc: what must hold of one member.
+  void CheckCore(Machine& machine);
   void CheckApplied(Machine& machine);
+  void CheckRevisions(Machine& machine, const storage::ReadView& view);
+  void CheckQueues(Machine& machine);
+  void NoteQueues();
 
   // world_members.cc: members and frames.
   void Start(int index);
   void OnStartFailed(Machine& machine, const absl::Status& status);
+  // Whether `status` is what a failing disk, and nothing else, makes of a member.
+  static bool ComesFromTheDisk(const absl::Status& status);
   void Down(int index, testing::CrashMode mode);
   void StartLater(int index, int64_t after);
   // Keeps what arrives at a paused machine until it goes on.
@@ -128,6 +164,10 @@ class World final : public PointHandler {
   Link& link(int from, int to) { return links_[static_cast<size_t>(from * size() + to)]; }
   int IndexOf(raft::NodeId id) const;
 
+  // world_calls.cc: streams.
+  size_t OnMessage(uint64_t stream, const server::Encoded& message);
+  void OnStreamEnd(uint64_t stream, const server::RpcStatus& status);
+
   // world_faults.cc: what goes wrong.
   void Inject(const Fault& fault);
   bool InjectDisk(const Fault& fault, Machine& machine);
@@ -137,6 +177,9 @@ class World final : public PointHandler {
   bool StartImpostor(const Fault& fault, Machine& machine);
   void EndImpostor(int index);
   void CutFor(int from, int to, int64_t duration);
+  void CutUnless(int64_t duration, const std::function<bool(int, int)>& reach);
+  void Swizzle(const Fault& fault);
+  void CrashSome(const Fault& fault, const std::vector<int>& members);
   testing::CrashMode AnyCrashMode(raft::Random& random) const;
   bool impostor_about() const;
   void HealDisk(Machine& machine);
@@ -152,6 +195,10 @@ class World final : public PointHandler {
   int64_t now_ = 0;
   Trace trace_;
   Figures figures_;
+  // By the place of the text, which is quicker than by the text.
+  std::unordered_map<const char*, uint64_t> reached_;
+  std::array<size_t, kQueues> longest_queues_ = {};
+  size_t longest_inflight_ = 0;
   std::optional<std::string> violation_;
   std::vector<std::unique_ptr<Machine>> machines_;
   std::unique_ptr<Ledger> ledger_;
@@ -165,11 +212,19 @@ class World final : public PointHandler {
   std::vector<uint32_t> free_;
   std::vector<Link> links_;
 
+  std::map<uint64_t, StreamCall> streams_;
+  uint64_t next_stream_ = 1;
+
   raft::Random network_random_;
   raft::Random stage_random_;
   raft::Random crash_random_;
   raft::Random point_random_;
-  int current_ = -1;  // Whose event is running.
+  raft::Random stream_random_;
+  int current_ = -1;            // Whose event is running.
+  std::optional<Stage> stage_;  // And which stage of it, if it is one.
+  bool beside_ = false;         // A stage runs at a point of another.
+  // A script's hand on frames that leave: true takes one off the network.
+  std::function<bool(int from, int to, const std::string& frame)> filter_;
   bool faults_on_ = true;
   std::map<std::string, bool, std::less<>> hot_points_;
   int64_t next_point_fault_ = 0;

@@ -1,5 +1,6 @@
 // What goes wrong, and how it is put right again.
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -44,6 +45,8 @@ void World::Inject(const Fault& fault) {
     case FaultKind::kPause:
     case FaultKind::kWallJump:
     case FaultKind::kHandOver:
+    case FaultKind::kCrashQuorum:
+    case FaultKind::kSlowProcess:
       done = !guarded && InjectNode(fault, machine(fault.node));
       break;
     case FaultKind::kIsolate:
@@ -52,6 +55,8 @@ void World::Inject(const Fault& fault) {
     case FaultKind::kBridge:
     case FaultKind::kFlap:
     case FaultKind::kClog:
+    case FaultKind::kRing:
+    case FaultKind::kSwizzle:
       done = InjectNetwork(fault);
       break;
     default:
@@ -75,22 +80,33 @@ bool World::InjectNode(const Fault& fault, Machine& machine) {
     case FaultKind::kCrashInDisk:
       // Also while it is down: then its recovery is cut short.
       machine.disk->CrashAfter(random.Below(random.OneIn(2) ? 6 : 60));
-      machine.faulty = true;
+      machine.armed = true;
       return true;
     case FaultKind::kCrashAll: {
-      const CrashMode mode = AnyCrashMode(random);
-      for (int i = 0; i < size(); ++i) {
-        Down(i, mode);
-        StartLater(i,
-                   1 + static_cast<int64_t>(random.Below(static_cast<uint64_t>(fault.duration))));
-      }
+      std::vector<int> all(machines_.size());
+      std::iota(all.begin(), all.end(), 0);
+      CrashSome(fault, all);
       Sometimes("all members were down at once");
       return true;
     }
+    case FaultKind::kCrashQuorum: {
+      // From one on, in a circle.
+      std::vector<int> some(machines_.size() - static_cast<size_t>(size() / 2));
+      for (size_t i = 0; i < some.size(); ++i) {
+        some[i] = (fault.node + static_cast<int>(i)) % size();
+      }
+      CrashSome(fault, some);
+      Sometimes("a quorum was down at once");
+      return true;
+    }
+    case FaultKind::kSlowProcess:
+      machine.slow_until = now_ + fault.duration;
+      machine.slow_times = static_cast<int64_t>(random.Between(2, 50));
+      return true;
     case FaultKind::kStop:
       if (!machine.up() || now_ < machine.paused_until) return false;
       machine.node->Finish();
-      if (!machine.failure.empty()) return true;  // Its disk failed it; AfterEvent has the rest.
+      if (!machine.failure.ok()) return true;  // Its disk failed it; AfterEvent has the rest.
       Down(machine.index, CrashMode::kLoseAll);
       StartLater(machine.index, fault.duration);
       return true;
@@ -124,6 +140,46 @@ void World::CutFor(int from, int to, int64_t duration) {
   });
 }
 
+void World::CrashSome(const Fault& fault, const std::vector<int>& members) {
+  raft::Random random(fault.chance);
+  const CrashMode mode = AnyCrashMode(random);
+  for (const int i : members) {
+    Down(i, mode);
+    StartLater(i, 1 + static_cast<int64_t>(random.Below(static_cast<uint64_t>(fault.duration))));
+  }
+}
+
+// Leaves only the links of which `reach` says so.
+void World::CutUnless(int64_t duration, const std::function<bool(int, int)>& reach) {
+  for (int a = 0; a < size(); ++a) {
+    for (int b = 0; b < a; ++b) {
+      if (reach(a, b)) continue;
+      CutFor(a, b, duration);
+      CutFor(b, a, duration);
+    }
+  }
+}
+
+// Some members' links clog one member after the other, and clear in an order of their own.
+void World::Swizzle(const Fault& fault) {
+  raft::Random random(fault.chance);
+  const uint64_t half = static_cast<uint64_t>(fault.duration) / 2 + 1;
+  const uint64_t chosen = random.Next();
+  for (int i = 0; i < size(); ++i) {
+    const auto from = now_ + static_cast<int64_t>(random.Below(half));
+    const auto until = now_ + static_cast<int64_t>(half + random.Below(half));
+    if (((chosen >> i) & 1) == 0) continue;
+    At(from, EventKind::kTimer, -1, [this, i, until] {
+      if (!faults_on_) return;
+      for (int other = 0; other < size(); ++other) {
+        for (Link* clogged : {&link(i, other), &link(other, i)}) {
+          clogged->clogged_until = std::max(clogged->clogged_until, until);
+        }
+      }
+    });
+  }
+}
+
 bool World::InjectNetwork(const Fault& fault) {
   if (size() < 2) return false;
   raft::Random random(fault.chance);
@@ -145,15 +201,21 @@ bool World::InjectNetwork(const Fault& fault) {
     case FaultKind::kHalves:
     case FaultKind::kBridge: {
       const uint64_t sides = random.Next();
-      for (int a = 0; a < size(); ++a) {
-        for (int b = 0; b < a; ++b) {
-          const bool bridge =
-              fault.kind == FaultKind::kBridge && (a == fault.node || b == fault.node);
-          if (!bridge && ((sides >> a) & 1) != ((sides >> b) & 1)) both(a, b);
-        }
-      }
+      CutUnless(fault.duration, [&](int a, int b) {
+        const bool bridge =
+            fault.kind == FaultKind::kBridge && (a == fault.node || b == fault.node);
+        return bridge || ((sides >> a) & 1) == ((sides >> b) & 1);
+      });
       return true;
     }
+    case FaultKind::kRing:
+      if (size() < 4) return false;  // Everyone reaches two others anyway.
+      CutUnless(fault.duration,
+                [&](int a, int b) { return (a + 1) % size() == b || (b + 1) % size() == a; });
+      return true;
+    case FaultKind::kSwizzle:
+      Swizzle(fault);
+      return true;
     case FaultKind::kFlap: {
       const int64_t period = 20 * kNsPerMs + static_cast<int64_t>(random.Below(400 * kNsPerMs));
       for (int64_t at = 0; at < fault.duration; at += period) {
@@ -191,6 +253,10 @@ bool World::InjectDisk(const Fault& fault, Machine& machine) {
       return true;
     case FaultKind::kFailRead:
       machine.disk->FailRead(random.Between(1, 8));
+      machine.faulty = true;
+      return true;
+    case FaultKind::kFailDirSync:
+      machine.disk->FailDirectorySync(random.Between(1, 3));
       machine.faulty = true;
       return true;
     case FaultKind::kFullDisk: {
@@ -270,7 +336,7 @@ bool World::StartImpostor(const Fault& fault, Machine& machine) {
   for (const auto& other : machines_) {
     if (other->index == machine.index) continue;
     const bool remembers = other->up() && !other->disk->crashed() && !other->faulty &&
-                           other->failure.empty() &&
+                           !other->armed && other->failure.ok() &&
                            other->heard[static_cast<size_t>(machine.index)] == machine.life;
     if (!remembers) return false;
   }
@@ -297,13 +363,7 @@ bool World::StartImpostor(const Fault& fault, Machine& machine) {
 void World::EndImpostor(int index) {
   Machine& machine = this->machine(index);
   if (!machine.impostor) return;
-  if (machine.up()) {
-    const raft::Role role = machine.node->core().stage().status().role;
-    if (role == raft::Role::kLeader) {
-      return Fail("a member that lost its disk leads although the others know better");
-    }
-    Down(index, CrashMode::kLoseAll);
-  }
+  if (machine.up()) Down(index, CrashMode::kLoseAll);
   machine.impostor = false;
   machine.disk = std::move(machine.real.disk);
   machine.engine = std::move(machine.real.engine);

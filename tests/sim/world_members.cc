@@ -62,8 +62,8 @@ void World::Start(int index) {
     // Behind an impostor the real disk still holds what it has promised.
     if (!machine.impostor) machine.watch.Advance(*machine.disk);
   });
-  machine.watch.SetOnEntry([this](raft::EntryId previous, const raft::Entry& entry) {
-    ledger_->OnDurableEntry(previous, entry);
+  machine.watch.SetOnEntry([this, index](raft::EntryId previous, const raft::Entry& entry) {
+    ledger_->OnDurableEntry(index, previous, entry);
   });
   // What survived is only in part what was durable, so it is read anew.
   if (!machine.impostor) machine.watch.Reset(*machine.disk, kWalDirectory);
@@ -82,7 +82,7 @@ void World::Start(int index) {
           },
       .on_failure =
           [&machine](const absl::Status& status) {
-            if (machine.failure.empty()) machine.failure = status.ToString();
+            if (machine.failure.ok()) machine.failure = status;
           },
   };
   absl::StatusOr<std::unique_ptr<server::Node>> node = server::Node::Open(options, surroundings);
@@ -99,6 +99,7 @@ void World::Start(int index) {
   machine.services->SetServing(true);
   machine.slots = {};
   machine.applied_seen = 0;
+  machine.revision_seen = 0;
   Record(EventKind::kStart, index, machine.life, machine.watch.last().index.value());
   for (int other = 0; other < size(); ++other) {
     if (other == index || !this->machine(other).up()) continue;
@@ -111,18 +112,25 @@ void World::Start(int index) {
   AfterEvent(index);
 }
 
+// The simulated disk says Internal for EIO and ResourceExhausted when it is full; all else is a
+// member's own judgement of what it reads, and a failing disk loses nothing that was durable.
+bool World::ComesFromTheDisk(const absl::Status& status) {
+  return absl::IsInternal(status) || absl::IsResourceExhausted(status);
+}
+
 void World::OnStartFailed(Machine& machine, const absl::Status& status) {
   Record(EventKind::kDown, machine.index, static_cast<uint64_t>(status.code()), 0, "cannot start");
   const bool crashed = machine.disk->crashed();
-  if (!machine.faulty && !crashed && machine.flips.empty()) {
-    return Fail(
-        absl::StrCat("m", machine.index, " does not start on a sound disk: ", status.ToString()));
+  const bool failed = machine.faulty && ComesFromTheDisk(status);
+  if (!failed && !crashed && machine.flips.empty()) {
+    return Fail(absl::StrCat("m", machine.index, " does not start on a ",
+                             machine.faulty ? "failing" : "sound", " disk: ", status.ToString()));
   }
   machine.events = {};
   machine.engine = machine.engine->Crash(crash_random_);
   machine.disk->Reboot(AnyCrashMode(crash_random_), crash_random_);
-  machine.must_die = false;
-  machine.failure.clear();
+  machine.must_die = machine.faulty = machine.armed = false;
+  machine.failure = absl::OkStatus();
   if (!machine.flips.empty()) {
     Sometimes("damage on the disk was refused");
     HealDisk(machine);
@@ -151,10 +159,11 @@ void World::Down(int index, testing::CrashMode mode) {
   machine.disk->Reboot(mode, crash_random_);
   machine.held.clear();
   machine.paused_until = 0;
-  machine.must_die = machine.faulty = false;
-  machine.failure.clear();
+  machine.must_die = machine.faulty = machine.armed = false;
+  machine.failure = absl::OkStatus();
   machine.heard.assign(machines_.size(), 0);
   ++machine.starts;  // Kills what was meant for this life.
+  std::erase_if(streams_, [index](const auto& stream) { return stream.second.index == index; });
   Record(EventKind::kDown, index, machine.life, static_cast<uint64_t>(mode));
   for (int other = 0; other < size(); ++other) {
     if (other == index || !this->machine(other).up() || crash_random_.OneIn(3)) continue;
@@ -175,36 +184,6 @@ void World::ReleaseLater(Machine& machine) {
     if (now_ < machine.paused_until) return ReleaseLater(machine);
     for (auto& work : std::exchange(machine.held, {})) work();
   });
-}
-
-void World::Call(int index, const std::string& method, std::string request, int64_t timeout,
-                 std::function<void(server::RpcStatus, std::string)> answer) {
-  Machine& machine = this->machine(index);
-  const uint64_t starts = machine.starts;
-  if (!machine.up()) {
-    answer({server::StatusCode::kUnavailable, "connection refused"}, "");
-    return;
-  }
-  if (now_ < machine.paused_until) {
-    Hold(machine, [this, index, method, request, timeout, answer] {
-      Call(index, method, request, timeout, answer);
-    });
-    return;
-  }
-  server::CallContext context;
-  context.deadline = machine.clock.Now() + timeout;
-  context.peer = "client";
-  const server::UnaryMethod* found = machine.services->router()->FindUnary(method);
-  if (found == nullptr) return Fail("a method is not served: " + method);
-  (*found)(std::move(request), std::move(context),
-           [&machine, starts, answer = std::move(answer)](server::RpcStatus status,
-                                                          server::Encoded response) {
-             // What a machine says after its crash is never heard.
-             if (machine.starts != starts || machine.must_die || machine.disk->crashed()) return;
-             std::string bytes;
-             for (const auto& slice : response.slices()) bytes += slice.bytes;
-             answer(status, bytes);
-           });
 }
 
 void World::CheckSent(int from, std::string_view frame) {
@@ -234,6 +213,7 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
   if (!sender.impostor) CheckSent(from, frame);
   const int to = IndexOf(to_id);
   if (to < 0) return Fail("a frame goes to nobody");
+  if (filter_ && filter_(from, to, frame)) return;
   if (!machine(to).up() || link(from, to).in_flight >= kInFlightMax) {
     if (network_random_.OneIn(2)) sender.events.on_unreachable(to_id);
     return;
@@ -250,6 +230,17 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
     ++figures_.faults["frame misdelivered"];
     const auto wrong = static_cast<int>(random.Below(machines_.size()));
     if (wrong != to && machine(wrong).up()) Transmit(from, wrong, frame, true);
+  }
+  if (random.Below(kMillion) < network.foreign) {
+    ++figures_.faults["frame of another cluster"];
+    server::Frame other = *server::DecodeFrame(frame);
+    other.address.cluster_id ^= uint64_t{1} << random.Below(64);
+    Transmit(from, to, server::EncodeFrame(other.address, other.messages), true);
+  }
+  if (random.Below(kMillion) < network.cut_short) {
+    ++figures_.faults["frame cut short"];
+    frame.resize(random.Below(frame.size()));
+    return Transmit(from, to, std::move(frame), true);
   }
   if (random.Below(kMillion) < network.corrupt) {
     ++figures_.faults["frame damaged"];
@@ -295,22 +286,28 @@ void World::Deliver(const Sender& sender, int to, const std::string& frame, bool
   const int from = sender.index;
   Machine& receiver = machine(to);
   Record(EventKind::kFrame, to, static_cast<uint64_t>(from), DigestOf(frame) << 32 | frame.size());
+  // What is of an earlier life may be dropped without a word, so the word does not tell.
+  const size_t before = receiver.node->queues().core.size();
   const absl::Status received = receiver.events.on_frame(frame);
+  const bool taken = receiver.node->queues().core.size() > before;
   if (damaged) {
     if (received.ok()) Fail(absl::StrCat("m", to, " takes a frame that is damaged or not for it"));
     return;
   }
-  if (received.ok()) {
-    const absl::StatusOr<server::Frame> decoded = server::DecodeFrame(frame);
-    uint64_t& heard = receiver.heard[static_cast<size_t>(from)];
-    heard = std::max(heard, decoded->address.incarnation.value());
+  uint64_t& heard = receiver.heard[static_cast<size_t>(from)];
+  if (sender.life < heard) {
+    if (taken) {
+      Fail(absl::StrCat("m", to, " takes a frame of life ", sender.life, " of m", from,
+                        ", of which it has heard life ", heard));
+    }
+    Sometimes(sender.impostor ? "a member that came back with less was refused"
+                              : "late frames of a life that has ended were refused");
     return;
   }
-  if (!sender.impostor && sender.life >= receiver.heard[static_cast<size_t>(from)]) {
+  if (!taken) {
     return Fail(absl::StrCat("m", to, " refuses a sound frame: ", received.ToString()));
   }
-  Sometimes(sender.impostor ? "a member that came back with less was refused"
-                            : "late frames of a life that has ended were refused");
+  heard = sender.life;
 }
 
 void World::SetCut(int from, int to, bool cut) {

@@ -1,0 +1,151 @@
+// What must hold of one member after an event.
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+
+#include "storage/mvcc/hash.h"
+#include "storage/mvcc/key_codec.h"
+#include "storage/mvcc/record.h"
+#include "tests/sim/random_streams.h"
+#include "tests/sim/world.h"
+
+namespace gavel::sim {
+namespace {
+
+// HashKV is compared at every so many revisions, contents at each; after a start, of so many.
+constexpr int64_t kHashEvery = 64;
+constexpr int64_t kRevisionsAgain = 64;
+
+// Queues that have no limit of their own are fed by what has one: proposals, the windows of
+// appends, flushes. So many items are far more than that can be here.
+constexpr size_t kItemsMax = 2000;
+// A waiting proposal costs so much beside its request, and a request is taken if the others
+// leave room for its bytes alone.
+constexpr size_t kProposalOverhead = 512;
+constexpr size_t kInflightMessagesMax = 256;
+
+constexpr const char* kQueueNames[] = {"inputs of the core", "batches of the log",
+                                       "inputs of apply", "background jobs", "bytes of proposals"};
+
+}  // namespace
+
+void World::CheckCore(Machine& machine) {
+  const raft::Status status = machine.node->core().stage().status();
+  Record(EventKind::kCore, machine.index, status.term.value(), status.commit.value());
+  if (machine.impostor) {
+    if (status.role == raft::Role::kLeader) {
+      Fail(absl::StrCat("m", machine.index,
+                        " lost its disk and leads although the others know better"));
+    }
+    return;
+  }
+  ledger_->OnStatus(machine.index, machine.starts, status);
+  for (const raft::PeerProgress& peer : status.peers) {
+    longest_inflight_ = std::max<size_t>(longest_inflight_, peer.inflight_messages);
+    if (peer.inflight_messages > kInflightMessagesMax) {
+      Fail(absl::StrCat("V5: m", machine.index, " has ", peer.inflight_messages,
+                        " appends under way to one member"));
+    }
+  }
+}
+
+void World::CheckApplied(Machine& machine) {
+  const auto view = machine.node->gate().view();
+  const uint64_t applied = view->applied.value();
+  if (applied == machine.applied_seen) return;
+  if (applied < machine.applied_seen) Fail(absl::StrCat("I4: m", machine.index, " applies back"));
+  machine.applied_seen = applied;
+  if (machine.impostor || machine.must_die || machine.disk->crashed()) return;
+  const storage::StateMachine::Sizes sizes = machine.node->state().sizes();
+  uint64_t digest = Mix(0, static_cast<uint64_t>(view->revision));
+  digest = Mix(digest, static_cast<uint64_t>(view->compacted));
+  digest = Mix(digest, static_cast<uint64_t>(sizes.live_bytes));
+  digest = Mix(digest, static_cast<uint64_t>(sizes.superseded_bytes));
+  digest = Mix(digest, static_cast<uint64_t>(sizes.keys));
+  ledger_->OnApplied(machine.index, view->applied, digest);
+  Record(EventKind::kApply, machine.index, applied, static_cast<uint64_t>(view->revision));
+  CheckRevisions(machine, *view);
+  const int64_t target = view->revision / kHashEvery * kHashEvery;
+  if (target <= machine.hashed_revision || target <= view->compacted) return;
+  machine.hashed_revision = target;
+  storage::HashCursor cursor(view, target);
+  while (!cursor.Step(1 << 20)) {
+  }
+  if (cursor.status().ok() && cursor.error() == storage::RequestError::kNone) {
+    ledger_->OnHash(machine.index, target, cursor.compact_revision(), cursor.hash());
+  }
+}
+
+// I7 and I8, row by row: what a member holds of each revision since the last look.
+void World::CheckRevisions(Machine& machine, const storage::ReadView& view) {
+  const int64_t last = view.revision;
+  // Nothing made revision 1, and what is compacted may be collected.
+  const int64_t before =
+      std::max({int64_t{1}, machine.revision_seen, view.compacted, last - kRevisionsAgain});
+  machine.revision_seen = last;
+  if (before >= last) return;
+  const auto iterator = view.engine->NewIterator(storage::Family::kChanges);
+  int64_t at = before;
+  uint64_t digest = 0;
+  const auto done = [&] {
+    if (at > before) ledger_->OnRevision(machine.index, at, digest);
+    digest = 0;
+  };
+  std::string value;
+  for (iterator->Seek(storage::ChangeKey({before + 1, 0})); iterator->Valid(); iterator->Next()) {
+    const std::optional<storage::ChangeId> id = storage::ParseChangeKey(iterator->key());
+    storage::ChangeRecord change;
+    if (!id.has_value() || !storage::ParseChangeRecord(iterator->value(), &change)) {
+      return Fail(absl::StrCat("m", machine.index, " holds a change that cannot be read"));
+    }
+    if (id->main != at) {
+      done();
+      if (id->main != at + 1) break;
+      at = id->main;
+    }
+    const std::string row = storage::VersionKey(change.user_key, *id);
+    if (!view.engine->Get(storage::Family::kVersions, row, &value).ok()) {
+      return Fail(absl::StrCat("m", machine.index, " lacks a version of revision ", at));
+    }
+    for (const std::string_view part :
+         {iterator->key(), iterator->value(), std::string_view(row), std::string_view(value)}) {
+      digest = Mix(digest, DigestOf(part));
+    }
+  }
+  if (at != last) {
+    return Fail(absl::StrCat("I7: m", machine.index, " is at revision ", last,
+                             ", and has nothing of revision ", at + 1));
+  }
+  done();
+}
+
+void World::CheckQueues(Machine& machine) {
+  server::Node& node = *machine.node;
+  const auto look = [&](size_t queue, size_t length, size_t most) {
+    size_t& longest = longest_queues_[queue];
+    if (length <= longest && length <= most) return;
+    longest = length;
+    if (length > most) {
+      Fail(absl::StrCat("V5: the queue of ", kQueueNames[queue], " of m", machine.index,
+                        " has grown to ", length, ", at most ", most, " are allowed"));
+    }
+  };
+  server::Queues& queues = node.queues();
+  look(0, queues.core.size(), server::Queues::kCoreInputsMax);
+  look(1, queues.log.size(), kItemsMax);
+  look(2, queues.apply.size(), kItemsMax);
+  look(3, queues.background.size(), kItemsMax);
+  const size_t proposals = node.gate().pending_proposals();
+  look(4, node.gate().pending_bytes(),
+       plan_.pending_bytes_max + (proposals + 1) * kProposalOverhead);
+}
+
+void World::NoteQueues() {
+  for (size_t i = 0; i < kQueues; ++i) figures_.longest[kQueueNames[i]] = longest_queues_[i];
+  figures_.longest["appends under way"] = longest_inflight_;
+}
+
+}  // namespace gavel::sim

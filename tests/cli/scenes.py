@@ -35,8 +35,11 @@ class Running:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         env=environment, start_new_session=True)
-        for name, pipe in (('out', self.process.stdout), ('err', self.process.stderr)):
-            threading.Thread(target=self._collect, args=(name, pipe), daemon=True).start()
+        self._collectors = [
+            threading.Thread(target=self._collect, args=(name, pipe), daemon=True)
+            for name, pipe in (('out', self.process.stdout), ('err', self.process.stderr))]
+        for collector in self._collectors:
+            collector.start()
 
     def _collect(self, name, pipe):
         while True:
@@ -80,6 +83,8 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        for collector in self._collectors:
+            collector.join(PATIENCE)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()

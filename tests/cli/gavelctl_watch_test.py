@@ -155,6 +155,29 @@ def lock_lost(stage, gavelctl):
         check(('told' in holder.text()) == (ended == 'exit status 0'), holder.text())
 
 
+def lock_lost_without_a_word(stage, gavelctl):
+    """A holder that was paused, or that no server can hear any more, ends its command by itself."""
+    def hold():
+        holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=3', '--', 'sh', '-c',
+                                      'echo in; exec sleep 1000'])
+        holder.wait_for('in')
+        return holder
+
+    def check_lost(holder):
+        check(holder.end(None) == 1, holder.text('err'))
+        check('the lock was lost' in holder.text('err'), holder.text('err'))
+
+    paused = hold()
+    paused.process.send_signal(signal.SIGSTOP)
+    after = stage.start_command([gavelctl, 'lock', 'm', '--', 'echo', 'mine'])
+    check(after.end(None) == 0 and after.text() == 'mine\n', after.text('err'))
+    paused.process.send_signal(signal.SIGCONT)
+    check_lost(paused)
+    alone = hold()
+    stage.cluster.stop(how=signal.SIGKILL)
+    check_lost(alone)
+
+
 def lock_waiter_loses_its_lease(stage, gavelctl):
     """A lock that is granted after its lease died is not reported as held."""
     holder = stage.start_command([gavelctl, 'lock', 'm'])
@@ -329,7 +352,8 @@ def bad_input(stage, gavelctl):
 
 
 ALONE = {function.__name__.replace('_', ' '): function for function in (
-    lock_mixed, lock_ends_as_its_command, lock_tokens_grow, lock_lost, lock_waiter_loses_its_lease,
+    lock_mixed, lock_ends_as_its_command, lock_tokens_grow, lock_lost,
+    lock_lost_without_a_word, lock_waiter_loses_its_lease,
     signals_end_the_command, signals_reach_the_command, bad_lines, progress, compacted,
     reader_goes_away, server_comes_back, no_server, bad_input)}
 

@@ -126,6 +126,20 @@ def lock_tokens_grow(stage, gavelctl):
     check(tokens == sorted(set(tokens)), tokens)
 
 
+def lock_guards_writes(stage, gavelctl):
+    """A transaction that compares the token is one of the holder's, or it changes nothing."""
+    guard = 'create("%s") = "%s"\n\nput k %s\n\n\n'
+    script = '"$0" txn <<END\n%sEND\n' % (
+        guard % ('$ETCD_LOCK_KEY', '$GAVEL_FENCING_TOKEN', 'held'))
+    held = stage.start_command([gavelctl, 'lock', 'm', '--', 'sh', '-c',
+                                script + 'echo "$ETCD_LOCK_KEY $GAVEL_FENCING_TOKEN"', gavelctl])
+    check(held.end(None) == 0, held.text('err'))
+    check(held.text().startswith('SUCCESS'), held.text())
+    stale = guard % (*held.text().splitlines()[-1].split(), 'stale')
+    check(stage.run('txn', stdin=stale.encode()).text().startswith('FAILURE'), 'a stale token')
+    check(stage.run('get', 'k').text() == 'k\nheld\n', 'a stale token')
+
+
 def revoke_the_only_lease(stage):
     stage.wait_keys('m/', 1)
     lease = stage.run('lease', 'list').text().splitlines()[1]
@@ -352,8 +366,8 @@ def bad_input(stage, gavelctl):
 
 
 ALONE = {function.__name__.replace('_', ' '): function for function in (
-    lock_mixed, lock_ends_as_its_command, lock_tokens_grow, lock_lost,
-    lock_lost_without_a_word, lock_waiter_loses_its_lease,
+    lock_mixed, lock_ends_as_its_command, lock_tokens_grow, lock_guards_writes,
+    lock_lost, lock_lost_without_a_word, lock_waiter_loses_its_lease,
     signals_end_the_command, signals_reach_the_command, bad_lines, progress, compacted,
     reader_goes_away, server_comes_back, no_server, bad_input)}
 

@@ -42,7 +42,7 @@ class Leases:
         """Ids are 16 hexadecimal digits, decimal ones in JSON and fields, or stand in a key behind
         a slash; there and in decimal they are shorter if they are small by chance."""
         text = re.sub(r'("(?:cluster_id|member_id|ClusterID|MemberID)" ?: ?)\d+', r'\1N', text)
-        text = re.sub(r'(?:(?<=":)|(?<=" : ))[0-9]{11,19}\b',
+        text = re.sub(r'(?:(?<=":)|(?<=": )|(?<=" : ))[0-9]{11,19}\b',
                       lambda match: self._name(int(match.group())), text)
         text = re.sub(r'((?<![0-9a-f])[0-9a-f]{15}|(?<=/)[0-9a-f]{9,15})[0-9a-f]?(?![0-9a-f])',
                       lambda match: self._name(int(match.group(), 16)), text)

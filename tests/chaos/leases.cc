@@ -74,8 +74,7 @@ class Leases {
     if (!OpenAll()) return;
     KeepAlive(options_.seconds, options_.kills);
     CheckNoneLost(watch);
-    for (std::optional<Session>& session : sessions_) session->Stop();
-    if (!checked_.problems().empty() || !RenewAllOnce()) return;
+    if (!checked_.problems().empty() || !StopRenewals()) return;
     // One more failover, which nobody's renewal makes up for.
     const milliseconds failover = KillLeader();
     if (!checked_.problems().empty()) return;
@@ -128,7 +127,8 @@ class Leases {
               .OpenAsync(
                   {.ttl = ttl_,
                    .on_lost = [this, lease](const Status& why) { OnLost(lease, why); },
-                   .on_renewed = [this](const client::LeaseKeepAliveResponse&) { ++renewals_; }})
+                   .on_renewed =
+                       [this, lease](const client::LeaseKeepAliveResponse&) { OnRenewed(lease); }})
               .Then([this, lease, in_flight, put_key](const Result<Session>& session) {
                 if (!session.ok()) return in_flight->End();
                 sessions_[lease] = *session;
@@ -186,23 +186,31 @@ class Leases {
     std::printf("kept alive: %lld renewals confirmed to %zu clients, TTL %lld s\n",
                 static_cast<long long>(renewals_), clients_.size(),
                 static_cast<long long>(ttl_.count()));
+    std::fflush(stdout);
     if (renewals_ < options_.count) Problem("too little was renewed for this to mean anything");
   }
 
-  // So that both ends of the time at which each was renewed last are known.
-  bool RenewAllOnce() {
-    return ForAll(
-        "renewed a last time", [&](size_t lease) { return ends_[lease].answered_ns != 0; },
-        [&](size_t lease, InFlight* in_flight) {
-          ends_[lease].sent_ns = MonotonicNs();
-          client_of(lease)
-              .lease()
-              .KeepAliveOnceAsync(sessions_[lease]->lease())
-              .Then([this, lease, in_flight](const Result<client::LeaseKeepAliveResponse>& end) {
-                if (end.ok()) ends_[lease].answered_ns = MonotonicNs();
-                in_flight->End();
-              });
-        });
+  // On the client's thread, after each renewal that was confirmed. In the end it is the last one:
+  // no other is under way then, so both ends of when it was carried out are known.
+  void OnRenewed(size_t lease) {
+    ++renewals_;
+    if (!ending_ || ends_[lease].answered_ns != 0) return;
+    ends_[lease].answered_ns = MonotonicNs();
+    Session& session = *sessions_[lease];
+    const std::chrono::nanoseconds since_sent = ttl_ - session.valid_for();
+    ends_[lease].sent_ns = ends_[lease].answered_ns - since_sent.count();
+    session.Stop();
+    ++ended_;
+  }
+
+  bool StopRenewals() {
+    ending_ = true;
+    const auto give_up = steady_clock::now() + ttl_;
+    while (ended_ < options_.count && steady_clock::now() < give_up) {
+      std::this_thread::sleep_for(milliseconds(100));
+    }
+    if (ended_ < options_.count) Problem("not all leases were renewed within a TTL");
+    return checked_.problems().empty();
   }
 
   void AwaitEnds(LeaseWatch& watch, milliseconds failover) {
@@ -227,6 +235,8 @@ class Leases {
   std::mutex lost_mutex_;
   int64_t lost_ = 0;  // Guarded by lost_mutex_.
   std::atomic<int64_t> renewals_ = 0;
+  std::atomic<bool> ending_ = false;
+  std::atomic<int64_t> ended_ = 0;  // Leases that are not renewed any more.
   std::vector<Client> clients_;
   std::vector<std::optional<Session>> sessions_;
   std::vector<LeaseEnd> ends_;

@@ -52,4 +52,9 @@ std::vector<std::string> RunLeases(const ScenarioOptions& options);
 // percentile of the latency of puts may be 3 times as high as just before at most.
 std::vector<std::string> RunLeaseStorm(const ScenarioOptions& options);
 
+// Lets watchers of every kind be told of what writers do until `count` events were checked, while
+// members are killed and stopped and history is compacted: in order, once, without gaps, all of a
+// revision at once, resumable, no progress ahead of events (watch_check.h).
+std::vector<std::string> RunWatches(const ScenarioOptions& options);
+
 }  // namespace gavel::chaos

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 
 #include "server/watch/catch_up.h"
 #include "server/watch/watch_batch.h"
@@ -92,6 +93,8 @@ struct WatchStream::State : std::enable_shared_from_this<WatchStream::State> {
   absl::flat_hash_map<WatchId, std::shared_ptr<Watcher>> watchers;
   std::vector<Watcher*> all;
   std::vector<Watcher*> wanting_progress;
+  // Ids of watchers that ended because of a compaction; in use until the client cancels them too.
+  absl::flat_hash_set<WatchId> ended;
   WatchId next_id = 0;
   storage::Revision latest_settled = 0;  // At least every watcher's.
   size_t handed = 0;                     // Skippable items in the outlet.
@@ -160,6 +163,11 @@ class WatchHub::Impl : public std::enable_shared_from_this<WatchHub::Impl> {
   std::optional<WatchRefusal> Refuse(const State& stream, const WatchOptions& options) const;
   void Begin(const StatePtr& stream, std::shared_ptr<Watcher> watcher, After& after);
   void Remove(Watcher& watcher, After& after);
+  // The watcher of that id, which is not or no more in the index, needs what is compacted.
+  void EndCompacted(const StatePtr& stream, WatchId id, storage::Revision compacted, After& after);
+  static bool InUse(const State& stream, WatchId id) {
+    return stream.watchers.contains(id) || stream.ended.contains(id);
+  }
   bool RemoveSome(const StatePtr& stream);
   void Post(WatchItem item, After& after);
   void PostAbout(WatchItem::Kind kind, const StatePtr& stream, WatchId id,

@@ -129,14 +129,15 @@ std::optional<WatchRefusal> WatchHub::Impl::Refuse(const State& stream,
   if (IsEmpty(storage::KeyRange::FromRequest(key, options.range_end))) {
     return WatchRefusal::kEmptyRange;
   }
-  if (limits_.stream_watchers_max != 0 && stream.all.size() >= limits_.stream_watchers_max) {
+  if (limits_.stream_watchers_max != 0 &&
+      stream.all.size() + stream.ended.size() >= limits_.stream_watchers_max) {
     return WatchRefusal::kStreamLimit;
   }
   if (limits_.watchers_max != 0 &&
       watchers_.load(std::memory_order_relaxed) >= limits_.watchers_max) {
     return WatchRefusal::kTotalLimit;
   }
-  if (options.id != 0 && stream.watchers.contains(options.id)) return WatchRefusal::kIdInUse;
+  if (options.id != 0 && InUse(stream, options.id)) return WatchRefusal::kIdInUse;
   return std::nullopt;
 }
 
@@ -159,7 +160,7 @@ void WatchHub::Impl::Create(const StatePtr& stream, const WatchOptions& options)
     } else {
       watcher->id = options.id;
       if (watcher->id == 0) {
-        while (stream->watchers.contains(stream->next_id)) ++stream->next_id;
+        while (InUse(*stream, stream->next_id)) ++stream->next_id;
         watcher->id = stream->next_id++;
       }
       watcher->start = watcher->from_now ? revision + 1 : options.start;
@@ -167,7 +168,7 @@ void WatchHub::Impl::Create(const StatePtr& stream, const WatchOptions& options)
       PostAbout(WatchItem::Kind::kCreated, stream, watcher->id, revision, after);
       const Revision compacted = view->published_compacted->load();
       if (watcher->start < compacted) {
-        PostAbout(WatchItem::Kind::kCompacted, stream, watcher->id, compacted, after);
+        EndCompacted(stream, watcher->id, compacted, after);
       } else {
         Begin(stream, std::move(watcher), after);
       }
@@ -214,15 +215,23 @@ void WatchHub::Impl::Remove(Watcher& watcher, After& after) {
   stream.watchers.erase(found);
 }
 
+void WatchHub::Impl::EndCompacted(const StatePtr& stream, WatchId id, Revision compacted,
+                                  After& after) {
+  stream->ended.insert(id);
+  PostAbout(WatchItem::Kind::kCompacted, stream, id, compacted, after);
+}
+
 void WatchHub::Impl::Cancel(const StatePtr& stream, WatchId id) {
   const std::shared_ptr<const storage::ReadView> view = surroundings_.view();
   After after;
   {
     const std::lock_guard lock(mutex_);
     if (stream->closed || closed_) return;
-    const auto found = stream->watchers.find(id);
-    if (found == stream->watchers.end()) return;
-    Remove(*found->second, after);
+    if (const auto found = stream->watchers.find(id); found != stream->watchers.end()) {
+      Remove(*found->second, after);
+    } else if (stream->ended.erase(id) == 0) {
+      return;
+    }
     PostAbout(WatchItem::Kind::kCanceled, stream, id, std::max(head_, view->revision), after);
     if (stream->lagging == 0 && !stream->behind && !stream->running) {
       after.walk = std::move(stream->walk);

@@ -127,7 +127,7 @@ bool WatchHub::Impl::Conclude(const StatePtr& stream, CatchUp::Result result,
   for (std::shared_ptr<Watcher>& watcher : lost) {
     if (!watcher->canceled) {
       Remove(*watcher, after);
-      PostAbout(WatchItem::Kind::kCompacted, stream, watcher->id, result.compacted, after);
+      EndCompacted(stream, watcher->id, result.compacted, after);
     }
     after.watchers.push_back(std::move(watcher));
   }

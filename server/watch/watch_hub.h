@@ -124,7 +124,8 @@ class WatchStream {
   WatchStream& operator=(const WatchStream&) = delete;
 
   void Create(const WatchOptions& options);
-  // Of an unknown id: does nothing.
+  // Of an unknown id: does nothing. The id of a watcher that ended because of a compaction is in
+  // use until it is canceled, as etcd has it: clients rely on the answer.
   void Cancel(WatchId id);
   // Asks for OnProgress for the whole stream once all its watchers have been told everything; not
   // answered if there are none, or one of them begins in the future.

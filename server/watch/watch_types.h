@@ -61,9 +61,11 @@ class WatchSink {
   virtual void OnCreated(WatchId id, storage::Revision revision) = 0;
   virtual void OnRefused(WatchRefusal why, storage::Revision revision) = 0;
   virtual WatchSent OnEvents(const WatchDelivery& delivery) = 0;
-  // The last that is told of a watcher that was canceled by WatchStream::Cancel.
+  // The last that is told of a watcher that was canceled by WatchStream::Cancel. Comes after
+  // OnCompacted if that was told before.
   virtual void OnCanceled(WatchId id, storage::Revision revision) = 0;
-  // The last that is told of a watcher that needs history below the compacted revision.
+  // The last that is told of a watcher that needs history below the compacted revision, unless it
+  // is canceled.
   virtual void OnCompacted(WatchId id, storage::Revision compacted) = 0;
   // Everything up to `revision` has been told; `id` may be kWholeStream.
   virtual void OnProgress(WatchId id, storage::Revision revision) = 0;

@@ -67,6 +67,24 @@ TEST_F(RpcWatchLimitsTest, BeyondALimitAWatchIsRefusedByItsName) {
   EXPECT_TRUE(second.TakeOne().created());
 }
 
+// Ids that are held cost memory, so they count.
+TEST_F(RpcWatchLimitsTest, AWatchEndedByACompactionCountsUntilItIsCanceled) {
+  server::WatchLimits limits;
+  limits.stream_watchers_max = 1;
+  caller_.gate.SetWatchLimits(limits);
+  for (int i = 0; i < 3; ++i) Put("a", "v");
+  caller_.gate.Compact(3);
+  WatchCaller watch(caller_);
+  watch.Create("a", "", 1);
+  EXPECT_EQ(watch.Take().size(), 2u);
+  watch.Create("a");
+  ExpectRefused(watch.TakeOne(), server::WatchRefusalText(server::WatchRefusal::kStreamLimit));
+  watch.Cancel(0);
+  EXPECT_TRUE(watch.TakeOne().canceled());
+  watch.Create("a");
+  EXPECT_FALSE(watch.TakeOne().canceled());
+}
+
 // What a client does not read costs no memory, and nothing of it is lost: it falls behind, and
 // reads on from history.
 TEST_F(RpcWatchLimitsTest, AClientThatDoesNotReadFallsBehindAndMissesNothing) {

@@ -158,6 +158,34 @@ TEST_F(RpcWatchServiceTest, AStartBelowTheCompactedRevisionIsCreatedAndThenCance
   EXPECT_TRUE(watch.Take().empty());
 }
 
+// As etcd: a client cancels a watch that it was told is canceled, and waits for the answer.
+TEST_F(RpcWatchServiceTest, AnIdEndedByACompactionIsInUseUntilTheClientCancelsIt) {
+  for (int i = 0; i < 5; ++i) Put("a", std::to_string(i));
+  caller_.gate.Compact(4);
+  WatchCaller watch(caller_);
+  watch.Create("a", "", 3);
+  WatchCreateRequest chosen = WatchCaller::Request("a");
+  chosen.set_start_revision(2);
+  chosen.set_watch_id(1);
+  watch.Create(chosen);
+  EXPECT_EQ(watch.Take().size(), 4u);
+  chosen.set_start_revision(0);
+  watch.Create(chosen);
+  ExpectRefused(watch.TakeOne(), "mvcc: duplicate watch ID provided on the WatchStream");
+  watch.Create("a");
+  EXPECT_EQ(watch.TakeOne().watch_id(), 2);
+  watch.Cancel(1);
+  const WatchResponse canceled = watch.TakeOne();
+  EXPECT_TRUE(canceled.canceled());
+  EXPECT_EQ(canceled.watch_id(), 1);
+  EXPECT_EQ(canceled.header().revision(), 6);
+  EXPECT_EQ(canceled.compact_revision(), 0);
+  watch.Cancel(1);
+  EXPECT_TRUE(watch.Take().empty());
+  watch.Create(chosen);
+  EXPECT_FALSE(watch.TakeOne().canceled());
+}
+
 TEST_F(RpcWatchServiceTest, AStartAtTheCompactedRevisionSeesWhatHappenedThere) {
   Put("a", "1");
   Delete("a");

@@ -104,6 +104,7 @@ void WatchLog::OnCreated(WatchId id, Revision revision) {
   EXPECT_GE(told.options.start, 0);
   told.start = told.options.start > 0 ? told.options.start : revision + 1;
   created_.push_back(id);
+  EXPECT_FALSE(ended_.contains(id)) << "id " << id << " is in use until it is canceled";
   EXPECT_TRUE(watchers_.emplace(id, std::move(told)).second) << "id " << id << " is in use";
 }
 
@@ -121,7 +122,7 @@ void WatchLog::OnRefused(server::WatchRefusal why, Revision) {
       EXPECT_GE(KeyOf(options), options.range_end);
       break;
     case server::WatchRefusal::kIdInUse:
-      EXPECT_TRUE(watchers_.contains(options.id));
+      EXPECT_TRUE(watchers_.contains(options.id) || ended_.contains(options.id));
       break;
     case server::WatchRefusal::kStreamLimit:
     case server::WatchRefusal::kTotalLimit:
@@ -234,7 +235,7 @@ server::WatchSent WatchLog::OnEvents(const server::WatchDelivery& delivery) {
 
 void WatchLog::OnCanceled(WatchId id, Revision) {
   const std::lock_guard lock(mutex_);
-  EXPECT_EQ(watchers_.erase(id), 1u) << "canceled, and it was not there: " << id;
+  EXPECT_EQ(watchers_.erase(id) + ended_.erase(id), 1u) << "canceled, and it was not there: " << id;
   canceled_.push_back(id);
 }
 
@@ -246,6 +247,7 @@ void WatchLog::OnCompacted(WatchId id, Revision compacted) {
   EXPECT_GT(compacted, std::max(found->second.start, found->second.last + 1))
       << "canceled, and nothing it needs is gone";
   watchers_.erase(found);
+  ended_.insert(id);
   compacted_.emplace_back(id, compacted);
 }
 

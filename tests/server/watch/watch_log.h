@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,7 @@ class WatchLog final : public server::WatchSink {
   server::WatchId next_id_ = 0;
   std::deque<server::WatchOptions> expected_;
   std::map<server::WatchId, Told> watchers_;
+  std::set<server::WatchId> ended_;  // Because of a compaction, and not canceled since.
   uint64_t events_ = 0;
   std::vector<std::pair<server::WatchId, storage::Revision>> progress_;
   std::vector<std::pair<server::WatchId, storage::Revision>> compacted_;

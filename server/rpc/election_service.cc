@@ -25,9 +25,10 @@ class CampaignCall final : public LineCall {
     Enter(request.name(), request.lease(), request.value());
   }
 
-  void OnFirst(const Place& place, storage::Revision revision) override {
+  void OnFirst(const Place& place, storage::Revision) override {
     v3electionpb::CampaignResponse response;
-    response.mutable_header()->set_revision(revision);
+    // etcd's, however long the candidate has waited since.
+    response.mutable_header()->set_revision(place.entered);
     v3electionpb::LeaderKey& leader = *response.mutable_leader();
     leader.set_name(place.name);
     leader.set_key(place.key);

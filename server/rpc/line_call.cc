@@ -56,6 +56,7 @@ void LineCall::PutKey() {
 void LineCall::OnPlace(const TxnResponse& written) {
   ours_ = written.succeeded();
   const storage::Revision revision = written.header().revision();
+  place_.entered = revision;
   const mvccpb::KeyValue& first = written.responses(1).response_range().kvs(0);
   if (ours_) {
     place_.create = revision;

@@ -40,6 +40,7 @@ class LineCall : public RecipeCall {
     std::optional<std::string> value;
     int64_t lease = 0;
     storage::Revision create = 0;
+    storage::Revision entered = 0;  // When the key was put, or found to be there.
   };
 
   // Puts the caller's key in the line of `name`, unless it is there, and waits for its turn. If

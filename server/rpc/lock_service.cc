@@ -41,7 +41,7 @@ class UnlockCall final : public RecipeCall {
   void Begin(const std::string& bytes) override {
     v3lockpb::UnlockRequest request;
     if (!ParseRequest(bytes, &request)) return Fail(MalformedRequest());
-    if (const auto error = CheckKey(request.key())) return Fail(ToStatus(*error));
+    if (const auto error = CheckKey(request.key())) return Fail(WithoutCode(ToStatus(*error)));
     etcdserverpb::TxnRequest txn;
     txn.add_success()->mutable_request_delete_range()->set_key(request.key());
     Write(txn, [this](const etcdserverpb::TxnResponse& written) {

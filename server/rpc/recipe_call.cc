@@ -62,6 +62,11 @@ void RecipeCall::OnCancel() {
   Abandon();
 }
 
+RpcStatus RecipeCall::WithoutCode(RpcStatus refusal) {
+  refusal.code = StatusCode::kUnknown;
+  return refusal;
+}
+
 void RecipeCall::Fail(RpcStatus status) {
   if (std::exchange(over_, true)) return;
   const bool failed = !status.ok();
@@ -85,7 +90,7 @@ void RecipeCall::OnWritten(ProposeResult result, Then then, Then late) {
   if (over_) {
     if (late == nullptr || result.result != GateResult::kOk) return;
   } else if (result.result == GateResult::kRefused) {
-    return Fail(ToStatus(result.outcome.error));
+    return Fail(WithoutCode(ToStatus(result.outcome.error)));
   } else if (result.result != GateResult::kOk) {
     return Fail(ToStatus(result.result));
   }

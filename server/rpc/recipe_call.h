@@ -42,6 +42,9 @@ class RecipeCall : public StreamHandler, public std::enable_shared_from_this<Rec
   const std::shared_ptr<Executor>& executor() const { return context_.executor; }
   StreamWriter& writer() { return *writer_; }
 
+  // What a write of the call was refused for. etcd's services are clients of its own, and pass on
+  // the text of what these are told without the code.
+  static RpcStatus WithoutCode(RpcStatus refusal);
   // Ends the call.
   void Fail(RpcStatus status);
   // Ends the call with a message, whose header gets all but its revision.

@@ -95,7 +95,7 @@ class TimeToLiveJob {
  private:
   // True when the call has been answered.
   bool ReadRow() {
-    const auto row = storage::ReadLease(*view_->engine, response_.id());
+    const auto row = storage::ReadLease(*view_, response_.id());
     if (!row.ok()) return FailWith(row.status());
     if (!row->has_value()) {
       response_.set_ttl(-1);

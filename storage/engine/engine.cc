@@ -42,6 +42,8 @@ std::string_view FamilyName(Family family) {
       return "members";
     case Family::kAlarms:
       return "alarms";
+    case Family::kLeaseRenewals:
+      return "lease_renewals";
   }
   GAVEL_CHECK(false) << "family " << static_cast<int>(family);
 }

@@ -30,8 +30,9 @@ enum class Family : uint8_t {
   kAuth,
   kMembers,
   kAlarms,
+  kLeaseRenewals,
 };
-inline constexpr int kFamilyCount = 8;
+inline constexpr int kFamilyCount = 9;
 std::string_view FamilyName(Family family);
 
 // An ordered list of changes that become visible and durable together. Owns its bytes.

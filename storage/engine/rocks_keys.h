@@ -27,6 +27,8 @@ constexpr char FamilyTag(Family family) {
       return 'p';
     case Family::kAlarms:
       return 'w';
+    case Family::kLeaseRenewals:
+      return 'r';
   }
   return 0;
 }
@@ -48,7 +50,7 @@ inline std::string FamilyEnd(Family family) {
 //
 // In `versions` that is the user key up to and with its terminator 0x00 0x01 (a 0x00 inside the
 // user key is escaped as 0x00 0xff), so that all versions of one user key share it. Keys of
-// `changes` are only scanned and have none. Elsewhere it is the whole key.
+// `changes` and `lease_renewals` are only scanned and have none. Elsewhere it is the whole key.
 std::string_view FilterPrefix(std::string_view tagged);
 
 // True if all keys in [lower, upper) and all places to seek inside have the same FilterPrefix, so

@@ -51,7 +51,10 @@ rocksdb::BlockBasedTableOptions MakeTableOptions(const std::shared_ptr<rocksdb::
 }  // namespace
 
 std::string_view FilterPrefix(std::string_view tagged) {
-  if (tagged.empty() || tagged[0] == FamilyTag(Family::kChanges)) return {};
+  if (tagged.empty() || tagged[0] == FamilyTag(Family::kChanges) ||
+      tagged[0] == FamilyTag(Family::kLeaseRenewals)) {
+    return {};
+  }
   if (tagged[0] != FamilyTag(Family::kVersions)) return tagged;
   size_t at = tagged.find('\0');
   while (at != std::string_view::npos && at + 1 < tagged.size()) {

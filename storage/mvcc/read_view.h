@@ -10,6 +10,8 @@
 
 namespace gavel::storage {
 
+class LeaseRenewals;
+
 // What can be read, as of one applied batch. Keys are versioned, so a view needs no engine
 // snapshot: it reads the newest engine state at its own revision. What a compaction takes away
 // meanwhile is noticed by looking at `published_compacted` after the read.
@@ -21,6 +23,8 @@ struct ReadView {
   raft::Term applied_term;
   // The newest published compacted revision of this store; outlives the view.
   std::shared_ptr<const std::atomic<Revision>> published_compacted;
+  // Of the newest state, like all that concerns leases; null: there are none.
+  std::shared_ptr<const LeaseRenewals> lease_renewals;
 };
 
 }  // namespace gavel::storage

@@ -9,17 +9,13 @@
 #include "storage/state/lease_reader.h"
 
 namespace gavel::storage {
-namespace {
-
-constexpr int64_t kMsPerSecond = 1000;
-
-}  // namespace
 
 absl::StatusOr<std::optional<LeaseRow>> Leases::Find(int64_t id) {
   if (const auto it = rows_.find(id); it != rows_.end()) return it->second;
-  if (const LeaseRow* known = cache_.Find(id)) return std::optional(*known);
-  absl::StatusOr<std::optional<LeaseRow>> row = ReadLease(engine_, id);
-  if (row.ok() && row->has_value()) cache_.Set(id, **row);
+  if (const LeaseRow* known = surroundings_.cache.Find(id)) return std::optional(*known);
+  absl::StatusOr<std::optional<LeaseRow>> row =
+      ReadLease(surroundings_.engine, &surroundings_.renewals, id);
+  if (row.ok() && row->has_value()) surroundings_.cache.Set(id, **row);
   return row;
 }
 
@@ -30,14 +26,13 @@ absl::StatusOr<RequestError> Leases::Check(int64_t lease) {
   return row->has_value() ? RequestError::kNone : RequestError::kLeaseNotFound;
 }
 
-int64_t Leases::DeadlineOf(int64_t ttl_seconds) const {
-  const int64_t ttl = std::clamp<int64_t>(ttl_seconds, 0, kLeaseTtlSecondsMax);
-  return state_.clock_ms + ttl * kMsPerSecond + kLeaseSlackMs;
-}
-
 void Leases::Set(int64_t id, const LeaseRow& row, LeaseChange::Kind kind) {
   rows_[id] = row;
-  changes_.push_back({kind, id, row});
+  surroundings_.changes.push_back({kind, id, row});
+}
+
+void Leases::Put(int64_t id, const LeaseRow& row) {
+  surroundings_.batch.Put(Family::kLeases, LeaseKey(id), EncodeLeaseRow(row));
 }
 
 absl::StatusOr<RequestError> Leases::Grant(const etcdserverpb::LeaseGrantRequest& request,
@@ -47,10 +42,13 @@ absl::StatusOr<RequestError> Leases::Grant(const etcdserverpb::LeaseGrantRequest
   const absl::StatusOr<std::optional<LeaseRow>> known = Find(request.id());
   if (!known.ok()) return known.status();
   if (known->has_value()) return RequestError::kLeaseExists;
-  Set(request.id(), {request.ttl(), DeadlineOf(request.ttl()), index}, LeaseChange::Kind::kGranted);
-  ++state_.count;
+  const LeaseRow row = {request.ttl(), LeaseDeadline(surroundings_.state.clock_ms, request.ttl()),
+                        index};
+  Set(request.id(), row, LeaseChange::Kind::kGranted);
+  Put(request.id(), row);
+  ++surroundings_.state.count;
   if (response != nullptr) {
-    response->mutable_header()->set_revision(totals_.revision);
+    response->mutable_header()->set_revision(surroundings_.totals.revision);
     response->set_id(request.id());
     response->set_ttl(request.ttl());
   }
@@ -65,23 +63,38 @@ absl::StatusOr<RequestError> Leases::Revoke(const etcdserverpb::LeaseRevokeReque
   if (absl::Status status = End(request.id(), **row, LeaseChange::Kind::kRevoked); !status.ok()) {
     return status;
   }
-  if (response != nullptr) response->mutable_header()->set_revision(totals_.revision);
+  if (response != nullptr) response->mutable_header()->set_revision(surroundings_.totals.revision);
   return RequestError::kNone;
 }
 
 absl::Status Leases::Renew(const internal::RenewLeases& command, raft::Index index,
                            RenewOutcome* outcome) {
+  RenewalRow renewed = {index, surroundings_.state.clock_ms, {}};
   for (const int64_t id : command.ids()) {
     const absl::StatusOr<std::optional<LeaseRow>> row = Find(id);
     if (!row.ok()) return row.status();
     if (row->has_value()) {
-      const int64_t ttl = (*row)->ttl_seconds;
-      Set(id, {ttl, std::max((*row)->deadline_ms, DeadlineOf(ttl)), index},
-          LeaseChange::Kind::kRenewed);
+      Set(id, WithRenewal(**row, {index, renewed.clock_ms}), LeaseChange::Kind::kRenewed);
+      renewed.ids.push_back(id);
     }
     if (outcome != nullptr) {
       outcome->ttl_seconds.push_back(row->has_value() ? (*row)->ttl_seconds : 0);
     }
+  }
+  if (renewed.ids.empty()) return absl::OkStatus();
+  renewals_.Add(std::move(renewed));
+  return Fold();
+}
+
+absl::Status Leases::Fold() {
+  while (const RenewalRow* oldest = renewals_.Excess()) {
+    for (const int64_t id : oldest->ids) {
+      const absl::StatusOr<std::optional<LeaseRow>> row = Find(id);
+      if (!row.ok()) return row.status();
+      // Not one that was renewed or granted anew since, or is gone.
+      if (row->has_value() && (*row)->renewed == oldest->index) Put(id, **row);
+    }
+    renewals_.DropOldest();
   }
   return absl::OkStatus();
 }
@@ -95,7 +108,7 @@ absl::Status Leases::Expire(const internal::ExpireLeases& command, raft::Term te
     if (!row.ok()) return row.status();
     // Renewed, or revoked and granted anew, since the leader decided.
     if (!row->has_value() || (*row)->renewed.value() != expiry.renewed_index()) continue;
-    if ((*row)->deadline_ms > state_.clock_ms) continue;
+    if ((*row)->deadline_ms > surroundings_.state.clock_ms) continue;
     if (absl::Status status = End(expiry.id(), **row, LeaseChange::Kind::kExpired); !status.ok()) {
       return status;
     }
@@ -104,45 +117,38 @@ absl::Status Leases::Expire(const internal::ExpireLeases& command, raft::Term te
 }
 
 absl::Status Leases::End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind) {
-  const absl::StatusOr<std::vector<std::string>> keys = keys_.Of(id);
+  const absl::StatusOr<std::vector<std::string>> keys = surroundings_.keys.Of(id);
   if (!keys.ok()) return keys.status();
-  writer_.Begin();
+  surroundings_.writer.Begin();
   for (const std::string& key : *keys) {
-    const absl::StatusOr<NewestVersion> newest = overlay_.Newest(key);
+    const absl::StatusOr<NewestVersion> newest = surroundings_.overlay.Newest(key);
     if (!newest.ok()) return newest.status();
     if (!newest->live || newest->lease != id) {
       return absl::DataLossError(absl::StrCat("lease_keys: a key is listed under lease ", id,
                                               ", but does not hang on it"));
     }
-    writer_.Delete(key, *newest);
+    surroundings_.writer.Delete(key, *newest);
   }
-  writer_.End();
+  surroundings_.writer.End();
+  surroundings_.batch.Delete(Family::kLeases, LeaseKey(id));
   rows_[id] = std::nullopt;
-  changes_.push_back({kind, id, row});
-  --state_.count;
+  surroundings_.changes.push_back({kind, id, row});
+  --surroundings_.state.count;
   return absl::OkStatus();
 }
 
 void Leases::SetClock(int64_t now_ms) {
-  state_.clock_ms = std::max(state_.clock_ms, std::min(now_ms, kLeaseClockMsMax));
-}
-
-void Leases::Finish(WriteBatch& batch) const {
-  for (const auto& [id, row] : rows_) {
-    if (row.has_value()) {
-      batch.Put(Family::kLeases, LeaseKey(id), EncodeLeaseRow(*row));
-    } else {
-      batch.Delete(Family::kLeases, LeaseKey(id));
-    }
-  }
+  int64_t& clock_ms = surroundings_.state.clock_ms;
+  clock_ms = std::max(clock_ms, std::min(now_ms, kLeaseClockMsMax));
 }
 
 void Leases::Written() {
+  renewals_.Written();
   for (const auto& [id, row] : rows_) {
     if (row.has_value()) {
-      cache_.Set(id, *row);
+      surroundings_.cache.Set(id, *row);
     } else {
-      cache_.Erase(id);
+      surroundings_.cache.Erase(id);
     }
   }
 }

@@ -6,11 +6,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
@@ -22,15 +22,12 @@
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/writer.h"
 #include "storage/state/lease_cache.h"
+#include "storage/state/lease_renewals.h"
 #include "storage/state/lease_row.h"
 #include "storage/state/meta.h"
 #include "storage/state/request_error.h"
 
 namespace gavel::storage {
-
-// How much later than the reading before it an entry may have been proposed: no deadline is set
-// earlier than promised because of that.
-inline constexpr int64_t kLeaseSlackMs = 20;
 
 // What became of a lease.
 struct LeaseChange {
@@ -48,18 +45,21 @@ struct RenewOutcome {
 // Works on one batch. Responses may be null, as in KeyValues; statuses are terminal.
 class Leases {
  public:
-  // Borrows everything. What is changed is in `state` and `changes` at once, and in the batch
-  // after Finish.
-  Leases(const Engine& engine, LeaseCache& cache, Overlay& overlay, const LeaseKeys& keys,
-         Writer& writer, const Totals& totals, MetaLeases& state, std::vector<LeaseChange>& changes)
-      : engine_(engine),
-        cache_(cache),
-        overlay_(overlay),
-        keys_(keys),
-        writer_(writer),
-        totals_(totals),
-        state_(state),
-        changes_(changes) {}
+  struct Surroundings {
+    const Engine& engine;
+    LeaseCache& cache;  // Of leases as they were before the batch.
+    LeaseRenewals& renewals;
+    Overlay& overlay;
+    const LeaseKeys& keys;
+    Writer& writer;
+    const Totals& totals;
+    WriteBatch& batch;
+    MetaLeases& state;
+    std::vector<LeaseChange>& changes;
+  };
+  // Borrows everything. What is changed is in `batch`, `state` and `changes` at once.
+  explicit Leases(const Surroundings& surroundings)
+      : surroundings_(surroundings), renewals_(surroundings.renewals, surroundings.batch) {}
 
   // kLeaseNotFound unless it is 0 or exists.
   absl::StatusOr<RequestError> Check(int64_t lease);
@@ -78,8 +78,6 @@ class Leases {
   // A reading that is behind the clock changes nothing; one above kLeaseClockMsMax is that.
   void SetClock(int64_t now_ms);
 
-  // Writes what has changed.
-  void Finish(WriteBatch& batch) const;
   // The engine has taken the batch.
   void Written();
 
@@ -87,18 +85,15 @@ class Leases {
   absl::StatusOr<std::optional<LeaseRow>> Find(int64_t id);
   void Set(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
   absl::Status End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
-  int64_t DeadlineOf(int64_t ttl_seconds) const;
+  // Writes the lease's own row, with all its renewals.
+  void Put(int64_t id, const LeaseRow& row);
+  // Folds renewals while there are too many. Entry by entry, or batch boundaries would show.
+  absl::Status Fold();
 
-  const Engine& engine_;
-  LeaseCache& cache_;  // Of rows as they were before the batch.
-  Overlay& overlay_;
-  const LeaseKeys& keys_;
-  Writer& writer_;
-  const Totals& totals_;
-  MetaLeases& state_;
-  std::vector<LeaseChange>& changes_;
-  // Rows that the batch has changed; nothing: the lease is gone.
-  std::map<int64_t, std::optional<LeaseRow>> rows_;
+  const Surroundings surroundings_;
+  LeaseRenewals::Draft renewals_;
+  // Leases that the batch has changed; nothing: the lease is gone. Their order changes nothing.
+  absl::flat_hash_map<int64_t, std::optional<LeaseRow>> rows_;
 };
 
 }  // namespace gavel::storage

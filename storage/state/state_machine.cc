@@ -53,7 +53,8 @@ class StateMachine::Impl {
   Impl(std::shared_ptr<Engine> engine, StateMachineOptions options)
       : engine_(std::move(engine)),
         cache_(options.newest_cache_bytes_max),
-        lease_cache_(options.lease_cache_rows_max) {}
+        lease_cache_(options.lease_cache_rows_max),
+        lease_renewals_(std::make_shared<LeaseRenewals>(options.lease_renewals_max)) {}
 
   absl::Status Open(const InitialState& initial);
   absl::StatusOr<ApplyResult> Apply(std::span<const raft::Entry> entries, const Wanted& wanted);
@@ -122,6 +123,7 @@ class StateMachine::Impl {
   // Of the thread that applies.
   NewestCache cache_;
   LeaseCache lease_cache_;
+  const std::shared_ptr<LeaseRenewals> lease_renewals_;
   MetaState state_;
   MetaLeases leases_;
   MemberTable members_;
@@ -161,6 +163,9 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
   if (absl::Status status = engine_->Get(Family::kMeta, kMetaLeases, &row); status.ok()) {
     if (!DecodeMetaLeases(row, &leases_)) return absl::DataLossError("meta: damaged leases");
   } else if (!absl::IsNotFound(status)) {
+    return status;
+  }
+  if (absl::Status status = lease_renewals_->Load(*engine_, state_.applied); !status.ok()) {
     return status;
   }
   if (absl::Status status = CheckContents(); !status.ok()) return status;
@@ -247,8 +252,16 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   LeaseKeys lease_keys(*engine_, draft.batch);
   Writer writer(*engine_, overlay, lease_keys, draft.batch, draft.state.totals,
                 wanted.changes ? &draft.result.changes : nullptr);
-  Leases leases(*engine_, lease_cache_, overlay, lease_keys, writer, draft.state.totals,
-                draft.leases, draft.result.leases);
+  Leases leases({.engine = *engine_,
+                 .cache = lease_cache_,
+                 .renewals = *lease_renewals_,
+                 .overlay = overlay,
+                 .keys = lease_keys,
+                 .writer = writer,
+                 .totals = draft.state.totals,
+                 .batch = draft.batch,
+                 .state = draft.leases,
+                 .changes = draft.result.leases});
   KeyValues key_values(overlay, leases, writer, draft.state.totals);
   google::protobuf::Arena arena;
   for (const raft::Entry& entry : entries) {
@@ -265,7 +278,6 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
     if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
     draft.batch.Clear();
   }
-  leases.Finish(draft.batch);
   draft.batch.Put(Family::kMeta, kMetaState, EncodeMetaState(draft.state));
   if (draft.leases != leases_) WriteMetaLeases(draft.leases, draft.batch);
   if (draft.members) {
@@ -400,6 +412,7 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   view->applied = state_.applied;
   view->applied_term = state_.applied_term;
   view->published_compacted = compacted_;
+  view->lease_renewals = lease_renewals_;
   const Totals& totals = state_.totals;
   const Sizes sizes = {.live_bytes = totals.live_bytes,
                        .superseded_bytes = totals.superseded_total - totals.superseded_compacted,

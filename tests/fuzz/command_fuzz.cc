@@ -71,9 +71,11 @@ std::string Text(const absl::StatusOr<storage::ApplyResult>& result) {
 class Member {
  public:
   explicit Member(size_t cache_bytes) {
-    auto machine = StateMachine::Open(
-        std::make_shared<storage::MapEngine>(), gavel::testing::OneMember(),
-        {.newest_cache_bytes_max = cache_bytes, .lease_cache_rows_max = cache_bytes / 1000});
+    auto machine =
+        StateMachine::Open(std::make_shared<storage::MapEngine>(), gavel::testing::OneMember(),
+                           {.newest_cache_bytes_max = cache_bytes,
+                            .lease_cache_rows_max = cache_bytes / 1000,
+                            .lease_renewals_max = 6});
     GAVEL_CHECK(machine.ok());
     machine_ = *std::move(machine);
   }

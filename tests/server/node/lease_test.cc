@@ -77,7 +77,7 @@ class LeaseCluster : public NodeCluster {
   }
 
   std::optional<storage::LeaseRow> Row(int index, int64_t id) {
-    const auto row = storage::ReadLease(*gate(index).view()->engine, id);
+    const auto row = storage::ReadLease(*gate(index).view(), id);
     EXPECT_OK(row.status());
     return row.ok() ? *row : std::nullopt;
   }

@@ -232,6 +232,7 @@ TEST(FilterPrefixTest, IsTheUserKeyInVersionsAndTheWholeKeyElsewhere) {
   EXPECT_EQ(FilterPrefix(versions + string("a\0\x02", 3)), "");
   EXPECT_EQ(FilterPrefix(versions + string("a\0\xff\0", 4)), "");
   EXPECT_EQ(FilterPrefix(TaggedKey(Family::kChanges, "k" + end)), "");
+  EXPECT_EQ(FilterPrefix(TaggedKey(Family::kLeaseRenewals, "k")), "");
   EXPECT_EQ(FilterPrefix(TaggedKey(Family::kLeases, "k")), TaggedKey(Family::kLeases, "k"));
 }
 

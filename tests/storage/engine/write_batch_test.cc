@@ -62,7 +62,7 @@ TEST(FamilyTest, NamesAreDistinct) {
     names.emplace_back(FamilyName(static_cast<Family>(i)));
   }
   EXPECT_THAT(names, ::testing::ElementsAre("meta", "versions", "changes", "leases", "lease_keys",
-                                            "auth", "members", "alarms"));
+                                            "auth", "members", "alarms", "lease_renewals"));
 }
 
 }  // namespace

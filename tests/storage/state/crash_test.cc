@@ -15,7 +15,12 @@ using storage::RequestError;
 // A store that may lose what was not flushed, its log, and the model after each entry.
 class CrashRun {
  public:
-  explicit CrashRun(uint64_t seed) : requests_(seed), store_(engine_) { models_.emplace_back(); }
+  explicit CrashRun(uint64_t seed)
+      : requests_(seed),
+        options_{.lease_renewals_max = seed % 3 == 0 ? 1000 : seed % 8},
+        store_(engine_, options_) {
+    models_.emplace_back();
+  }
 
   void Step() {
     raft::Random& random = requests_.random();
@@ -34,7 +39,7 @@ class CrashRun {
     const Model& model = models_.back();
     ASSERT_EQ(StoredVersions(*engine_), model.RetainedVersions());
     ASSERT_EQ(StoredChanges(*engine_), model.RetainedChanges());
-    Store never_crashed;
+    Store never_crashed(nullptr, options_);
     for (const internal::Command& command : log_) never_crashed.Do(command);
     EXPECT_EQ(store_.HashKv(), never_crashed.HashKv());
     never_crashed.CollectAll();
@@ -101,6 +106,7 @@ class CrashRun {
   }
 
   RandomRequests requests_;
+  const storage::StateMachineOptions options_;
   std::shared_ptr<storage::MapEngine> engine_ = std::make_shared<storage::MapEngine>();
   Store store_;
   std::vector<internal::Command> log_;

@@ -35,9 +35,9 @@ internal::Command Revoke(int64_t id) {
   return command;
 }
 
-internal::Command Renew(int64_t id) {
+internal::Command Renew(const std::vector<int64_t>& ids) {
   internal::Command command;
-  command.mutable_renew_leases()->add_ids(id);
+  for (const int64_t id : ids) command.mutable_renew_leases()->add_ids(id);
   return command;
 }
 
@@ -75,13 +75,14 @@ std::vector<RequestError> Errors(const std::vector<storage::CommandOutcome>& out
 }
 
 // Every way to cut the commands into batches leaves the same rows and gives the same answers.
-void ExpectTheSameInAnyBatches(const std::vector<internal::Command>& commands) {
-  Store one_by_one;
+void ExpectTheSameInAnyBatches(const std::vector<internal::Command>& commands,
+                               const storage::StateMachineOptions& options = {}) {
+  Store one_by_one(nullptr, options);
   std::vector<storage::CommandOutcome> expected;
   for (const internal::Command& command : commands) expected.push_back(one_by_one.Do(command));
   for (uint64_t cuts = 0; cuts < uint64_t{1} << (commands.size() - 1); ++cuts) {
     SCOPED_TRACE(::testing::Message() << "cut after " << cuts);
-    Store store;
+    Store store(nullptr, options);
     std::vector<storage::CommandOutcome> outcomes;
     for (size_t from = 0; from < commands.size();) {
       size_t to = from + 1;
@@ -115,8 +116,18 @@ TEST(LeaseBatchTest, KeysThatMovedInTheBatchDoNotGoWithTheLease) {
 }
 
 TEST(LeaseBatchTest, ExpiriesMeetTheRenewalsAndTheClockOfTheirBatch) {
-  ExpectTheSameInAnyBatches({Grant(1, 1), PutOn(1, "a"), Clock(500), Renew(1), Expire(1100, 1, 1),
+  ExpectTheSameInAnyBatches({Grant(1, 1), PutOn(1, "a"), Clock(500), Renew({1}), Expire(1100, 1, 1),
                              Expire(1519, 1, 4), Expire(1520, 1, 4), PutOn(1, "b")});
+}
+
+// Renewals are folded entry by entry, also into leases and out of rows of the same batch.
+TEST(LeaseBatchTest, RenewalsAreFoldedAlikeInAnyBatches) {
+  for (const size_t renewals_max : {0, 1, 2, 3, 5}) {
+    SCOPED_TRACE(renewals_max);
+    ExpectTheSameInAnyBatches({Grant(1), Grant(2), Renew({1, 2}), Clock(500), Renew({2, 1, 2}),
+                               Revoke(1), Renew({2}), Grant(1), Renew({1, 9}), Renew({2})},
+                              {.lease_renewals_max = renewals_max});
+  }
 }
 
 // A key that is put and taken back in one batch, on and off the lease, ends where it was put last.
@@ -129,7 +140,7 @@ TEST(LeaseBatchTest, DeletionsAndPutsOfOneKeyInTheBatchEndWhereTheLastOneLeftIt)
 TEST(LeaseBatchTest, TheHashLeavesLeasesOut) {
   Store with;
   Store without;
-  with.DoBatch({Grant(1), Clock(700), Grant(2), Renew(1), Revoke(2)});
+  with.DoBatch({Grant(1), Clock(700), Grant(2), Renew({1}), Revoke(2)});
   for (Store* store : {&with, &without}) store->Do(Put("a", "1"));
   EXPECT_EQ(with.HashKv(), without.HashKv());
 }

@@ -180,14 +180,14 @@ TEST_F(LeaseReaderTest, AScanOfKeysStaysWithItsLease) {
 }
 
 TEST_F(LeaseReaderTest, ALeaseThatIsNotThereIsNothing) {
-  EXPECT_THAT(storage::ReadLease(*store_.engine(), 7), IsOkAndHolds(std::nullopt));
+  EXPECT_THAT(storage::ReadLease(*store_.machine().view(), 7), IsOkAndHolds(std::nullopt));
 }
 
 TEST_F(LeaseReaderTest, DamagedRowsAndKeysAreNamed) {
   Grant(1);
   Write(*store_.engine(), Family::kLeases, storage::LeaseKey(-9), "\x01");
   EXPECT_THAT(
-      storage::ReadLease(*store_.engine(), -9),
+      storage::ReadLease(*store_.machine().view(), -9),
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("leases: the row of lease -9 is damaged")));
   storage::LeaseScan rows(store_.engine());
   EXPECT_THAT(rows.Step(10), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("lease -9")));

@@ -52,7 +52,7 @@ internal::Command PutOn(int64_t lease, std::string_view key) {
 class LeaseTest : public ::testing::Test {
  protected:
   std::optional<LeaseRow> Row(int64_t id) {
-    const auto row = storage::ReadLease(*store_.engine(), id);
+    const auto row = storage::ReadLease(*store_.machine().view(), id);
     EXPECT_TRUE(row.ok()) << row.status().ToString();
     return row.value_or(std::nullopt);
   }

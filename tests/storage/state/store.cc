@@ -202,6 +202,19 @@ std::map<int64_t, Model::Lease> StoredLeases(const storage::Engine& engine) {
     GAVEL_CHECK(id.has_value() && storage::DecodeLeaseRow(value, &row));
     leases[*id] = {row.ttl_seconds, row.deadline_ms, row.renewed.value()};
   }
+  // In the order of the log.
+  for (const auto& [key, value] : Dump(engine, Family::kLeaseRenewals)) {
+    storage::RenewalRow row;
+    GAVEL_CHECK(storage::DecodeRenewalRow(key, value, &row));
+    for (const int64_t id : row.ids) {
+      const auto lease = leases.find(id);
+      if (lease == leases.end() || lease->second.renewed >= row.index.value()) continue;
+      lease->second.renewed = row.index.value();
+      lease->second.deadline_ms =
+          std::max(lease->second.deadline_ms,
+                   storage::LeaseDeadline(row.clock_ms, lease->second.ttl_seconds));
+    }
+  }
   return leases;
 }
 

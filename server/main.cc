@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
 
@@ -194,6 +195,13 @@ absl::Status StartHttp(Process& process) {
   return absl::OkStatus();
 }
 
+// Says what to do about a port that cannot be opened.
+absl::Status WithAdvice(const absl::Status& status, const char* flag) {
+  if (!absl::IsUnavailable(status)) return status;
+  return absl::UnavailableError(
+      absl::StrCat(status.message(), ": stop the process that has it, or choose another ", flag));
+}
+
 absl::Status Start(Process& process) {
   const ServerOptions& options = process.options;
   process.logger->Info("starting", {{"name", options.name},
@@ -201,13 +209,13 @@ absl::Status Start(Process& process) {
                                     {"commit", GavelCommit()},
                                     {"data directory", options.data_dir},
                                     {"pid", getpid()}});
-  GAVEL_RETURN_IF_ERROR(OpenPeerPort(process));
+  GAVEL_RETURN_IF_ERROR(WithAdvice(OpenPeerPort(process), "--listen-peer-urls"));
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
                          Node::Open(NodeOptionsFrom(options), SurroundingsOf(process)));
   process.member =
       std::make_unique<Member>(std::move(node), process.clock, options.background_threads);
-  GAVEL_RETURN_IF_ERROR(StartClientFront(process));
-  GAVEL_RETURN_IF_ERROR(StartHttp(process));
+  GAVEL_RETURN_IF_ERROR(WithAdvice(StartClientFront(process), "--listen-client-urls"));
+  GAVEL_RETURN_IF_ERROR(WithAdvice(StartHttp(process), "--listen-metrics-urls"));
   for (const Url& url : options.listen_client_urls) {
     process.logger->Info("serving clients", {{"url", url.Text()}});
   }

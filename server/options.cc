@@ -2,6 +2,7 @@
 #include "server/options.h"
 
 #include <algorithm>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -76,7 +77,12 @@ absl::Status SetFlag(const Flag& flag, const std::string& text, ValueSource sour
 
 // What the command line says, before the values are looked at.
 struct Arguments {
-  std::vector<std::pair<const Flag*, std::string>> flags;
+  struct Given {
+    const Flag* flag;
+    std::string spelling;  // With "experimental-", if it was written so.
+    std::string value;
+  };
+  std::vector<Given> flags;
   std::optional<std::string> config_file;
   bool help = false;
   bool version = false;
@@ -118,7 +124,7 @@ absl::StatusOr<Arguments> ReadArguments(const std::vector<std::string>& argument
     if (flag == nullptr) {
       read.config_file = value;
     } else {
-      read.flags.emplace_back(flag, std::move(value));
+      read.flags.push_back({flag, name, std::move(value)});
     }
   }
   return read;
@@ -140,7 +146,7 @@ absl::Status ApplyVariables(const Environment& environment, OptionsDraft& draft)
       draft.warnings.push_back(absl::StrCat("unrecognized environment variable ", variable));
       continue;
     }
-    if (draft.given.contains(flag->name)) {
+    if (!value.empty() && draft.given.contains(flag->name)) {
       draft.warnings.push_back(absl::StrCat("environment variable ", variable,
                                             " is shadowed by the flag --", flag->name));
       continue;
@@ -154,9 +160,9 @@ absl::Status ApplyVariables(const Environment& environment, OptionsDraft& draft)
 }
 
 absl::Status ApplyArguments(const Arguments& arguments, OptionsDraft& draft) {
-  for (const auto& [flag, value] : arguments.flags) {
+  for (const auto& [flag, spelling, value] : arguments.flags) {
     if (absl::Status status =
-            SetFlag(*flag, value, ValueSource::kFlag, absl::StrCat("--", flag->name), draft);
+            SetFlag(*flag, value, ValueSource::kFlag, absl::StrCat("--", spelling), draft);
         !status.ok()) {
       return status;
     }
@@ -237,6 +243,8 @@ absl::Status ApplyFile(const std::string& file, OptionsDraft& draft) {
     return absl::InvalidArgumentError(absl::StrCat("--config-file ", file, ": cannot be read"));
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat("--config-file ", file, ": ", error.what()));
+  } catch (const std::exception&) {  // The stream's own: a directory, or a disk that fails.
+    return absl::InvalidArgumentError(absl::StrCat("--config-file ", file, ": cannot be read"));
   }
 }
 
@@ -258,9 +266,9 @@ absl::Status ApplySources(const Arguments& arguments, const Environment& environ
     if (absl::Status status = ApplyArguments(arguments, draft); !status.ok()) return status;
     return ApplyVariables(environment, draft);
   }
-  for (const auto& [flag, value] : arguments.flags) {
+  for (const Arguments::Given& given : arguments.flags) {
     draft.warnings.push_back(
-        absl::StrCat("--", flag->name, " is ignored because of the config file ", file));
+        absl::StrCat("--", given.spelling, " is ignored because of the config file ", file));
   }
   for (const Flag& flag : AllFlags()) {
     if (environment.contains(VariableName(flag))) {

@@ -51,6 +51,7 @@ std::vector<Flag> FlagsWithoutEffect() {
   const std::string backend = "it belongs to another storage engine";
   const std::string always = "it is always on";
   const std::string always_synced = "writes are always synced before they are acknowledged";
+  const std::string proxy = "there is no proxy";
   const std::string segments = "old parts of the log are removed when no longer needed";
   std::vector<std::pair<std::string, std::string>> values = {
       {"auto-compaction-mode", "nothing is compacted by itself; compact with a client"},
@@ -77,6 +78,11 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"max-learners", ""},
       {"max-snapshots", segments},
       {"max-wals", segments},
+      {"proxy-dial-timeout", proxy},
+      {"proxy-failure-wait", proxy},
+      {"proxy-read-timeout", proxy},
+      {"proxy-refresh-interval", proxy},
+      {"proxy-write-timeout", proxy},
       {"raft-read-timeout", ""},
       {"raft-write-timeout", ""},
       {"snapshot-count", "the log is cut by its size"},

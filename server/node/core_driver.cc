@@ -114,7 +114,11 @@ bool CoreDriver::RunOnce() {
 void CoreDriver::Turn(uint32_t ticks, std::vector<CoreInput> inputs, MemberGate::Work work,
                       MonotonicNs now) {
   metrics_.turns.Increment();
-  if (role_ == raft::Role::kLeader) Observe(inputs, now);
+  if (role_ == raft::Role::kLeader) {
+    Observe(inputs, now);
+  } else if (!loss_told_) {
+    LookForLostEntries(inputs);
+  }
   const bool proposing = !work.proposals.empty();
   CoreTurn turn{.ticks = ticks,
                 .first = std::nullopt,
@@ -141,6 +145,32 @@ void CoreDriver::Observe(const std::vector<CoreInput>& inputs, MonotonicNs now) 
       metrics_.heartbeat_send_failures.Increment();
     } else if (const auto* peer = std::get_if<PeerMessages>(&input)) {
       peer_times_.OnReceive(peer->messages, now);
+    }
+  }
+}
+
+// A heartbeat names no commit index beyond what this member has confirmed in its sender's term, and
+// what is confirmed is durable. So one beyond the end of the log says that the disk has lost what
+// was on it, most often because somebody emptied the data directory.
+void CoreDriver::LookForLostEntries(const std::vector<CoreInput>& inputs) {
+  for (const CoreInput& input : inputs) {
+    const auto* peer = std::get_if<PeerMessages>(&input);
+    if (peer == nullptr) continue;
+    for (const raft::Message& message : peer->messages) {
+      const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body);
+      if (heartbeat == nullptr) continue;
+      const raft::Status status = stage_.status();
+      if (message.term < status.term || heartbeat->commit <= status.last) continue;
+      loss_told_ = true;
+      surroundings_.logger.Error(
+          "this member has confirmed entries that its log does not hold",
+          {{"leader", Hex(message.from)},
+           {"confirmed", heartbeat->commit.value()},
+           {"end of the log", status.last.value()},
+           {"what to do",
+            "its data directory was emptied or put back from a copy: stop it, and put the whole "
+            "directory back, or remove the member from the cluster and add it as a new one"}});
+      return;
     }
   }
 }

@@ -77,6 +77,7 @@ class CoreDriver {
   void Rest(MonotonicNs began);
   void HandOut(CoreOutput output, MonotonicNs now);
   void Observe(const std::vector<CoreInput>& inputs, MonotonicNs now);
+  void LookForLostEntries(const std::vector<CoreInput>& inputs);
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
   void OnSnapshotWanted(raft::NodeId to);
@@ -98,6 +99,7 @@ class CoreDriver {
   std::optional<raft::NodeId> leader_;
   raft::Role role_ = raft::Role::kFollower;
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.
+  bool loss_told_ = false;
   std::map<raft::NodeId, MonotonicNs> snapshot_refused_;  // When to answer.
 };
 

@@ -111,6 +111,7 @@ class Gate {
   // The newest local view, for serializable reads.
   virtual std::shared_ptr<const storage::ReadView> view() const = 0;
 
+  // As applied here, but for this member's own client URLs: those it advertises.
   virtual std::shared_ptr<const std::vector<storage::MemberRecord>> members() const = 0;
   virtual MemberStatus status() const = 0;
   virtual raft::NodeId member_id() const = 0;

@@ -14,9 +14,18 @@ constexpr std::string_view kAdvice =
 
 }  // namespace
 
+HistoryMetrics::HistoryMetrics(Metrics& metrics)
+    : total_ms(metrics.AddHistogram("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+                                    "Bucketed histogram of db compaction total duration.",
+                                    ExponentialBuckets(100, 2, 14))),
+      last(metrics.AddGauge("etcd_debugging_mvcc_db_compaction_last",
+                            "The unix time of the last db compaction. Resets to 0 on start.")),
+      deleted(metrics.AddCounter("etcd_debugging_mvcc_db_compaction_keys_total",
+                                 "Total number of db keys compacted.")) {}
+
 HistoryCollection::HistoryCollection(std::unique_ptr<storage::Collector> collector,
-                                     Surroundings surroundings)
-    : collector_(std::move(collector)), surroundings_(std::move(surroundings)) {}
+                                     Surroundings surroundings, const HistoryMetrics& metrics)
+    : collector_(std::move(collector)), surroundings_(std::move(surroundings)), metrics_(metrics) {}
 
 void HistoryCollection::AddJob() {
   surroundings_.queues.background.Add([this] {
@@ -62,6 +71,12 @@ void HistoryCollection::Plan() {
     return;
   }
   if (!batch->empty()) {
+    if (!began_.has_value()) began_ = surroundings_.clock.Now();
+    uint64_t deleted = 0;
+    batch->ForEach([&](const storage::WriteBatch::Op& op) {
+      if (op.kind == storage::WriteBatch::Kind::kDelete) ++deleted;
+    });
+    metrics_.deleted.Increment(static_cast<double>(deleted));
     surroundings_.queues.apply.Push(
         Collected{std::make_shared<const storage::WriteBatch>(*std::move(batch))});
     return;
@@ -69,6 +84,11 @@ void HistoryCollection::Plan() {
   if (absl::Status dropped = collector_->DropFiles(); !dropped.ok()) {
     surroundings_.failure.Report("dropping files of old history", kAdvice, dropped);
     return;
+  }
+  if (began_.has_value()) {
+    const MonotonicNs took = surroundings_.clock.Now() - *std::exchange(began_, std::nullopt);
+    metrics_.total_ms.Observe(static_cast<double>(took) / kNsPerMs);
+    metrics_.last.Set(static_cast<double>(surroundings_.clock.WallNs() / kNsPerSecond));
   }
   surroundings_.on_collected(collector_->collected());
   bool again = false;

@@ -4,7 +4,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 
+#include "server/clock.h"
+#include "server/metrics.h"
 #include "server/node/background.h"
 #include "server/node/failure.h"
 #include "server/node/queues.h"
@@ -13,17 +16,27 @@
 
 namespace gavel::server {
 
+struct HistoryMetrics {
+  explicit HistoryMetrics(Metrics& metrics);
+
+  Histogram& total_ms;
+  Gauge& last;
+  Counter& deleted;
+};
+
 // One plan is under way at a time; the next is made once apply has written the last.
 // Thread-safe.
 class HistoryCollection {
  public:
   struct Surroundings {
+    const Clock& clock;
     Queues& queues;
     const storage::StateMachine& machine;
     Failure& failure;
     std::function<void(storage::Revision)> on_collected;
   };
-  HistoryCollection(std::unique_ptr<storage::Collector> collector, Surroundings surroundings);
+  HistoryCollection(std::unique_ptr<storage::Collector> collector, Surroundings surroundings,
+                    const HistoryMetrics& metrics);
 
   // The published compacted revision has moved, or may have before the start.
   void OnCompacted();
@@ -37,6 +50,8 @@ class HistoryCollection {
 
   const std::unique_ptr<storage::Collector> collector_;  // The job's, one at a time.
   const Surroundings surroundings_;
+  const HistoryMetrics metrics_;
+  std::optional<MonotonicNs> began_;  // The job's: when it first found something to delete.
 
   std::mutex mutex_;      // Guards all below.
   bool running_ = false;  // A job is queued or a batch is on its way to apply.

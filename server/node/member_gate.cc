@@ -20,9 +20,11 @@ GateMetrics::GateMetrics(Metrics& metrics)
       slow_read_indexes(metrics.AddCounter("etcd_server_slow_read_indexes_total",
                                            "Confirmation rounds of reads given up as slow.")) {}
 
-MemberGate::MemberGate(const MemberIdentity& identity, const GateLimits& limits,
-                       uint64_t quota_bytes, Surroundings surroundings, GateMetrics metrics)
+MemberGate::MemberGate(const MemberIdentity& identity, std::vector<std::string> client_urls,
+                       const GateLimits& limits, uint64_t quota_bytes, Surroundings surroundings,
+                       GateMetrics metrics)
     : identity_(identity),
+      client_urls_(std::move(client_urls)),
       limits_(limits),
       quota_bytes_(quota_bytes),
       surroundings_(std::move(surroundings)),
@@ -149,7 +151,15 @@ std::shared_ptr<const storage::ReadView> MemberGate::view() const {
 }
 
 std::shared_ptr<const std::vector<storage::MemberRecord>> MemberGate::members() const {
-  return surroundings_.machine.members();
+  auto table = surroundings_.machine.members();
+  const auto self = std::find_if(table->begin(), table->end(),
+                                 [&](const auto& member) { return member.id == identity_.id; });
+  if (self == table->end() || self->client_urls == client_urls_) return table;
+  // Clients are served before the log has what this member advertises, and must not take it for
+  // one that cannot be reached.
+  auto corrected = std::make_shared<std::vector<storage::MemberRecord>>(*table);
+  (*corrected)[static_cast<size_t>(self - table->begin())].client_urls = client_urls_;
+  return corrected;
 }
 
 raft::Term MemberGate::term() const { return raft::Term(term_.load(std::memory_order_relaxed)); }

@@ -48,8 +48,10 @@ class MemberGate final : public Gate {
     WatchHub& watches;
     std::function<void()> wake_core;
   };
-  MemberGate(const MemberIdentity& identity, const GateLimits& limits, uint64_t quota_bytes,
-             Surroundings surroundings, GateMetrics metrics);
+  // `client_urls` are what this member advertises, or about to.
+  MemberGate(const MemberIdentity& identity, std::vector<std::string> client_urls,
+             const GateLimits& limits, uint64_t quota_bytes, Surroundings surroundings,
+             GateMetrics metrics);
 
   void Propose(CommandField field, std::string request, std::optional<MonotonicNs> deadline,
                ProposeDone done) override;
@@ -138,6 +140,7 @@ class MemberGate final : public Gate {
   bool leader_known() const { return raft_status_.leader.has_value(); }
 
   const MemberIdentity identity_;
+  const std::vector<std::string> client_urls_;
   const GateLimits limits_;
   const uint64_t quota_bytes_;
   const Surroundings surroundings_;

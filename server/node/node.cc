@@ -92,15 +92,16 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
                                                queues_.background.AddAt(at, std::move(step));
                                              }});
   gate_ = std::make_unique<MemberGate>(
-      identity_, options_.gate, options_.quota_bytes,
+      identity_, options_.client_urls, options_.gate, options_.quota_bytes,
       MemberGate::Surroundings{clock_, queues_.background, machine, *parts.engine, *watches_,
                                [this] { queues_.core.Wake(); }},
       GateMetrics(surroundings.metrics));
   collection_ = std::make_unique<HistoryCollection>(
-      std::move(collector), HistoryCollection::Surroundings{queues_, machine, failure_,
-                                                            [this](storage::Revision collected) {
-                                                              gate_->OnCollected(collected);
-                                                            }});
+      std::move(collector),
+      HistoryCollection::Surroundings{
+          clock_, queues_, machine, failure_,
+          [this](storage::Revision collected) { gate_->OnCollected(collected); }},
+      HistoryMetrics(surroundings.metrics));
 
   const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(),
                           identity_.incarnation};

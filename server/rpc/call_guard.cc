@@ -82,11 +82,12 @@ UnaryMethod CallGuard::Unary(Learner learner, UnaryMethod method) const {
   };
 }
 
-StreamMethod CallGuard::Stream(Learner learner, StreamMethod method) const {
-  return [state = state_, learner, method = std::move(method)](
+StreamMethod CallGuard::Stream(Learner learner, StreamMethod method, StreamShape shape) const {
+  const std::string_view type = shape == StreamShape::kUnary ? "unary" : "stream";
+  return [state = state_, learner, type, method = std::move(method)](
              CallContext context,
              std::shared_ptr<StreamWriter> writer) -> std::shared_ptr<StreamHandler> {
-    if (const auto error = state->Check(learner, "stream", context)) {
+    if (const auto error = state->Check(learner, type, context)) {
       writer->Finish(ToStatus(*error));
       return std::make_shared<RefusedStream>();
     }

@@ -20,7 +20,9 @@ class CallGuard {
   enum class Learner { kServes, kRefuses };
 
   UnaryMethod Unary(Learner learner, UnaryMethod method) const;
-  StreamMethod Stream(Learner learner, StreamMethod method) const;
+  // `shape` is what the call counts as.
+  StreamMethod Stream(Learner learner, StreamMethod method,
+                      StreamShape shape = StreamShape::kBidi) const;
 
  private:
   class State;

@@ -129,7 +129,8 @@ void AddElectionService(const ServiceSurroundings& surroundings, const CallGuard
   AddRecipe<CampaignCall>(surroundings, guard, router, "/v3electionpb.Election/Campaign");
   AddRecipe<ProclaimCall>(surroundings, guard, router, "/v3electionpb.Election/Proclaim");
   AddRecipe<LeaderCall>(surroundings, guard, router, "/v3electionpb.Election/Leader");
-  AddRecipe<ObserveCall>(surroundings, guard, router, "/v3electionpb.Election/Observe");
+  AddRecipe<ObserveCall>(surroundings, guard, router, "/v3electionpb.Election/Observe",
+                         StreamShape::kServerStream);
   AddRecipe<ResignCall>(surroundings, guard, router, "/v3electionpb.Election/Resign");
 }
 

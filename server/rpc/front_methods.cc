@@ -9,6 +9,8 @@ namespace {
 
 std::string_view TypeName(StreamShape shape) {
   switch (shape) {
+    case StreamShape::kUnary:
+      return "unary";
     case StreamShape::kClientStream:
       return "client_stream";
     case StreamShape::kServerStream:

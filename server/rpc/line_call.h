@@ -16,15 +16,16 @@ namespace gavel::server {
 // Adds a method that is served by a recipe call of type `Call`.
 template <class Call>
 void AddRecipe(const ServiceSurroundings& surroundings, const CallGuard& guard, Router& router,
-               const char* name) {
-  router.AddStream(
-      name,
-      guard.Stream(CallGuard::Learner::kRefuses,
-                   [surroundings](CallContext context, std::shared_ptr<StreamWriter> writer) {
-                     return std::make_shared<Call>(surroundings, std::move(context),
-                                                   std::move(writer));
-                   }),
-      StreamShape::kServerStream);
+               const char* name, StreamShape shape = StreamShape::kUnary) {
+  router.AddStream(name,
+                   guard.Stream(
+                       CallGuard::Learner::kRefuses,
+                       [surroundings](CallContext context, std::shared_ptr<StreamWriter> writer) {
+                         return std::make_shared<Call>(surroundings, std::move(context),
+                                                       std::move(writer));
+                       },
+                       shape),
+                   shape);
 }
 
 class LineCall : public RecipeCall {

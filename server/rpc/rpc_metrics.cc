@@ -43,7 +43,39 @@ MethodMetrics::MethodMetrics(Metrics* metrics, std::string_view name, std::strin
         "Histogram of response latency (seconds) of gRPC that had been handled by the server.",
         {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, labels_);
   }
+  if (type == "unary") AddEtcdDurations(name);
   Handled(StatusCode::kOk);
+}
+
+// `name` is without the first slash.
+void MethodMetrics::AddEtcdDurations(std::string_view name) {
+  constexpr std::string_view kKv = "etcdserverpb.KV/";
+  constexpr std::string_view kLease = "etcdserverpb.Lease/";
+  const auto add = [this](const std::string& metric, const std::string& help, double shortest,
+                          int buckets, const Labels& labels) {
+    const auto histogram = [&](const char* success) {
+      Labels both = labels;
+      both.emplace("success", success);
+      return &metrics_->AddHistogram(metric, help, ExponentialBuckets(shortest, 2, buckets), both);
+    };
+    etcd_durations_.push_back({histogram("true"), histogram("false")});
+  };
+  if (name.substr(0, kKv.size()) == kKv || name.substr(0, kLease.size()) == kLease) {
+    add("etcd_server_request_duration_seconds",
+        "Response latency distribution in seconds for each type.", .0001, 20,
+        {{"type", labels_["grpc_method"]}});
+  }
+  if (name == "etcdserverpb.KV/Range") {
+    add("etcd_server_range_duration_seconds",
+        "The latency distributions of Range, with the wait for a current view.", .0001, 20, {});
+  }
+  if (name == "etcdserverpb.Maintenance/HashKV") {
+    Histogram& hashes =
+        metrics_->AddHistogram("etcd_mvcc_hash_rev_duration_seconds",
+                               "The latency distribution of storage hash by revision operation.",
+                               ExponentialBuckets(.01, 2, 15));
+    etcd_durations_.push_back({&hashes, nullptr});
+  }
 }
 
 void MethodMetrics::OnStarted() {
@@ -61,7 +93,12 @@ void MethodMetrics::OnSent(size_t messages) {
 void MethodMetrics::OnHandled(StatusCode code, MonotonicNs took) {
   if (metrics_ == nullptr) return;
   Handled(code)->Increment();
-  if (durations_ != nullptr) durations_->Observe(static_cast<double>(took) / kNsPerSecond);
+  const double seconds = static_cast<double>(took) / kNsPerSecond;
+  if (durations_ != nullptr) durations_->Observe(seconds);
+  for (const Durations& durations : etcd_durations_) {
+    Histogram* histogram = code == StatusCode::kOk ? durations.succeeded : durations.failed;
+    if (histogram != nullptr) histogram->Observe(seconds);
+  }
 }
 
 Counter* MethodMetrics::Handled(StatusCode code) {

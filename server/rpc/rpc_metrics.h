@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/clock.h"
 #include "server/metrics.h"
@@ -28,6 +29,12 @@ class MethodMetrics {
   void OnHandled(StatusCode code, MonotonicNs took);
 
  private:
+  // A histogram for calls that succeed, and one for those that do not.
+  struct Durations {
+    Histogram* succeeded = nullptr;
+    Histogram* failed = nullptr;
+  };
+  void AddEtcdDurations(std::string_view name);
   Counter* Handled(StatusCode code);
 
   Metrics* metrics_;
@@ -36,6 +43,7 @@ class MethodMetrics {
   Counter* received_ = nullptr;
   Counter* sent_ = nullptr;
   Histogram* durations_ = nullptr;
+  std::vector<Durations> etcd_durations_;
   // Registered when a code is first seen, as etcd's clients of the metrics expect.
   std::array<std::atomic<Counter*>, 17> handled_{};
 };

@@ -73,7 +73,8 @@ class StreamHandler {
 using StreamMethod =
     std::function<std::shared_ptr<StreamHandler>(CallContext, std::shared_ptr<StreamWriter>)>;
 
-enum class StreamShape : uint8_t { kClientStream, kServerStream, kBidi };
+// kUnary: one message each way, served as a stream because its answer may have to be waited for.
+enum class StreamShape : uint8_t { kUnary, kClientStream, kServerStream, kBidi };
 
 // Finds a method by its full name, "/package.Service/Method".
 //

@@ -92,7 +92,13 @@ def commands_do_what_they_say(options):
             check('all 3 members' in cluster.must('start'), 'a second start')
             cluster.refused('not 5', 'start', '-n', '5')
             cluster.refused('its own ports', 'start', '--base-port', '19000')
+            # Alone a member is not healthy; one is told so in time, with the end of its log.
+            cluster.must('kill', 'all')
+            os.environ['GAVEL_HEALTHY_SECONDS'] = '2'
+            cluster.refused('member 1 is not healthy after 2 s', 'restart', '1')
+            cluster.refused('pre-candidate', 'restart', '1')
         finally:
+            os.environ.pop('GAVEL_HEALTHY_SECONDS', None)
             cluster.must('stop')
         check(cluster.states() == ['stopped'] * 3, 'stop')
 
@@ -115,6 +121,26 @@ def a_taken_port_is_named_with_its_process(options):
              folder + '/q'], capture_output=True, text=True, timeout=60)
         check(done.returncode == 1 and owner in done.stderr, done.stdout + done.stderr)
         check('Building' not in done.stdout, done.stdout)
+
+
+@test
+def gaveld_says_what_to_do_about_a_taken_port(options):
+    base = free_base_port()
+    flags = ['--data-dir', 'unused']
+    for name, port in (('client', base), ('peer', base + 1)):
+        flags += ['--listen-%s-urls' % name, 'http://127.0.0.1:%d' % port]
+    flags += ['--advertise-client-urls', 'http://127.0.0.1:%d' % base,
+              '--initial-advertise-peer-urls', 'http://127.0.0.1:%d' % (base + 1),
+              '--initial-cluster', 'default=http://127.0.0.1:%d' % (base + 1),
+              '--listen-metrics-urls', 'http://127.0.0.1:%d' % (base + 2)]
+    for n, name in enumerate(('client', 'peer', 'metrics')):
+        with tempfile.TemporaryDirectory() as folder, socket.socket() as taken:
+            taken.bind(('127.0.0.1', base + n))
+            taken.listen()
+            done = subprocess.run([os.path.abspath(options.server), *flags], cwd=folder,
+                                  capture_output=True, text=True, timeout=60)
+            check(done.returncode == 1 and 'choose another --listen-%s-urls' % name in done.stderr
+                  and '127.0.0.1:%d' % (base + n) in done.stderr, done.stderr)
 
 
 @test

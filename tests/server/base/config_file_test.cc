@@ -106,6 +106,9 @@ TEST_F(ConfigFileTest, DamagedFilesAreNamed) {
   EXPECT_OK(Parse(""));
   EXPECT_THAT(ParseOptions({"--config-file=/no/such/file"}, {}),
               StatusIs(kInvalid, HasSubstr("/no/such/file: cannot be read")));
+  EXPECT_THAT(ParseOptions({"--config-file=/proc"}, {}),
+              StatusIs(kInvalid, HasSubstr("/proc: cannot be read")))
+      << "a directory";
 }
 
 }  // namespace

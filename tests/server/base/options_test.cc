@@ -82,7 +82,8 @@ TEST(OptionsTest, UnknownFlagsAreErrorsThatSuggestTheNearest) {
 
 TEST(OptionsTest, AFlagWinsOverItsVariable) {
   absl::StatusOr<ParsedOptions> parsed =
-      Parse({"--name=flag"}, {{"ETCD_NAME", "variable"}, {"ETCD_DATA_DIR", "/data"}});
+      Parse({"--name=flag", "--log-level=warn"},
+            {{"ETCD_NAME", "variable"}, {"ETCD_DATA_DIR", "/data"}, {"ETCD_LOG_LEVEL", ""}});
   ASSERT_OK(parsed);
   EXPECT_EQ(parsed->options.name, "flag");
   EXPECT_EQ(parsed->options.data_dir, "/data");
@@ -114,6 +115,19 @@ TEST(OptionsTest, ExperimentalSpellingsAreTaken) {
   EXPECT_EQ(parsed->options.warning_apply_duration, 2 * kNsPerSecond);
   EXPECT_EQ(parsed->options.snapshot_catchup_entries, 77U);
   EXPECT_EQ(parsed->options.warning_unary_request_duration, 9 * kNsPerSecond);
+  EXPECT_THAT(Parse({"--experimental-peer-skip-client-san-verification=true"}),
+              StatusIs(kInvalid, HasSubstr("--experimental-peer-skip-client-san-verification: ")))
+      << "an error names what was written";
+}
+
+// As etcd's own sample of a file has them.
+TEST(OptionsTest, FlagsOfTheProxyThatIsOffAreTaken) {
+  absl::StatusOr<ParsedOptions> parsed = Parse(
+      {"--proxy=off", "--proxy-dial-timeout=1000", "--proxy-failure-wait=5000",
+       "--proxy-read-timeout=0", "--proxy-refresh-interval=30000", "--proxy-write-timeout=5000"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->warnings.size(), 5U);
+  EXPECT_THAT(Parse({"--proxy=on"}), StatusIs(kInvalid, HasSubstr("--proxy: refused")));
 }
 
 TEST(OptionsTest, FlagsOfMissingFeaturesAreTakenWithOneWarningEach) {

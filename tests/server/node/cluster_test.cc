@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "proto/etcdserverpb/kv.pb.h"
 #include "tests/server/node/node_cluster.h"
 #include "tests/support/matchers.h"
 
@@ -16,6 +17,7 @@ namespace {
 
 using server::GateResult;
 using server::kNsPerMs;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -364,6 +366,68 @@ TEST(ClusterTest, AMemberThatLostItsDataIsRefused) {
   }
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition,
                                 HasSubstr("its data directory was lost")));
+}
+
+// Clients may ask a member who it is before the log says so, or while it still says what was so
+// before the last start.
+TEST(ClusterTest, AMemberKnowsItsOwnClientUrlsFromItsStart) {
+  NodeCluster cluster(3, 31);
+  ASSERT_OK(cluster.Start(0));
+  const auto urls = [&](int of) {
+    const auto members = cluster.gate(0).members();
+    for (const storage::MemberRecord& member : *members) {
+      if (member.name == absl::StrCat("m", of)) return member.client_urls;
+    }
+    return std::vector<std::string>{"no such member"};
+  };
+  EXPECT_THAT(urls(0), ElementsAre("http://127.0.0.1:2379"));
+  EXPECT_THAT(urls(1), IsEmpty());
+}
+
+// What a compaction lets go is deleted in the background, and counted under etcd's names.
+TEST(ClusterTest, CollectedHistoryIsCounted) {
+  NodeCluster cluster(1, 29);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  for (const char* value : {"1", "2", "3"}) {
+    EXPECT_EQ(cluster.PutAndWait(0, "k", value).result, GateResult::kOk);
+  }
+  etcdserverpb::CompactionRequest request;
+  request.set_revision(4);
+  cluster.gate(0).Propose(server::CommandField::kCompact, request.SerializeAsString(), std::nullopt,
+                          [](server::ProposeResult) {});
+  EXPECT_TRUE(cluster.RunUntil([&] {
+    return cluster.MetricsText(0).find("db_compaction_total_duration_milliseconds_count 1\n") !=
+           std::string::npos;
+  }));
+  EXPECT_THAT(cluster.MetricsText(0),
+              HasSubstr("etcd_debugging_mvcc_db_compaction_keys_total 2\n"));
+}
+
+// In its first life nobody can tell it by its life. The leader, which goes on naming what it
+// confirmed, makes it know and say so.
+TEST(ClusterTest, AMemberThatLostItsFirstLifeSaysSo) {
+  NodeCluster cluster(3, 23);
+  cluster.StartAll();
+  const int leader = cluster.AwaitLeader();
+  const int lost = (leader + 1) % 3;
+  EXPECT_EQ(cluster.PutAndWait(leader, "k", "v").result, server::GateResult::kOk);
+  cluster.Run(500);
+  cluster.Crash(lost, CrashMode::kLoseAll);
+  ASSERT_OK(cluster.Start(lost));
+  cluster.Run(1000);
+  EXPECT_THAT(cluster.errors(), IsEmpty()) << "a crash loses nothing that was confirmed";
+
+  NodeCluster wiped(3, 23);
+  wiped.StartAll();
+  ASSERT_EQ(wiped.AwaitLeader(), leader);
+  EXPECT_EQ(wiped.PutAndWait(leader, "k", "v").result, server::GateResult::kOk);
+  wiped.Run(500);
+  wiped.Wipe(lost);
+  ASSERT_OK(wiped.Start(lost));
+  wiped.Run(1000);
+  EXPECT_THAT(wiped.errors(),
+              ElementsAre("this member has confirmed entries that its log does not hold"));
 }
 
 }  // namespace

@@ -14,6 +14,24 @@ namespace gavel::testing {
 
 using server::kNsPerMs;
 
+namespace {
+
+// Keeps the messages of errors and drops the rest.
+class ErrorLog final : public server::Logger {
+ public:
+  explicit ErrorLog(std::vector<std::string>& errors) : errors_(errors) {}
+  void Write(server::LogLevel level, std::string_view message,
+             std::initializer_list<server::LogField>) override {
+    if (level == server::LogLevel::kError) errors_.emplace_back(message);
+  }
+  void Flush() override {}
+
+ private:
+  std::vector<std::string>& errors_;
+};
+
+}  // namespace
+
 // One node's end of the network.
 class NodeCluster::Transport final : public server::PeerTransport {
  public:
@@ -35,7 +53,7 @@ class NodeCluster::Transport final : public server::PeerTransport {
 };
 
 NodeCluster::NodeCluster(int nodes, uint64_t seed, std::function<void(server::NodeOptions&)> change)
-    : random_(seed) {
+    : random_(seed), logger_(std::make_unique<ErrorLog>(errors_)) {
   for (int i = 0; i < nodes; ++i) {
     auto urls = server::ParseUrls(absl::StrCat("http://127.0.0.1:", 2380 + i));
     initial_.push_back({absl::StrCat("m", i), *urls});
@@ -67,7 +85,7 @@ absl::Status NodeCluster::Start(int index) {
   options.place.data_dir = "/data";
   options.client_urls = {absl::StrCat("http://127.0.0.1:", 2379 - index)};
   server::Node::Surroundings surroundings{
-      .disk = machine.disk,
+      .disk = *machine.disk,
       .clock = clock_,
       .logger = *logger_,
       .metrics = machine.metrics,
@@ -107,7 +125,7 @@ void NodeCluster::Crash(int index, CrashMode mode) {
   machine.node.reset();
   machine.events = {};
   machine.engine = machine.engine->Crash(random_);
-  machine.disk.Reboot(mode, random_);
+  machine.disk->Reboot(mode, random_);
   std::erase_if(frames_, [index](const Frame& frame) { return frame.to == index; });
   for (int other = 0; other < size(); ++other) {
     if (other != index && running(other)) {
@@ -120,6 +138,14 @@ void NodeCluster::Stop(int index) {
   Machine& machine = *machines_[Place(index)];
   machine.node->Finish();
   Crash(index, CrashMode::kLoseAll);
+}
+
+void NodeCluster::Wipe(int index) {
+  Crash(index, CrashMode::kLoseAll);
+  Machine& machine = *machines_[Place(index)];
+  machine.disk = std::make_unique<CrashDisk>();
+  machine.engine =
+      std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
 }
 
 void NodeCluster::SetCut(int a, int b, bool cut) {

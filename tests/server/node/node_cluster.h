@@ -38,6 +38,8 @@ class NodeCluster {
   void Crash(int index, CrashMode mode);
   // The clean stop.
   void Stop(int index);
+  // Power off, and somebody empties the data directory.
+  void Wipe(int index);
   bool running(int index) const { return machines_[Place(index)]->node != nullptr; }
   // The process is not scheduled, while its network goes on; SIGSTOP.
   void SetPaused(int index, bool paused) { machines_[Place(index)]->paused = paused; }
@@ -59,7 +61,7 @@ class NodeCluster {
     return machines_[Place(index)]->events.on_frame(frame);
   }
   server::MemberGate& gate(int index) { return node(index).gate(); }
-  CrashDisk& disk(int index) { return machines_[Place(index)]->disk; }
+  CrashDisk& disk(int index) { return *machines_[Place(index)]->disk; }
   storage::MapEngine& engine(int index) { return *machines_[Place(index)]->engine; }
   ManualClock& clock() { return clock_; }
   raft::Random& random() { return random_; }
@@ -98,11 +100,13 @@ class NodeCluster {
   std::string MetricsText(int index) { return machines_[Place(index)]->metrics.Text(); }
   // What nodes said when they stopped by themselves.
   const std::vector<std::string>& failures() const { return failures_; }
+  // The messages of the log's errors, of all nodes.
+  const std::vector<std::string>& errors() const { return errors_; }
 
  private:
   class Transport;
   struct Machine {
-    CrashDisk disk;
+    std::unique_ptr<CrashDisk> disk = std::make_unique<CrashDisk>();
     server::Metrics metrics;
     std::shared_ptr<storage::MapEngine> engine =
         std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
@@ -128,7 +132,8 @@ class NodeCluster {
 
   ManualClock clock_;
   raft::Random random_;
-  std::unique_ptr<server::Logger> logger_ = server::NullLogger();
+  std::vector<std::string> errors_;
+  std::unique_ptr<server::Logger> logger_;  // Fills errors_.
   server::NodeOptions options_;
   std::vector<server::InitialMember> initial_;
   std::vector<std::unique_ptr<Machine>> machines_;

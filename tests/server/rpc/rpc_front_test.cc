@@ -304,6 +304,30 @@ TEST(RpcFrontTest, ShutdownDoesNotWaitForAHandlerThatNeverAnswers) {
   for (Completion& done : held) std::move(done)(RpcStatus(), Encoded(std::string("too late")));
 }
 
+TEST(RpcFrontTest, DurationsAreToldUnderEtcdsNames) {
+  auto router = std::make_shared<Router>();
+  router->AddUnary("/etcdserverpb.KV/Range", Echo);
+  router->AddUnary("/etcdserverpb.Maintenance/HashKV", Echo);
+  router->AddUnary("/etcdserverpb.Lease/LeaseRevoke",
+                   [](std::string, CallContext, Completion done) {
+                     std::move(done)({StatusCode::kNotFound, "no"}, Encoded());
+                   });
+  FrontFixture fixture(router);
+  const auto channel = fixture.NewChannel();
+  for (const char* method : {"KV/Range", "Maintenance/HashKV", "Lease/LeaseRevoke"}) {
+    CallUnary(channel, std::string("/etcdserverpb.") + method, "");
+  }
+  const std::string text = fixture.metrics.Text();
+  for (const char* line :
+       {"etcd_server_request_duration_seconds_count{success=\"true\",type=\"Range\"} 1\n",
+        "etcd_server_request_duration_seconds_count{success=\"false\",type=\"Range\"} 0\n",
+        "etcd_server_request_duration_seconds_count{success=\"false\",type=\"LeaseRevoke\"} 1\n",
+        "etcd_server_range_duration_seconds_count{success=\"true\"} 1\n",
+        "etcd_mvcc_hash_rev_duration_seconds_count 1\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
 TEST(RpcFrontTest, CallsAreCountedUnderEtcdsNames) {
   auto router = EchoRouter();
   router->AddUnary("/test.Test/Fail", [](std::string, CallContext, Completion done) {

@@ -1,8 +1,10 @@
 // The cluster, maintenance and health services, what is asked of every call, and the router.
 
+#include <algorithm>
 #include <string>
 
 #include "gmock/gmock.h"
+#include "google/protobuf/descriptor.h"
 #include "gtest/gtest.h"
 
 #include "proto/etcdserverpb/cluster.pb.h"
@@ -30,6 +32,7 @@ using grpc::health::v1::HealthCheckResponse;
 using server::Error;
 using server::RpcStatus;
 using server::StatusCode;
+using server::StreamShape;
 using server::ToStatus;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -144,6 +147,30 @@ TEST(RpcServicesTest, CallsThatNeedALeaderAreRefusedWithoutOne) {
   handler->OnMessage("ignored");
   ASSERT_TRUE(writer->status);
   EXPECT_EQ(*writer->status, ToStatus(Error::kNoLeader));
+}
+
+// Metrics name a method's shape as the contract has it, however we serve it.
+TEST(RpcServicesTest, MethodsHaveTheShapeOfTheContract) {
+  ServiceCaller caller;
+  const auto find = [](std::string name) {
+    name = name.substr(1);
+    std::replace(name.begin(), name.end(), '/', '.');
+    return google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(name);
+  };
+  for (const auto& [name, method] : caller.services.router()->unary()) {
+    const google::protobuf::MethodDescriptor* wanted = find(name);
+    ASSERT_NE(wanted, nullptr) << name;
+    EXPECT_FALSE(wanted->client_streaming() || wanted->server_streaming()) << name;
+  }
+  for (const auto& [name, stream] : caller.services.router()->streams()) {
+    const google::protobuf::MethodDescriptor* wanted = find(name);
+    ASSERT_NE(wanted, nullptr) << name;
+    const bool bidi = stream.shape == StreamShape::kBidi;
+    EXPECT_EQ(wanted->client_streaming(), bidi || stream.shape == StreamShape::kClientStream)
+        << name;
+    EXPECT_EQ(wanted->server_streaming(), bidi || stream.shape == StreamShape::kServerStream)
+        << name;
+  }
 }
 
 TEST(RpcServicesTest, TheClientsVersionIsCountedIfItIsUtf8) {

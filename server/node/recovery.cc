@@ -45,9 +45,11 @@ absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const storage::WalOptions
   if (opened.ok()) return OpenedLog{std::move(opened->wal), std::move(opened->contents)};
   if (!absl::IsNotFound(opened.status())) return opened.status();
   if (!first_start || !applied.is_none()) {
-    return absl::DataLossError(absl::StrCat("the write-ahead log in ", options.directory,
-                                            " is gone, and with it what this member confirmed. ",
-                                            kRejoin));
+    return absl::DataLossError(
+        absl::StrCat("the write-ahead log in ", options.directory,
+                     " is gone, and with it what this member confirmed. If --wal-dir "
+                     "was changed, name the former folder again. Else: ",
+                     kRejoin));
   }
   OpenedLog created;
   created.contents.start.configuration = initial.configuration;

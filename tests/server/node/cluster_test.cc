@@ -17,6 +17,7 @@ namespace {
 
 using server::GateResult;
 using server::kNsPerMs;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -343,7 +344,8 @@ TEST(ClusterTest, ALostLogIsReportedAndNotReplaced) {
     ASSERT_OK(cluster.disk(0).Remove("/data/member/wal/" + name));
   }
   EXPECT_THAT(cluster.Start(0),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("add it as a new one")));
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("add it as a new one"), HasSubstr("--wal-dir"))));
 }
 
 // A member whose data is gone begins its first life again; the others remember a later one and

@@ -35,8 +35,8 @@ def events(stage):
         stage.run('put', key, END)
 
 
-# What every form below sees at least.
-LAST = {'simple': END, 'json': 'dGhlIGVuZA==', 'fields': END, 'protobuf': END}
+# What every form below sees at least, to the end of what is written at once.
+LAST = {'simple': END, 'json': 'dGhlIGVuZA==', 'fields': END + '"\n"Lease" : 0\n', 'protobuf': END}
 FORMS = [
     ('watch', 'k'),
     ('watch', 'k', '--prefix'),
@@ -145,7 +145,7 @@ def watch_interactive(stage):
     stage.run('put', 'x/1', 'three')
     shell.wait_for('three')
     stage.run('del', 'k')
-    shell.wait_for('DELETE')
+    shell.wait_for('DELETE\nk\n\n')
     for line in ('nonsense', 'watch', 'watch --nonsense'):
         said = len(shell.text('err').splitlines())
         shell.type(line + '\n')
@@ -236,7 +236,7 @@ def lease_expiry(stage):
     lease = stage.run('lease', 'grant', '5').text().split()[1]
     puts = ''.join('put %s v --lease=%s\n' % (key, lease) for key in ('k/2', 'k/1', 'k/3'))
     stage.say('txn', stdin=b'\n' + puts.encode() + b'\n\n')
-    watch.wait_for('DELETE', 3)
+    watch.wait_for('DELETE\nk/3\n\n')
     stage.note_end('the watch', watch)
     stage.say('lease', 'timetolive', lease)
     stage.say('get', 'k', '--prefix')
@@ -254,7 +254,7 @@ def lease_keep_alive(stage):
     stage.say('get', 'k')
     keeper.end(signal.SIGKILL)
     stage.note('renewed', sorted(set(keeper.text().splitlines())))
-    watch.wait_for('DELETE')
+    watch.wait_for('DELETE\nk\n\n')
     stage.note_end('the watch', watch)
     # And it says so when it is revoked under its hands.
     lease = stage.run('lease', 'grant', '3').text().split()[1]

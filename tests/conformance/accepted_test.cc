@@ -9,6 +9,8 @@
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/lease.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/v3electionpb/election.pb.h"
+#include "proto/v3lockpb/lock.pb.h"
 
 namespace gavel::conformance {
 namespace {
@@ -148,16 +150,36 @@ TEST(AcceptedTest, TheHeaderOfAlarmsMustBeWhole) {
 }
 
 TEST(AcceptedTest, WhatIsNotServedSaysSoByName) {
-  constexpr char kLeases[] = "/etcdserverpb.Lease/LeaseLeases";
-  const etcdserverpb::LeaseLeasesRequest request;
-  const Answer etcd = Ok(etcdserverpb::LeaseLeasesResponse());
+  constexpr char kHash[] = "/etcdserverpb.Maintenance/Hash";
+  const etcdserverpb::HashRequest request;
+  const Answer etcd = Ok(etcdserverpb::HashResponse());
   const auto gavel = [](const char* what) {
     return Answer{12, "unknown method " + std::string(what), ""};
   };
-  EXPECT_EQ(Verdict(kLeases, request, etcd, gavel("LeaseLeases for service etcdserverpb.Lease")),
+  EXPECT_EQ(Verdict(kHash, request, etcd, gavel("Hash for service etcdserverpb.Maintenance")),
             "not served");
-  EXPECT_EQ(Verdict(kLeases, request, etcd, gavel("LeaseGrant for service etcdserverpb.Lease")),
+  EXPECT_EQ(Verdict(kHash, request, etcd, gavel("HashKV for service etcdserverpb.Maintenance")),
             "different");
+  EXPECT_EQ(Verdict("/etcdserverpb.Lease/LeaseLeases", etcdserverpb::LeaseLeasesRequest(),
+                    Ok(etcdserverpb::LeaseLeasesResponse()),
+                    gavel("LeaseLeases for service etcdserverpb.Lease")),
+            "different");
+}
+
+TEST(AcceptedTest, ALockIsNotHeldByALeaseThatHasEnded) {
+  Operation await{"/v3lockpb.Lock/Lock", "", false, Kind::kAwait};
+  v3lockpb::LockResponse held;
+  *held.mutable_header() = WholeHeader();
+  held.set_key("lock/1");
+  const Answer expired{2, "mutex: session is expired", ""};
+  EXPECT_EQ(Verdict(await, Ok(held), expired), "different");
+  await.expired = true;
+  EXPECT_EQ(Verdict(await, Ok(held), expired), "lock of a lease that has ended");
+  EXPECT_EQ(Verdict(await, expired, Ok(held)), "different");
+  EXPECT_EQ(Verdict(await, Ok(held), {5, expired.message, ""}), "different");
+  EXPECT_EQ(Verdict(await, Ok(held), {2, "another", ""}), "different");
+  await.method = "/v3electionpb.Election/Campaign";
+  EXPECT_EQ(Verdict(await, Ok(v3electionpb::CampaignResponse()), expired), "different");
 }
 
 // Rows with one value, in the order of `keys`.

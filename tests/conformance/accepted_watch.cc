@@ -1,5 +1,6 @@
 // The accepted differences between what watch streams receive. See accepted.h.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -72,21 +73,21 @@ bool Equal(const WatchResponse& a, const WatchResponse& b) {
   return a.SerializeAsString() == b.SerializeAsString();
 }
 
-// Whether an event is one of the history. What was before it is not known there.
-bool Happened(const WatchHistory& history, const mvccpb::Event& event) {
+// Where an event is in the history, if it is one of it. What was before it is not known there.
+std::optional<size_t> IndexOf(const WatchHistory& history, const mvccpb::Event& event) {
   for (size_t i = history.First(event.kv().mod_revision()); i < history.events().size(); ++i) {
     const mvccpb::Event& known = history.events()[i];
-    if (known.kv().mod_revision() != event.kv().mod_revision()) return false;
+    if (known.kv().mod_revision() != event.kv().mod_revision()) return std::nullopt;
     if (known.type() == event.type() &&
         known.kv().SerializeAsString() == event.kv().SerializeAsString()) {
-      return true;
+      return i;
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 // Where one side has events at the end of a run of events, just before the cancellation, that the
-// other does not have, takes them out.
+// other does not have, takes them out. They must be later than what both have, and in order.
 bool SettleCanceled(const WatchHistory& history, Items* etcd, Items* gavel) {
   size_t i = 0;
   while (i < etcd->size() && i < gavel->size() && Equal((*etcd)[i], (*gavel)[i])) ++i;
@@ -95,10 +96,13 @@ bool SettleCanceled(const WatchHistory& history, Items* etcd, Items* gavel) {
   Items& more = etcd_has_more ? *etcd : *gavel;
   const Items& less = etcd_has_more ? *gavel : *etcd;
   if (!IsEvent(more[i]) || IsEvent(less[i]) || !less[i].canceled()) return false;
+  std::optional<size_t> last;
+  if (i > 0 && IsEvent(more[i - 1])) last = IndexOf(history, more[i - 1].events(0));
   size_t end = i;
-  while (end < more.size() && IsEvent(more[end])) {
-    if (!Happened(history, more[end].events(0))) return false;
-    ++end;
+  for (; end < more.size() && IsEvent(more[end]); ++end) {
+    const std::optional<size_t> index = IndexOf(history, more[end].events(0));
+    if (!index || (last && *index <= *last)) return false;
+    last = index;
   }
   more.erase(more.begin() + static_cast<ptrdiff_t>(i), more.begin() + static_cast<ptrdiff_t>(end));
   return true;
@@ -135,45 +139,30 @@ bool NegativeStart(WatchExchange& exchange) {
   return true;
 }
 
-// Takes out Gavel's events at the compacted revision that etcd has dropped, where etcd lacks them.
+// Takes out Gavel's events at the compacted revision that etcd has dropped, of watches that start
+// there, once each and in order, where etcd lacks them.
 bool ChangesAtCompacted(WatchExchange& exchange) {
   const WatchHistory* history = exchange.terms.history;
   if (history == nullptr) return false;
   bool settled = false;
   for (auto& [id, items] : exchange.gavel.items) {
+    const auto start = exchange.starts.find(id);
+    if (start == exchange.starts.end() || start->second != history->compacted()) continue;
     const auto theirs = exchange.etcd.items.find(id);
+    size_t next = 0;
     for (size_t i = 0; i < items.size();) {
       const bool same = theirs != exchange.etcd.items.end() && i < theirs->second.size() &&
                         Equal(items[i], theirs->second[i]);
-      if (same || !IsEvent(items[i]) || !history->IsDropped(items[i].events(0))) {
+      const auto dropped =
+          same || !IsEvent(items[i]) ? std::nullopt : history->FindDropped(items[i].events(0));
+      if (!dropped || *dropped < next) {
         ++i;
         continue;
       }
+      next = *dropped + 1;
       items.erase(items.begin() + static_cast<ptrdiff_t>(i));
       settled = true;
     }
-  }
-  return settled;
-}
-
-// Takes out what etcd says to the cancellation of a watch that it has canceled already.
-bool CanceledTwice(WatchExchange& exchange) {
-  bool settled = false;
-  for (const int64_t id : exchange.terms.haste.canceled_twice) {
-    if (!exchange.etcd.items.contains(id)) continue;
-    Items& items = exchange.etcd.items.at(id);
-    const size_t from_gavel =
-        exchange.gavel.items.contains(id) ? exchange.gavel.items.at(id).size() : 0;
-    const std::string answer = "watch " + std::to_string(id) + " canceled";
-    const auto at = std::find(exchange.etcd.answers.begin(), exchange.etcd.answers.end(), answer);
-    if (at == exchange.etcd.answers.end() || items.size() != from_gavel + 1 ||
-        !items.back().canceled() || items.back().compact_revision() != 0) {
-      continue;
-    }
-    items.pop_back();
-    exchange.etcd.answers.erase(at);
-    if (items.empty()) exchange.etcd.items.erase(id);
-    settled = true;
   }
   return settled;
 }
@@ -184,10 +173,6 @@ constexpr AcceptedInStreams kAccepted[] = {
      "a "
      "later part of the same transaction replaced; Gavel has them for a watch that starts there",
      ChangesAtCompacted},
-    {"cancellation of a canceled watch",
-     "etcd holds a watch that it canceled because its start was compacted until the client cancels "
-     "it too, and answers that; Gavel forgets it at once",
-     CanceledTwice},
     {"watch of a negative revision",
      "etcd 3.4 takes it and sends all of history; as 3.7 does, Gavel says that it is compacted",
      NegativeStart},

@@ -224,7 +224,7 @@ Operation UnknownMethod(Vocabulary& words) {
   return {kMethods[words.random().Below(std::size(kMethods))], NewRange(words).SerializeAsString()};
 }
 
-Operation Unserved(Vocabulary& words) {
+Operation OtherServices(Vocabulary& words) {
   switch (words.random().Below(4)) {
     case 0:
       return Of("/etcdserverpb.Lease/LeaseLeases", etcdserverpb::LeaseLeasesRequest());
@@ -348,7 +348,7 @@ Operation NewBadInput(Vocabulary& words) {
   constexpr Maker kMakers[] = {
       EmptyKey,      EmptyKey,      PutOptions,    PutOptions,     ManyOps,       DeeplyNested,
       CutOff,        Garbage,       UnknownSort,   UnknownCompare, DuplicateKeys, DuplicateKeys,
-      UnknownMethod, WrongWireType, UnknownFields, EmptyBody,      Unserved};
+      UnknownMethod, WrongWireType, UnknownFields, EmptyBody,      OtherServices};
   // Megabytes take their time.
   if (words.random().OneIn(30)) {
     return words.Chance(60) ? Oversize(words) : AtTheLimit(words);

@@ -1,5 +1,6 @@
 #include "tests/conformance/generator.h"
 
+#include <algorithm>
 #include <string>
 
 #include "proto/etcdserverpb/cluster.pb.h"
@@ -99,7 +100,8 @@ void LearnRevisions(const Operation& operation, const Answer& etcd, Vocabulary* 
   if (field == nullptr) return;
   const auto& header = dynamic_cast<const etcdserverpb::ResponseHeader&>(
       response->GetReflection()->GetMessage(*response, field));
-  if (header.revision() > 0) words->set_revision(header.revision());
+  // A candidate that has waited is told the revision of its own key.
+  words->set_revision(std::max(words->revision(), header.revision()));
   etcdserverpb::CompactionRequest compaction;
   if (operation.method == "/etcdserverpb.KV/Compact" &&
       compaction.ParseFromString(operation.body)) {

@@ -119,9 +119,11 @@ TEST(OperationTest, LinesGiveTheOperationsBack) {
   Generator generator(3, true);
   for (int i = 0; i < 300; ++i) operations.push_back(generator.Next());
   operations.push_back({"/etcdserverpb.KV/Range", "", true});
-  for (const Kind kind : {Kind::kOpen, Kind::kSend, Kind::kHalfClose, Kind::kClose}) {
+  for (const Kind kind : {Kind::kOpen, Kind::kSend, Kind::kHalfClose, Kind::kClose, Kind::kBegin,
+                          Kind::kAwait, Kind::kAbandon}) {
     operations.push_back({kWatchMethod, "body", false, kind, 12, kind == Kind::kSend});
   }
+  operations.back().expired = true;
   operations.push_back({"", "", false, Kind::kRest});
   operations.push_back({"", "", false, Kind::kExpire});
   std::vector<Operation> again;
@@ -132,6 +134,7 @@ TEST(OperationTest, LinesGiveTheOperationsBack) {
     EXPECT_EQ(again[i].body, operations[i].body);
     EXPECT_EQ(again[i].crashes_etcd, operations[i].crashes_etcd);
     EXPECT_EQ(again[i].kind, operations[i].kind);
+    EXPECT_EQ(again[i].expired, operations[i].expired);
     EXPECT_EQ(again[i].number, operations[i].number);
     EXPECT_EQ(again[i].hasty, operations[i].hasty);
   }

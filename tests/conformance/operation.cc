@@ -21,6 +21,8 @@
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/etcdserverpb/watch.pb.h"
 #include "proto/parse.h"
+#include "proto/v3electionpb/election.pb.h"
+#include "proto/v3lockpb/lock.pb.h"
 #include "tests/conformance/chunks.h"
 
 namespace gavel::conformance {
@@ -29,10 +31,11 @@ namespace {
 constexpr size_t kTextMax = 4000;
 constexpr std::string_view kCrashMark = "crashes-etcd";
 constexpr std::string_view kHastyMark = "hasty";
+constexpr std::string_view kExpiredMark = "expired";
 constexpr std::string_view kNumberMark = "number=";
 // In the order of Kind. A method or a body that is empty is written as this and no more.
-constexpr std::string_view kKinds[] = {"call",  "open", "send",  "half-close",
-                                       "close", "rest", "expire"};
+constexpr std::string_view kKinds[] = {"call", "open",   "send",  "half-close", "close",
+                                       "rest", "expire", "begin", "await",      "abandon"};
 constexpr std::string_view kNoMethod = "-";
 
 const google::protobuf::MethodDescriptor* FindMethod(std::string_view method) {
@@ -42,7 +45,9 @@ const google::protobuf::MethodDescriptor* FindMethod(std::string_view method) {
                            etcdserverpb::PutRequest::descriptor()->file(),
                            etcdserverpb::LeaseGrantRequest::descriptor()->file(),
                            etcdserverpb::StatusRequest::descriptor()->file(),
-                           etcdserverpb::WatchRequest::descriptor()->file()}) {
+                           etcdserverpb::WatchRequest::descriptor()->file(),
+                           v3electionpb::LeaderKey::descriptor()->file(),
+                           v3lockpb::LockRequest::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) {
       const auto* service = file->service(i);
       for (int j = 0; j < service->method_count(); ++j) {
@@ -91,6 +96,10 @@ bool ReadMark(const std::string& word, Operation* operation) {
     operation->hasty = true;
     return true;
   }
+  if (word == kExpiredMark) {
+    operation->expired = true;
+    return true;
+  }
   if (word.starts_with(kNumberMark)) {
     return absl::SimpleAtoi(word.substr(kNumberMark.size()), &operation->number);
   }
@@ -118,7 +127,8 @@ std::string Describe(const Operation& operation) {
     text = absl::StrCat(std::string(kKinds[static_cast<size_t>(operation.kind)]), " ",
                         operation.number, operation.hasty ? " in haste " : " ");
   }
-  if (operation.kind == Kind::kCall || operation.kind == Kind::kSend) {
+  if (operation.kind == Kind::kCall || operation.kind == Kind::kSend ||
+      operation.kind == Kind::kBegin) {
     absl::StrAppend(&text, operation.method, " (", operation.body.size(), " bytes) ",
                     BodyText(NewRequest(operation.method), operation.body),
                     operation.crashes_etcd ? " (not sent to etcd)" : "");
@@ -145,6 +155,7 @@ std::string ToLines(const std::vector<Operation>& operations) {
       absl::StrAppend(&lines, " ", std::string(kKinds[static_cast<size_t>(operation.kind)]));
     }
     if (operation.hasty) absl::StrAppend(&lines, " ", std::string(kHastyMark));
+    if (operation.expired) absl::StrAppend(&lines, " ", std::string(kExpiredMark));
     if (operation.number != 0) {
       absl::StrAppend(&lines, " ", std::string(kNumberMark), operation.number);
     }

@@ -15,6 +15,7 @@
 namespace gavel::conformance {
 
 inline constexpr char kWatchMethod[] = "/etcdserverpb.Watch/Watch";
+inline constexpr char kObserveMethod[] = "/v3electionpb.Election/Observe";
 inline constexpr char kKeepAliveMethod[] = "/etcdserverpb.Lease/LeaseKeepAlive";
 
 enum class Kind {
@@ -25,6 +26,9 @@ enum class Kind {
   kClose,      // Cancels a stream, once it is at rest.
   kRest,       // Waits until every stream has received what it should, and compares.
   kExpire,     // Waits until a lease ends by itself, with one revision of deletions.
+  kBegin,      // One request whose answer is not waited for; what waits in line has put its key.
+  kAwait,      // Waits for the next answer to that.
+  kAbandon,    // Cancels that while it waits.
 };
 
 struct Operation {
@@ -33,12 +37,14 @@ struct Operation {
   // What etcd 3.4 ends its process at. It is not sent this; Gavel's answer alone is judged.
   bool crashes_etcd = false;
   Kind kind = Kind::kCall;
-  // The stream's own number in this sequence. Of a grant that lets the server pick an id: what
-  // the sequence calls that lease (lease_names.h).
+  // The stream's or waiting call's own number in this sequence. Of a grant that lets the server
+  // pick an id: what the sequence calls that lease (lease_names.h).
   int64_t number = 0;
   // Of a message to a stream, and of kClose: what the stream still owes is not waited for, before
   // or after.
   bool hasty = false;
+  // Of kAwait: the lease of who waits has ended.
+  bool expired = false;
 };
 
 struct Answer {

@@ -107,6 +107,12 @@ Session::Outcome Session::Do(const Operation& operation, size_t turn, bool plant
       return {{}, Rest()};
     case Kind::kExpire:
       return {{}, Expire()};
+    case Kind::kBegin:
+      return Begin(operation, turn);
+    case Kind::kAwait:
+      return Await(operation);
+    case Kind::kAbandon:
+      return {{}, Abandon(operation)};
   }
   return {};
 }
@@ -119,6 +125,8 @@ Session::Outcome Session::Call(const Operation& operation, size_t turn, bool pla
     for (const auto& [number, pair] : watches_) {
       if (outcome.wrong.empty()) CatchUp(*pair, &outcome.wrong);
     }
+    // What CatchUp asked for is judged by the history of before.
+    if (outcome.wrong.empty()) outcome.wrong = CompareStreams();
   }
   if (!outcome.wrong.empty()) return outcome;
   const Time sent = std::chrono::steady_clock::now();

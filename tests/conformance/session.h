@@ -15,6 +15,7 @@
 #include <string>
 
 #include "raft/random.h"
+#include "tests/conformance/call_pair.h"
 #include "tests/conformance/exchange.h"
 #include "tests/conformance/keep_alive_pair.h"
 #include "tests/conformance/servers.h"
@@ -62,6 +63,9 @@ class Session {
   std::string HalfCloseWatch(const Operation& operation);
   std::string Close(const Operation& operation);
   std::string Expire();
+  Outcome Begin(const Operation& operation, size_t turn);
+  Outcome Await(const Operation& operation);
+  std::string Abandon(const Operation& operation);
 
   // Brings every stream to rest and compares. Returns what is wrong.
   std::string Rest();
@@ -96,6 +100,7 @@ class Session {
   std::unique_ptr<WatchPair> witness_;
   std::map<int64_t, std::unique_ptr<WatchPair>> watches_;
   std::map<int64_t, std::unique_ptr<KeepAlivePair>> keep_alives_;
+  std::map<int64_t, std::unique_ptr<CallPair>> calls_;
   std::map<int64_t, Time> safe_until_;  // Leases that end soon, by id.
   int64_t revision_ = 1;
   int64_t next_probe_;

@@ -1,5 +1,6 @@
 // The part of a session that is about watch streams.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -23,12 +24,26 @@ constexpr size_t kMessageBytesMax = 2048 * 1024;
 
 constexpr char kNoRest[] = "the streams do not come to rest:\n";
 
+// How a stream has ended that should not have.
+std::string EndedByItself(const std::string& name, WatchPair& pair) {
+  std::string text;
+  const auto add = [&](const char* who, const std::optional<Answer>& ended) {
+    if (!ended) return;
+    absl::StrAppend(&text, name, " ended by itself at ", who, " with code ", ended->code, ": ",
+                    ended->message, "\n");
+  };
+  add("etcd", pair.etcd().ended);
+  add("gavel", pair.gavel().ended);
+  return text;
+}
+
 }  // namespace
 
 void Session::Drain() {
   if (witness_ != nullptr) witness_->Drain(names_, &history_);
   for (const auto& [number, pair] : watches_) pair->Drain(names_, nullptr);
   for (const auto& [number, pair] : keep_alives_) pair->Drain();
+  for (const auto& [number, pair] : calls_) pair->Drain();
 }
 
 bool Session::WaitFor(const std::function<bool()>& done) {
@@ -119,9 +134,6 @@ std::string Session::CancelWatch(const Operation& operation, WatchPair& pair, in
   } else if (!WaitFor([&] { return HistoryIsWhole() && pair.AtRest(id, history_); })) {
     return absl::StrCat(kNoRest, pair.Unrest(history_), CompareStreams());
   }
-  if (!pair.etcd().receiver.IsOpen(id) && pair.etcd().receiver.WasCompacted(id)) {
-    pair.haste().canceled_twice.insert(id);
-  }
   pair.Send(operation.body);
   return Fence(pair);
 }
@@ -152,7 +164,7 @@ std::string Session::Fence(WatchPair& pair) {
     return pair.ended() ||
            (pair.etcd().receiver.created() > etcd && pair.gavel().receiver.created() > gavel);
   });
-  if (pair.ended()) return "a watch stream ended by itself\n";
+  if (pair.ended()) return EndedByItself("the stream", pair);
   return answered ? "" : absl::StrCat(kNoRest, pair.Unrest(history_));
 }
 
@@ -227,7 +239,7 @@ std::string Session::Rest() {
     }
   }
   for (const auto& [number, pair] : watches_) {
-    if (pair->ended()) absl::StrAppend(&wrong, "stream ", number, " ended by itself\n");
+    wrong += EndedByItself(absl::StrCat("stream ", number), *pair);
   }
   return wrong + CompareStreams();
 }

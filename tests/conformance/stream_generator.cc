@@ -72,7 +72,11 @@ Operation Put(const std::string& key, const std::string& value, int64_t lease) {
 }  // namespace
 
 StreamGenerator::StreamGenerator(uint64_t seed, const WatchHistory& history)
-    : random_(seed), words_(random_, true), history_(history), next_lease_name_(kFirstLeaseName) {}
+    : random_(seed),
+      words_(random_, true),
+      recipes_(words_),
+      history_(history),
+      next_lease_name_(kFirstLeaseName) {}
 
 Operation StreamGenerator::First(std::deque<Operation> several) {
   Operation first = std::move(several.front());
@@ -85,10 +89,13 @@ Operation StreamGenerator::Next() {
   if (!following_.empty()) {
     Operation operation = std::move(following_.front());
     following_.pop_front();
+    recipes_.Complete(&operation);
     return operation;
   }
   if (random_.OneIn(700)) return Fragments();
   if (random_.OneIn(1500)) return Expiry();
+  if (random_.OneIn(300)) return First(recipes_.NewLockScene(&next_number_));
+  if (random_.OneIn(300)) return First(recipes_.NewElectionScene(&next_number_));
   const uint64_t kind = random_.Below(100);
   if (kind < 38) return Write();
   if (kind < 41) return Of("/etcdserverpb.KV/Range", NewRange(words_));
@@ -245,7 +252,8 @@ int64_t StreamGenerator::StartRevision() {
 int64_t StreamGenerator::WatchId(const WatchStream& stream) {
   const uint64_t kind = random_.Below(100);
   if (kind < 55) return 0;
-  if (kind < 65 && !stream.open.empty()) return Pick(random_, stream.open);
+  if (kind < 62 && !stream.open.empty()) return Pick(random_, stream.open);
+  if (kind < 65 && !stream.ended.empty()) return Pick(random_, stream.ended);
   if (kind < 70) return next_unique_id_++;
   constexpr int64_t kOdd[] = {-2, -7, std::numeric_limits<int64_t>::max(),
                               std::numeric_limits<int64_t>::min()};
@@ -275,14 +283,12 @@ Operation StreamGenerator::WatchCreate(int64_t number, WatchStream& stream) {
       create.add_filters(static_cast<WatchCreateRequest::FilterType>(Pick(random_, kFilters)));
     }
   }
-  const int64_t start = create.start_revision();
   create.set_watch_id(WatchId(stream));
-  // An id that the server picks would be picked by one of the two only.
-  const bool refused = start < 0;
-  // etcd goes on holding the id of a watch that it canceled because of its start.
-  const bool doomed = start > 0 && start < history_.compacted();
-  if (refused || (doomed && create.watch_id() != 0)) create.set_watch_id(next_unique_id_++);
-  if (refused) stream.burnt.insert(create.watch_id());
+  if (create.start_revision() < 0) {
+    // An id that the server picks would be picked by one of the two only.
+    create.set_watch_id(next_unique_id_++);
+    stream.burnt.insert(create.watch_id());
+  }
   return ToStream(kWatchMethod, number, message);
 }
 
@@ -290,8 +296,8 @@ Operation StreamGenerator::WatchCancel(int64_t number, WatchStream& stream) {
   WatchRequest message;
   int64_t id = static_cast<int64_t>(random_.Below(2000)) - 1;
   bool hasty = false;
-  if (!stream.canceled.empty() && words_.Chance(15)) {
-    id = Pick(random_, stream.canceled);
+  if (!stream.ended.empty() && words_.Chance(15)) {
+    id = Pick(random_, stream.ended);
   } else if (!stream.open.empty() && words_.Chance(85)) {
     id = Pick(random_, stream.open);
     // Events that etcd then holds back would come with the next watch of that id.
@@ -299,7 +305,7 @@ Operation StreamGenerator::WatchCancel(int64_t number, WatchStream& stream) {
   }
   if (hasty) stream.burnt.insert(id);
   stream.open.erase(id);
-  stream.canceled.erase(id);
+  stream.ended.erase(id);
   message.mutable_cancel_request()->set_watch_id(id);
   Operation operation = ToStream(kWatchMethod, number, message);
   operation.hasty = hasty;
@@ -398,8 +404,7 @@ void StreamGenerator::LearnWatch(const Operation& operation, const Answer& etcd)
   }
   if (start < 0) return;
   const bool doomed = start != 0 && start < history_.compacted();
-  (doomed ? stream->second.canceled : stream->second.open).insert(id);
-  if (doomed) stream->second.burnt.insert(id);
+  (doomed ? stream->second.ended : stream->second.open).insert(id);
 }
 
 void StreamGenerator::LearnLease(const Operation& operation) {
@@ -420,7 +425,8 @@ void StreamGenerator::Learn(const Operation& operation, const Answer& etcd) {
   if (operation.kind == Kind::kSend && operation.method == kWatchMethod) {
     return LearnWatch(operation, etcd);
   }
-  if (operation.kind != Kind::kCall) return;
+  if (operation.kind != Kind::kCall && operation.kind != Kind::kAwait) return;
+  recipes_.Learn(operation, etcd);
   LearnRevisions(operation, etcd, &words_);
   LearnLease(operation);
 }

@@ -12,6 +12,7 @@
 
 #include "proto/etcdserverpb/watch.pb.h"
 #include "tests/conformance/generator.h"
+#include "tests/conformance/recipe_generator.h"
 #include "tests/conformance/vocabulary.h"
 #include "tests/conformance/watch_history.h"
 
@@ -29,7 +30,7 @@ class StreamGenerator : public OperationSource {
   struct WatchStream {
     bool half_closed = false;
     std::set<int64_t> open;       // Ids.
-    std::set<int64_t> canceled;   // Because their start was compacted.
+    std::set<int64_t> ended;      // Because their start was compacted, and not canceled since.
     std::set<int64_t> burnt;      // Not to be chosen again.
     int64_t highest_picked = -1;  // By the server.
   };
@@ -57,6 +58,7 @@ class StreamGenerator : public OperationSource {
 
   raft::Random random_;
   Vocabulary words_;
+  RecipeGenerator recipes_;
   const WatchHistory& history_;
   std::deque<Operation> following_;
   std::map<int64_t, WatchStream> streams_;

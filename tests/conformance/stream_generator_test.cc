@@ -6,6 +6,9 @@
 #include "gtest/gtest.h"
 
 #include "proto/etcdserverpb/lease.pb.h"
+#include "proto/v3electionpb/election.pb.h"
+#include "raft/random.h"
+#include "tests/conformance/recipe_generator.h"
 
 namespace gavel::conformance {
 namespace {
@@ -138,6 +141,53 @@ TEST(StreamGeneratorTest, AsksForEveryKindOfLease) {
                                         "LeaseRevoke", "LeaseTimeToLive", "chosen id", "longest",
                                         "negative", "negative id", "none", "picked id", "short",
                                         "too long", "usual"}));
+}
+
+TEST(StreamGeneratorTest, AsksForAllOfLocksAndElections) {
+  const WatchHistory history;
+  StreamGenerator generator(1, history);
+  std::set<std::string> met;
+  int64_t next_watch_id = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const Operation operation = generator.Next();
+    generator.Learn(operation, Agree(operation, &next_watch_id));
+    if (!operation.method.starts_with("/v3")) continue;
+    const char* kind = operation.kind == Kind::kBegin     ? "begin "
+                       : operation.kind == Kind::kAwait   ? "await "
+                       : operation.kind == Kind::kAbandon ? "abandon "
+                                                          : "";
+    met.insert(kind + operation.method.substr(operation.method.rfind('/') + 1));
+  }
+  EXPECT_EQ(
+      met, (std::set<std::string>{"Campaign", "Leader", "Lock", "Proclaim", "Resign", "Unlock",
+                                  "abandon Campaign", "abandon Lock", "abandon Observe",
+                                  "await Campaign", "await Lock", "await Observe", "begin Campaign",
+                                  "begin Lock", "begin Observe"}));
+}
+
+TEST(RecipeGeneratorTest, WhoHasBeenElectedIsKnownByTheRevision) {
+  raft::Random random(1);
+  Vocabulary words(random, true);
+  RecipeGenerator generator(words);
+  constexpr char kCampaign[] = "/v3electionpb.Election/Campaign";
+  v3electionpb::CampaignResponse elected;
+  elected.mutable_leader()->set_key("vote0/1");
+  elected.mutable_leader()->set_rev(7);
+  generator.Learn({kCampaign, ""}, {0, "", elected.SerializeAsString()});
+  elected.mutable_leader()->set_key("vote0/2");
+  generator.Learn({kCampaign, ""}, {2, "", elected.SerializeAsString()});
+  const auto revision = [&](const char* key, int64_t known) {
+    v3electionpb::ResignRequest request;
+    request.mutable_leader()->set_key(key);
+    request.mutable_leader()->set_rev(known);
+    Operation operation{"/v3electionpb.Election/Resign", request.SerializeAsString()};
+    generator.Complete(&operation);
+    request.ParseFromString(operation.body);
+    return request.leader().rev();
+  };
+  EXPECT_EQ(revision("vote0/1", 0), 7);
+  EXPECT_EQ(revision("vote0/1", 3), 3) << "it is stale on purpose";
+  EXPECT_EQ(revision("vote0/2", 0), 0) << "nobody was elected";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -68,6 +69,7 @@ WatchExchange::WatchExchange(const WatchTerms& known, const WatchSegment& from_e
   etcd_faults = FindFaults(from_etcd, known.newest, &context);
   context = known.before_gavel;
   gavel_faults = FindFaults(from_gavel, known.newest, &context);
+  starts = std::move(context.starts);
 }
 
 std::vector<Difference> AllDifferences(const WatchExchange& exchange) {

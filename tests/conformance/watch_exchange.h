@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <span>
 #include <string_view>
@@ -21,9 +22,7 @@ struct Haste {
   // The segment begins with a progress request at rest, of a stream on which no watch is open, or
   // one begins in the future.
   bool silent_progress = false;
-  std::set<int64_t> canceled;  // Watches whose events may not all have come.
-  // Watches that a server canceled because of their start, and the client then too.
-  std::set<int64_t> canceled_twice;
+  std::set<int64_t> canceled;   // Watches whose events may not all have come.
   bool negative_start = false;  // The segment is the answer to a watch from below zero.
 };
 
@@ -47,6 +46,7 @@ struct WatchExchange {
   WatchStory gavel;
   std::vector<std::string> etcd_faults;
   std::vector<std::string> gavel_faults;
+  std::map<int64_t, int64_t> starts;  // Of Gavel's watches, by id.
 };
 
 // Everything that differs, and every fault, accepted or not.

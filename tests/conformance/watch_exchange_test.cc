@@ -203,6 +203,8 @@ TEST(WatchExchangeTest, BeforeACancellationInHasteSomeEventsMayNotCome) {
             "different");
   EXPECT_EQ(Verdict(terms, etcd, {more[0], more[2], more[1], more[3]}), "different");
   EXPECT_EQ(Verdict(terms, etcd, {more[0], more[1], more[3], more[2]}), "different");
+  const WatchSegment twice = {Created(0), WithEvents(0, Put("a", 2), Put("a", 2)), Canceled(0)};
+  EXPECT_EQ(Verdict(terms, etcd, twice), "different");
 }
 
 TEST(WatchExchangeTest, ProgressOfNothingIsNotTold) {
@@ -230,8 +232,18 @@ TEST(WatchExchangeTest, WhatEtcdDropsAtTheCompactedRevisionIsGavelsOwn) {
                               WithEvents(0, Put("a", 4))};
   EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
   history.Compact(3, true);
+  // The watch started elsewhere, and was there when it happened.
+  EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
+  terms.before_gavel.asked.front().set_start_revision(3);
+  terms.before_etcd.asked.front().set_start_revision(3);
   EXPECT_NE(Verdict(terms, etcd, gavel), "different");
   EXPECT_EQ(Verdict(terms, gavel, etcd), "different");
+  WatchSegment doubled = gavel;
+  *doubled[1].add_events() = deletion;
+  EXPECT_EQ(Verdict(terms, etcd, doubled), "different");
+  WatchSegment swapped = gavel;
+  swapped[1].mutable_events()->SwapElements(0, 1);
+  EXPECT_EQ(Verdict(terms, etcd, swapped), "different");
   WatchSegment other = gavel;
   other[1].mutable_events(1)->mutable_kv()->set_key("c");
   EXPECT_EQ(Verdict(terms, etcd, other), "different");
@@ -239,17 +251,16 @@ TEST(WatchExchangeTest, WhatEtcdDropsAtTheCompactedRevisionIsGavelsOwn) {
   EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
 }
 
-TEST(WatchExchangeTest, TheSecondCancellationOfAWatchIsEtcdsOwn) {
-  WatchTerms terms = Known();
+TEST(WatchExchangeTest, AWatchThatACompactionEndedIsCanceledOnceMore) {
   WatchResponse compacted = Canceled(0);
   compacted.set_compact_revision(3);
   const WatchSegment once = {Created(0), compacted};
   const WatchSegment twice = {Created(0), compacted, Canceled(0)};
-  EXPECT_EQ(Verdict(terms, twice, once), "different");
-  terms.haste.canceled_twice.insert(0);
-  EXPECT_EQ(Verdict(terms, twice, once), "cancellation of a canceled watch");
-  EXPECT_EQ(Verdict(terms, once, twice), "different");
-  EXPECT_EQ(Verdict(terms, twice, {Created(0)}), "different");
+  EXPECT_EQ(Verdict(twice, twice), "equal");
+  EXPECT_EQ(Verdict(twice, once), "different");
+  EXPECT_EQ(Verdict(once, twice), "different");
+  const WatchSegment thrice = {Created(0), compacted, Canceled(0), Canceled(0)};
+  EXPECT_EQ(Verdict(thrice, thrice), "different");
 }
 
 TEST(WatchExchangeTest, AWatchOfANegativeRevisionIsRefusedAsCompacted) {

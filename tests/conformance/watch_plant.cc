@@ -229,8 +229,7 @@ std::string Plant(const Haste& haste, uint64_t choice, WatchSegment* segment) {
     if (IsProgress(response)) {
       return haste.progress_requests == 0 && haste.progress_owed == 0 && !haste.silent_progress;
     }
-    return !haste.canceled.contains(response.watch_id()) &&
-           !haste.canceled_twice.contains(response.watch_id());
+    return !haste.canceled.contains(response.watch_id());
   };
   Random random(choice);
   const size_t first = random.Below(std::size(kChanges));

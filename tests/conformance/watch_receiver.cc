@@ -38,7 +38,6 @@ void WatchReceiver::Receive(WatchResponse response) {
     }
   } else if (response.canceled()) {
     watches_.erase(id);
-    if (response.compact_revision() != 0) compacted_.insert(id);
   } else if (response.events_size() == 0 && id == -1) {
     ++progressed_;
   }

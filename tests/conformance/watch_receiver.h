@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,8 +45,6 @@ class WatchReceiver {
   // What is missing, or too much, for being at rest.
   std::string Unrest(const WatchHistory& history);
 
-  // Whether a watch of that id has been canceled because its start was compacted.
-  bool WasCompacted(int64_t id) const { return compacted_.contains(id); }
   // Whether the watch is open, and only until it is told that its start is compacted.
   bool IsDoomed(int64_t id) const;
   // Takes the events and the progress of a watch out of what Take will return.
@@ -73,7 +70,6 @@ class WatchReceiver {
   bool drops_;
   std::deque<Watch> asked_;  // Not answered yet.
   std::map<int64_t, Watch> watches_;
-  std::set<int64_t> compacted_;
   std::vector<etcdserverpb::WatchResponse> received_;
   etcdserverpb::WatchResponse last_created_;
   int64_t events_ = 0;

@@ -43,6 +43,7 @@ class FaultFinder {
     watch.request = std::move(context_.asked.front());
     context_.asked.pop_front();
     if (response.canceled()) return;
+    context_.starts[response.watch_id()] = watch.request.start_revision();
     if (!context_.open.emplace(response.watch_id(), std::move(watch)).second) {
       Fault("watch ", response.watch_id(), " is created while it is open");
     }

@@ -52,8 +52,9 @@ struct WatchContext {
   };
 
   std::map<int64_t, Watch> open;
-  // Canceled because their start was compacted. etcd holds these until it is told to cancel them,
-  // which it answers.
+  std::map<int64_t, int64_t> starts;  // What the watch that last had the id asked for.
+  // Canceled because of a compaction. A server holds these until it is told to cancel them, which
+  // it answers.
   std::set<int64_t> compacted;
   std::deque<etcdserverpb::WatchCreateRequest> asked;  // Not answered yet, in order.
 };

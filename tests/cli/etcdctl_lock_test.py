@@ -12,6 +12,10 @@ import tempfile
 
 import scenes
 
+# Seconds for who is going to be killed: short, since that is waited out, but enough for a program
+# that a busy machine lets wait.
+BRIEF = 5
+
 
 def lock_alone(stage):
     shell = stage.start('lock', 'm')
@@ -26,8 +30,8 @@ def lock_alone(stage):
 def lock_contention(stage):
     """Three shells ask for one lock, and get it in the order in which they asked."""
     shells = []
-    for count in range(1, 4):
-        shells.append(stage.start('lock', 'm', '--ttl=3'))
+    for count, ttl in enumerate((60, BRIEF, 60), 1):
+        shells.append(stage.start('lock', 'm', '--ttl=%d' % ttl))
         stage.wait_keys('m/', count)
     shells[0].wait_for('m/')
     stage.note('the queue', '\n'.join(stage.keys('m/')))
@@ -49,8 +53,8 @@ def lock_contention(stage):
 def lock_waiter_dies(stage):
     """Who dies while it waits is passed over."""
     shells = []
-    for count in range(1, 4):
-        shells.append(stage.start('lock', 'm', '--ttl=3'))
+    for count, ttl in enumerate((60, BRIEF, 60), 1):
+        shells.append(stage.start('lock', 'm', '--ttl=%d' % ttl))
         stage.wait_keys('m/', count)
     stage.note_end('the second, killed', shells[1], signal.SIGKILL)
     stage.wait_keys('m/', 2)
@@ -94,7 +98,8 @@ def lock_with_command(stage):
     unnamed.wait_for('/')
     stage.note_end('a lock without a name', unnamed)
     # While the command runs, others wait; when its shell is killed, it goes on without the lock.
-    holder = stage.start('lock', 'm', '--ttl=3', '--', 'sh', '-c', 'echo inside; exec sleep 1000')
+    holder = stage.start('lock', 'm', '--ttl=%d' % BRIEF, '--',
+                         'sh', '-c', 'echo inside; exec sleep 1000')
     holder.wait_for('inside')
     waiter = stage.start('lock', 'm', '--', 'echo', 'next')
     stage.wait_keys('m/', 2)

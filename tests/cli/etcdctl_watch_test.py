@@ -244,20 +244,21 @@ def lease_expiry(stage):
 
 def lease_keep_alive(stage):
     """A lease lives as long as a process keeps it alive, and dies when that is killed."""
-    lease = stage.run('lease', 'grant', '3').text().split()[1]
-    stage.run('put', 'k', 'v', '--lease=' + lease)
     watch = stage.start('watch', 'k')
     stage.wait_watchers(1)
+    lease = stage.run('lease', 'grant', '5').text().split()[1]
     keeper = stage.start('lease', 'keep-alive', lease)
-    # Six seconds, at one renewal a second.
-    keeper.wait_for('keepalived', 6)
+    keeper.wait_for('keepalived')
+    stage.run('put', 'k', 'v', '--lease=' + lease)
+    # Longer than the lease, which is renewed three times in its TTL.
+    keeper.wait_for('keepalived', 5)
     stage.say('get', 'k')
     keeper.end(signal.SIGKILL)
     stage.note('renewed', sorted(set(keeper.text().splitlines())))
     watch.wait_for('DELETE\nk\n\n')
     stage.note_end('the watch', watch)
     # And it says so when it is revoked under its hands.
-    lease = stage.run('lease', 'grant', '3').text().split()[1]
+    lease = stage.run('lease', 'grant', '5').text().split()[1]
     keeper = stage.start('lease', 'keep-alive', lease)
     keeper.wait_for('keepalived')
     stage.say('lease', 'revoke', lease)

@@ -148,7 +148,7 @@ def revoke_the_only_lease(stage):
 
 def lock_lost(stage, gavelctl):
     """A lock whose lease was revoked is not held any longer, and its command is ended."""
-    holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=3'])
+    holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=5'])
     holder.wait_for('m/')
     revoke_the_only_lease(stage)
     check(holder.end(None) == 1, holder.text('err'))
@@ -157,7 +157,7 @@ def lock_lost(stage, gavelctl):
                           ('trap "echo told; exit 0" TERM; while :; do sleep 0.1; done',
                            'exit status 0'),
                           ('trap "" TERM; exec sleep 1000', 'signal: killed')):
-        holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=3', '--kill-after=500ms', '--',
+        holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=5', '--kill-after=500ms', '--',
                                       'sh', '-c', 'echo in; ' + script])
         holder.wait_for('in')
         revoke_the_only_lease(stage)
@@ -172,7 +172,7 @@ def lock_lost(stage, gavelctl):
 def lock_lost_without_a_word(stage, gavelctl):
     """A holder that was paused, or that no server can hear any more, ends its command by itself."""
     def hold():
-        holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=3', '--', 'sh', '-c',
+        holder = stage.start_command([gavelctl, 'lock', 'm', '--ttl=5', '--', 'sh', '-c',
                                       'echo in; exec sleep 1000'])
         holder.wait_for('in')
         return holder
@@ -276,8 +276,8 @@ def compacted(stage, gavelctl):
 
 def reader_goes_away(stage, gavelctl):
     """A reader that goes away ends a watch and a keep-alive without a word."""
-    lease = stage.run('lease', 'grant', '3').text().split()[1]
-    for command in ('watch k --rev=1', 'lease keep-alive ' + lease):
+    keep_alive = 'lease keep-alive $("$0" lease grant 5 | cut -d" " -f2)'
+    for command in ('watch k --rev=1', keep_alive):
         piped = stage.start_command(
             ['bash', '-c', 'set -o pipefail; "$0" %s | head -n1' % command, gavelctl])
         for value in '123':

@@ -71,6 +71,7 @@ class CrashDiskFile final : public storage::File {
       if (absl::Status status = disk_.BeginChange(path_).status; !status.ok()) return status;
       if (disk_.fail_sync_ > 0 && --disk_.fail_sync_ == 0) {
         inode_->changes.clear();
+        if (disk_.sync_reverts_) inode_->visible = inode_->durable;
         return Error("fdatasync");
       }
       inode_->Sync();

@@ -73,6 +73,8 @@ class CrashDisk : public storage::Disk {
   // The nth SyncData fails and drops what it should have written, yet reads still show it, and
   // later syncs succeed without it (as Linux does).
   void FailSync(uint64_t nth);
+  // The same, but reads show the old content at once (as Btrfs does).
+  void FailSyncAndRevert(uint64_t nth);
   void FailWrite(uint64_t nth);
   void FailRead(uint64_t nth);
   // The nth SyncDirectory fails and makes nothing durable; later ones do.
@@ -146,6 +148,7 @@ class CrashDisk : public storage::Disk {
   std::optional<uint64_t> crash_at_;
   bool crashed_ = false;
   uint64_t fail_sync_ = 0;
+  bool sync_reverts_ = false;
   uint64_t fail_write_ = 0;
   mutable uint64_t fail_read_ = 0;
   uint64_t fail_directory_sync_ = 0;

@@ -88,6 +88,13 @@ void CrashDisk::CrashEntries(CrashMode mode, raft::Random& random) {
 void CrashDisk::FailSync(uint64_t nth) {
   const std::lock_guard<std::mutex> lock(mutex_);
   fail_sync_ = nth;
+  sync_reverts_ = false;
+}
+
+void CrashDisk::FailSyncAndRevert(uint64_t nth) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  fail_sync_ = nth;
+  sync_reverts_ = true;
 }
 
 void CrashDisk::FailWrite(uint64_t nth) {

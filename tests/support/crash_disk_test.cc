@@ -154,6 +154,16 @@ TEST_F(CrashDiskTest, AFailedSyncDropsPagesThatReadsStillShow) {
   EXPECT_EQ(After(CrashMode::kLoseAll, 1, "/d/a"), "mid");
 }
 
+TEST_F(CrashDiskTest, AFailedSyncMayRevertWhatReadsShow) {
+  auto file = Durable("/d/a", "old");
+  disk_.FailSyncAndRevert(1);
+  ASSERT_OK(file->WriteAt(0, "newer"));
+  EXPECT_THAT(file->SyncData(), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_EQ(disk_.Contents("/d/a"), "old");
+  EXPECT_OK(file->SyncData());
+  EXPECT_EQ(After(CrashMode::kKeepAll, 1, "/d/a"), "old");
+}
+
 TEST_F(CrashDiskTest, AFailedDirectorySyncMakesNothingDurable) {
   auto file = disk_.Open("/d/new", OpenMode::kCreate);
   ASSERT_OK(file);

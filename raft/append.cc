@@ -24,6 +24,7 @@ void Raft::Core::HandleAppend(const Message& message, const AppendRequest& reque
     return;
   }
   AppendNewEntries(request.entries);
+  GAVEL_SIM_POINT("entries appended, nothing confirmed");
   CommitTo(std::min(request.commit, GAVEL_PLANTED_BUG(38) ? log_.last().index : upto));
   AcceptAppend(message.from, GAVEL_PLANTED_BUG(39) ? log_.last().index : upto);
 }
@@ -41,6 +42,7 @@ void Raft::Core::AppendNewEntries(const std::vector<Entry>& entries) {
           << "contradicts a committed one of term" << term->value();
       log_.TruncateFrom(entry.index);
       if (configurations_.TruncateFrom(entry.index)) AdoptConfiguration();
+      GAVEL_SIM_POINT("suffix cut off");
     }
     AppendToLog(entry);
   }

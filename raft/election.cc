@@ -74,6 +74,7 @@ void Raft::Core::StartPreVote() {
                                 .transfer = false,
                                 .incarnation = options_.incarnation});
   }
+  GAVEL_SIM_POINT("pre-votes asked for");
   CountPreVotes();
 }
 
@@ -85,6 +86,7 @@ void Raft::Core::StartElection(bool transfer) {
   role_ = Candidate{};
   took_part_ = true;
   ResetElectionTimer(false);
+  GAVEL_SIM_POINT("campaign begun, nothing durable");
   for (const MemberAddress& member : configuration().members) {
     if (member.id == options_.id || !configuration().IsVoter(member.id)) continue;
     const VoteRequest request{.pre = false,
@@ -178,6 +180,7 @@ void Raft::Core::CountVotes() {
     case Ballot::Result::kOpen:
       return;
     case Ballot::Result::kWon:
+      GAVEL_SIM_POINT("election won");
       BecomeLeader();
       return;
     case Ballot::Result::kLost:

@@ -65,6 +65,7 @@ std::vector<Entry> Raft::Core::TakeCommitted() {
 
 void Raft::Core::OnPersisted(BatchNumber number) {
   GAVEL_CHECK(number <= last_batch_) << number.value() << last_batch_.value();
+  GAVEL_SIM_POINT("batch durable, not counted");
   log_.OnPersisted(number);
   bool own_vote = false;
   while (!written_votes_.empty() && written_votes_.front().number <= number) {

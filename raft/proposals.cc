@@ -95,6 +95,7 @@ void Raft::Core::HandleForward(const Message& message, const ForwardProposals& f
     const auto peer = leader->peers.find(message.from);
     if (peer != leader->peers.end()) peer->second.commit_awaited = log_.last().index;
   }
+  GAVEL_SIM_POINT("forwarded proposals taken");
   if (!dropped.ids.empty()) Send(message.from, std::move(dropped));
 }
 
@@ -111,6 +112,7 @@ void Raft::Core::RefuseForward(NodeId from, const ForwardProposals& forward) {
   for (const Proposal& proposal : forward.proposals) {
     if (led_.seen.Add(proposal.id) || GAVEL_PLANTED_BUG(42)) dropped.ids.push_back(proposal.id);
   }
+  GAVEL_SIM_POINT("forwarded proposals refused");
   if (!dropped.ids.empty()) Send(from, std::move(dropped));
 }
 

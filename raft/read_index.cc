@@ -63,6 +63,7 @@ void Raft::Core::GrantConfirmedReads(Leader& leader) {
              (peer != leader.peers.end() && peer->second.acked_round >= round);
     });
   });
+  if (!confirmed.empty()) GAVEL_SIM_POINT("reads confirmed, not granted");
   for (const ConfirmedRead& read : confirmed) Grant(leader, read);
 }
 

@@ -71,6 +71,7 @@ void Raft::Core::HandleAccepted(Leader& leader, NodeId from, Progress& peer, Ind
 
 void Raft::Core::HandleRejected(Progress& peer, const AppendReply& reply) {
   if (reply.rejected <= peer.match) return;  // An old answer: it has accepted more since.
+  GAVEL_SIM_POINT("append refused");
   if (peer.state == Progress::State::kReplicate) {
     peer.BecomeProbe();
   } else if (peer.state == Progress::State::kProbe && reply.rejected == peer.next.Previous()) {

@@ -147,6 +147,7 @@ void ApplyDriver::OnFlushed(const Flushed& flushed) {
   keep_from -= std::min(keep_from, options_.catchup_entries);
   if (raft::Index(keep_from) <= cut_) return;
   cut_ = raft::Index(keep_from);
+  GAVEL_SIM_POINT("log about to be cut");
   surroundings_.queues.log.Push(CutLog{cut_});
 }
 

@@ -115,6 +115,7 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
   if (directory.is_new()) {
     GAVEL_RETURN_IF_ERROR(
         directory.Create({identity.cluster_id, identity.id, place.name, raft::Incarnation()}));
+    GAVEL_SIM_POINT("directory made, no log yet");
   } else {
     GAVEL_RETURN_IF_ERROR(directory.CheckOwner(identity.cluster_id, identity.id));
   }
@@ -130,6 +131,7 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::StateMachine> machine,
                          storage::StateMachine::Open(engine, initial, place.state));
   const raft::Index applied = machine->applied();
+  GAVEL_SIM_POINT("state opened, log not");
   GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_options, initial, applied, first_start));
   GAVEL_RETURN_IF_ERROR(CheckAgreement(log.contents, applied, wal_path, state_path));
   const bool log_end_cut = log.contents.torn_tail.has_value();
@@ -148,6 +150,7 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
     GAVEL_ASSIGN_OR_RETURN(identity.incarnation, directory.BumpIncarnation());
   }
 
+  GAVEL_SIM_POINT("life counted");
   raft::SnapshotMeta log_start = log.contents.start;
   raft::Restored restored = RestoredFrom(std::move(log.contents), applied);
   logger.Info("recovered", {{"life", identity.incarnation.value()},

@@ -56,6 +56,7 @@ void FrameSender::Send(std::vector<raft::Message> messages) {
       sent.messages->Increment(static_cast<double>(one_frame.size()));
     }
     transport_.Send(to, std::move(frame));
+    GAVEL_SIM_POINT("one member told, others not");
   }
 }
 

@@ -278,6 +278,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
     if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
     draft.batch.Clear();
   }
+  GAVEL_SIM_POINT("batch decided, not written");
   draft.batch.Put(Family::kMeta, kMetaState, EncodeMetaState(draft.state));
   if (draft.leases != leases_) WriteMetaLeases(draft.leases, draft.batch);
   if (draft.members) {
@@ -285,6 +286,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
     WriteMembers(members_, *draft.members, draft.batch);
   }
   if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
+  GAVEL_SIM_POINT("batch written, not shown");
 
   overlay.Written();
   leases.Written();

@@ -291,6 +291,7 @@ absl::Status Wal::Impl::Roll() {
 absl::Status Wal::Impl::DoWriteMark() {
   if (high_water_.position() == tail_.position) return absl::OkStatus();
   GAVEL_RETURN_IF_ERROR(high_water_.Write(tail_.position));
+  GAVEL_SIM_POINT("mark of the log written");
   const std::lock_guard<std::mutex> lock(mutex_);
   ++stats_.syncs;
   return absl::OkStatus();
@@ -305,6 +306,7 @@ absl::Status Wal::Impl::CutTo(const raft::SnapshotMeta& meta) {
     mark_changed_ = true;
   }
   GAVEL_RETURN_IF_ERROR(Sync());
+  GAVEL_SIM_POINT("log cut, segments still there");
   return Latch(RemoveSegmentsBelow(meta.index));
 }
 
@@ -323,6 +325,7 @@ absl::Status Wal::Impl::RemoveSegmentsBelow(raft::Index index) {
   // every gap for a loss.
   for (const uint64_t id : removed) {
     GAVEL_RETURN_IF_ERROR(disk_.Remove(JoinPath(options_.directory, wal::SegmentName(id))));
+    GAVEL_SIM_POINT("old segment removed, not for certain");
     GAVEL_RETURN_IF_ERROR(disk_.SyncDirectory(options_.directory));
   }
   return absl::OkStatus();

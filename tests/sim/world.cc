@@ -268,7 +268,8 @@ void World::Touch(Machine& machine) {
 }
 
 void World::OnPoint(const char* name) {
-  if (current_ < 0 || !faults_on_ || plan_.point_share == 0 || !machine(current_).up()) return;
+  if (current_ < 0 || !faults_on_ || plan_.point_share == 0) return;
+  if (!machine(current_).up() && !starting_) return;
   const auto known = hot_points_.find(std::string_view(name));
   bool hot = false;
   if (known == hot_points_.end()) {
@@ -281,7 +282,8 @@ void World::OnPoint(const char* name) {
   if (!point_random_.OneIn(plan_.point_chance)) return;
   Machine& machine = this->machine(current_);
   if (machine.must_die) return;
-  const uint64_t what = point_random_.Below(8);
+  // Who starts has no stages yet that could stand still; it can only crash.
+  const uint64_t what = starting_ ? 0 : point_random_.Below(8);
   const auto how_long = static_cast<int64_t>(point_random_.Below(3 * kNsPerSecond));
   Record(EventKind::kPoint, current_, what, 0, name);
   ++figures_.faults["at a point"];

@@ -223,6 +223,7 @@ class World final : public PointHandler {
   int current_ = -1;            // Whose event is running.
   std::optional<Stage> stage_;  // And which stage of it, if it is one.
   bool beside_ = false;         // A stage runs at a point of another.
+  bool starting_ = false;       // It is being opened.
   // A script's hand on frames that leave: true takes one off the network.
   std::function<bool(int from, int to, const std::string& frame)> filter_;
   bool faults_on_ = true;

@@ -243,10 +243,12 @@ bool World::InjectDisk(const Fault& fault, Machine& machine) {
   raft::Random random(fault.chance);
   const int index = machine.index;
   switch (fault.kind) {
-    case FaultKind::kFailSync:
-      machine.disk->FailSync(random.Between(1, 5));
+    case FaultKind::kFailSync: {
+      const uint64_t nth = random.Between(1, 5);
+      random.OneIn(3) ? machine.disk->FailSyncAndRevert(nth) : machine.disk->FailSync(nth);
       machine.faulty = true;
       return true;
+    }
     case FaultKind::kFailWrite:
       machine.disk->FailWrite(random.Between(1, 8));
       machine.faulty = true;

@@ -85,8 +85,13 @@ void World::Start(int index) {
             if (machine.failure.ok()) machine.failure = status;
           },
   };
+  starting_ = true;
   absl::StatusOr<std::unique_ptr<server::Node>> node = server::Node::Open(options, surroundings);
+  starting_ = false;
   if (!node.ok()) return OnStartFailed(machine, node.status());
+  if (!machine.flips.empty()) {
+    return Fail(absl::StrCat("m", index, " starts on a disk with a damaged log"));
+  }
   machine.node = *std::move(node);
   machine.life = machine.node->identity().incarnation.value();
   // Recovery may have rewritten the last batch, or cut it.
@@ -120,7 +125,8 @@ bool World::ComesFromTheDisk(const absl::Status& status) {
 
 void World::OnStartFailed(Machine& machine, const absl::Status& status) {
   Record(EventKind::kDown, machine.index, static_cast<uint64_t>(status.code()), 0, "cannot start");
-  const bool crashed = machine.disk->crashed();
+  const bool crashed = machine.disk->crashed() || machine.must_die;
+  if (crashed) Sometimes("a member crashed while it started");
   const bool failed = machine.faulty && ComesFromTheDisk(status);
   if (!failed && !crashed && machine.flips.empty()) {
     return Fail(absl::StrCat("m", machine.index, " does not start on a ",
@@ -131,7 +137,7 @@ void World::OnStartFailed(Machine& machine, const absl::Status& status) {
   machine.disk->Reboot(AnyCrashMode(crash_random_), crash_random_);
   machine.must_die = machine.faulty = machine.armed = false;
   machine.failure = absl::OkStatus();
-  if (!machine.flips.empty()) {
+  if (!crashed && !machine.flips.empty()) {
     Sometimes("damage on the disk was refused");
     HealDisk(machine);
     machine.watch.Reset(*machine.disk, kWalDirectory);

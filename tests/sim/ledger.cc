@@ -204,7 +204,9 @@ void Ledger::OnLeader(int member, const raft::Status& status) {
   }
   if (newest.is_none()) return;
   const raft::Term term = committed_[newest.value() - 1];
-  if (watch.TermAt(newest) != term) {
+  const std::optional<raft::Term> held = watch.TermAt(newest);
+  const bool cut_away = !held.has_value() && newest < watch.first();
+  if (held != term && !cut_away) {
     Fail(absl::StrCat("I3: m", member, " leads term ", status.term.value(), " without ",
                       Text({newest, term})));
   }

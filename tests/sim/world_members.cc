@@ -272,7 +272,9 @@ void World::Transmit(int from, int to, std::string frame, bool damaged) {
     arrival += static_cast<int64_t>(network_random_.Below(kNsPerSecond));
   }
   arrival = std::max(arrival, link.clogged_until);
-  if (!network.reorder) arrival = std::max(arrival, link.last_arrival);
+  // A healed connection keeps the order, as TCP does: out of order, a member that has fallen behind
+  // gets one entry in a round trip.
+  if (!network.reorder || !faults_on_) arrival = std::max(arrival, link.last_arrival);
   link.last_arrival = std::max(link.last_arrival, arrival);
   ++link.in_flight;
   const uint64_t starts = machine(to).starts;

@@ -99,6 +99,9 @@ absl::Status DataDirectory::ReadIdentity() {
                      "add it again with an empty data directory"));
   }
   if (!block.ok()) return Explain(path_, block.status());
+  // Whoever made the file may have ended before its name was durable. What follows promises by it.
+  const absl::Status named = disk_->SyncDirectory(member_path());
+  if (!named.ok()) return Explain(path_, named);
   identity_ = *std::move(identity);
   block_ = *std::move(block);
   return absl::OkStatus();

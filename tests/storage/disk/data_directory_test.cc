@@ -52,6 +52,25 @@ TEST_F(DataDirectoryTest, ANewDirectoryBecomesSomeones) {
   EXPECT_EQ(directory.snapshots_path(), "/srv/alpha/member/snapshots");
 }
 
+TEST_F(DataDirectoryTest, AnIdentityThatWasReadSurvivesAPowerCut) {
+  raft::Random random(1);
+  {
+    ASSERT_OK_AND_ASSIGN(auto directory, DataDirectory::Open(disk_, "/srv/alpha"));
+    disk_.FailDirectorySync(1);
+    EXPECT_THAT(directory.Create(Someone()), StatusIs(absl::StatusCode::kInternal));
+  }
+  // The process ends, and its name for the file stays in the page cache.
+  disk_.Reboot(CrashMode::kKeepAll, random);
+  {
+    ASSERT_OK_AND_ASSIGN(auto directory, DataDirectory::Open(disk_, "/srv/alpha"));
+    ASSERT_FALSE(directory.is_new());
+    EXPECT_OK(directory.BumpIncarnation());
+  }
+  disk_.Reboot(CrashMode::kLoseAll, random);
+  ASSERT_OK_AND_ASSIGN(auto directory, DataDirectory::Open(disk_, "/srv/alpha"));
+  EXPECT_FALSE(directory.is_new());
+}
+
 TEST_F(DataDirectoryTest, WorksOnTheRealDisk) {
   testing::TemporaryDirectory temporary;
   PosixDisk disk;

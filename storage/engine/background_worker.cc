@@ -5,7 +5,7 @@
 namespace gavel::storage {
 
 bool BackgroundWorker::Run(std::function<void()> work) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (stopped_) return false;
   queue_.push_back(std::move(work));
   if (!started_) {
@@ -18,7 +18,7 @@ bool BackgroundWorker::Run(std::function<void()> work) {
 
 void BackgroundWorker::Stop() {
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopped_ = true;
   }
   wake_.notify_one();
@@ -26,16 +26,16 @@ void BackgroundWorker::Stop() {
 }
 
 void BackgroundWorker::Loop() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopped_ || !queue_.empty(); });
+    while (!stopped_ && queue_.empty()) lock.Wait(wake_);
     if (stopped_) return;
     std::function<void()> work = std::move(queue_.front());
     queue_.pop_front();
-    lock.unlock();
+    lock.Unlock();
     work();
     work = nullptr;
-    lock.lock();
+    lock.Lock();
   }
 }
 

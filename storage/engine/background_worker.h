@@ -4,8 +4,9 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <thread>
+
+#include "storage/mutex.h"
 
 namespace gavel::storage {
 
@@ -24,12 +25,12 @@ class BackgroundWorker {
  private:
   void Loop();
 
-  std::mutex mutex_;  // Guards all below but the thread, which Stop alone joins.
+  Mutex mutex_;
   std::condition_variable wake_;
-  std::deque<std::function<void()>> queue_;
-  bool started_ = false;
-  bool stopped_ = false;
-  std::thread thread_;
+  std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mutex_);
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // Stop alone joins it.
 };
 
 }  // namespace gavel::storage

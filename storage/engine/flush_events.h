@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdint>
-#include <mutex>
+
+#include "storage/mutex.h"
 
 namespace gavel::storage {
 
@@ -18,38 +19,38 @@ class FlushEvents {
   };
 
   void OnFlushed(uint64_t sequence) {
-    Count([&] { seen_.durable_sequence = std::max(seen_.durable_sequence, sequence); });
+    Count([&](Seen& seen) { seen.durable_sequence = std::max(seen.durable_sequence, sequence); });
   }
   void OnError() {
-    Count([&] { ++seen_.errors; });
+    Count([](Seen& seen) { ++seen.errors; });
   }
   // Nothing more will be told: whoever waits goes on.
   void Close() {
-    Count([&] { seen_.closed = true; });
+    Count([](Seen& seen) { seen.closed = true; });
   }
 
   Seen seen() const {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return seen_;
   }
   // Waits until more has happened than `before`.
   void WaitForMore(const Seen& before) {
-    std::unique_lock lock(mutex_);
-    more_.wait(lock, [&] { return seen_.events != before.events; });
+    MutexLock lock(mutex_);
+    while (seen_.events == before.events) lock.Wait(more_);
   }
 
  private:
   template <class Change>
   void Count(Change change) {
-    std::lock_guard lock(mutex_);
-    change();
+    const MutexLock lock(mutex_);
+    change(seen_);
     ++seen_.events;
     more_.notify_all();
   }
 
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::condition_variable more_;
-  Seen seen_;  // Guarded by mutex_.
+  Seen seen_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gavel::storage

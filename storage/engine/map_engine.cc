@@ -107,14 +107,14 @@ MapEngine::MapEngine(Private, MapEngineOptions options, StatePtr state)
 MapEngine::~MapEngine() { GAVEL_CHECK(readers_ == 0) << "an iterator or snapshot is still open"; }
 
 MapEngine::StatePtr MapEngine::current() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return current_;
 }
 
 absl::Status MapEngine::Write(const WriteBatch& batch) {
   StatePtr before;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!failure_.ok()) return failure_;
     if (stalled_) return absl::ResourceExhaustedError("the engine is stalled");
     before = current_;
@@ -134,7 +134,7 @@ absl::Status MapEngine::Write(const WriteBatch& batch) {
         break;
     }
   });
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   GAVEL_CHECK(current_ == before) << "two threads write";
   current_ = after;
   later_.push_back(std::move(after));
@@ -157,7 +157,7 @@ absl::Status MapEngine::Get(Family family, std::string_view key, std::string* va
   if (options.snapshot != nullptr) {
     state = &static_cast<const SnapshotImpl*>(options.snapshot)->state();
   } else {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     newest = options.persisted_only ? durable_ : current_;
     state = newest.get();
   }
@@ -190,13 +190,13 @@ absl::Status MapEngine::FlushLocked() {
 }
 
 absl::Status MapEngine::Flush() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return FlushLocked();
 }
 
 void MapEngine::FlushInBackground(std::function<void(absl::Status)> done) {
   if (options_.deferred_flushes) {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     pending_flushes_.push_back(std::move(done));
     return;
   }
@@ -206,7 +206,7 @@ void MapEngine::FlushInBackground(std::function<void(absl::Status)> done) {
 size_t MapEngine::RunPendingFlushes() {
   std::vector<std::function<void(absl::Status)>> pending;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     pending.swap(pending_flushes_);
   }
   for (auto& done : pending) done(Flush());
@@ -214,14 +214,14 @@ size_t MapEngine::RunPendingFlushes() {
 }
 
 bool MapEngine::has_pending_flushes() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return !pending_flushes_.empty();
 }
 
 absl::Status MapEngine::DeleteFilesInRange(Family family, std::string_view from,
                                            std::string_view to) {
   const auto index = static_cast<size_t>(family);
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!failure_.ok()) return failure_;
   std::vector<const PersistentMap::Entry*> durable;
   const StatePtr files = durable_;
@@ -254,7 +254,7 @@ absl::Status MapEngine::Checkpoint(const std::string& path) {
   if (absl::Status flushed = Flush(); !flushed.ok()) return flushed;
   StatePtr state;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     state = durable_;
   }
   return WriteMapCheckpoint(*options_.disk, path, state->families);
@@ -271,7 +271,7 @@ absl::StatusOr<std::unique_ptr<MapEngine>> MapEngine::OpenCheckpoint(const std::
 }
 
 EngineStats MapEngine::stats() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   EngineStats stats;
   for (const PersistentMap& map : durable_->families) stats.disk_bytes += map.bytes();
   for (const PersistentMap& map : current_->families) stats.live_bytes += map.bytes();
@@ -281,7 +281,7 @@ EngineStats MapEngine::stats() const {
 }
 
 absl::Status MapEngine::health() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return failure_;
 }
 
@@ -293,24 +293,24 @@ std::unique_ptr<MapEngine> MapEngine::Crash(raft::Random& random) const {
 }
 
 std::unique_ptr<MapEngine> MapEngine::CrashKeeping(size_t kept) const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   GAVEL_CHECK(kept <= later_.size());
   return std::make_unique<MapEngine>(Private{}, options_, kept == 0 ? durable_ : later_[kept - 1]);
 }
 
 size_t MapEngine::unflushed_states() const {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return later_.size();
 }
 
 void MapEngine::Fail(absl::Status error) {
   GAVEL_CHECK(!error.ok());
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (failure_.ok()) failure_ = std::move(error);
 }
 
 void MapEngine::SetStalled(bool stalled) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   stalled_ = stalled;
 }
 

@@ -10,7 +10,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "storage/disk/disk.h"
 #include "storage/engine/engine.h"
 #include "storage/engine/persistent_map.h"
+#include "storage/mutex.h"
 
 namespace gavel::storage {
 
@@ -91,20 +91,21 @@ class MapEngine final : public Engine {
 
  private:
   StatePtr current() const;
-  absl::Status FlushLocked();
+  absl::Status FlushLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const MapEngineOptions options_;
   // Iterators and snapshots that are still there.
   mutable std::atomic<int> readers_{0};
 
-  mutable std::mutex mutex_;  // Guards all below.
-  StatePtr current_;
-  StatePtr durable_;
-  std::deque<StatePtr> later_;  // States after durable_, oldest first; the last is current_.
-  uint64_t unflushed_bytes_ = 0;
-  std::vector<std::function<void(absl::Status)>> pending_flushes_;
-  absl::Status failure_;
-  bool stalled_ = false;
+  mutable Mutex mutex_;
+  StatePtr current_ ABSL_GUARDED_BY(mutex_);
+  StatePtr durable_ ABSL_GUARDED_BY(mutex_);
+  // States after durable_, oldest first; the last is current_.
+  std::deque<StatePtr> later_ ABSL_GUARDED_BY(mutex_);
+  uint64_t unflushed_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::function<void(absl::Status)>> pending_flushes_ ABSL_GUARDED_BY(mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  bool stalled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gavel::storage

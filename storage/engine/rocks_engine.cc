@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "storage/engine/rocks_iterator.h"
 #include "storage/engine/rocks_keys.h"
 #include "storage/engine/rocks_status.h"
+#include "storage/mutex.h"
 
 namespace gavel::storage {
 namespace {
@@ -91,8 +91,8 @@ class RocksEngine final : public Engine {
   std::atomic<bool> closing_{false};  // Also tells RocksDB to give up a compaction.
   std::atomic<bool> compacting_{false};
 
-  std::mutex flush_mutex_;
-  std::vector<std::function<void(absl::Status)>> flushes_;  // Guarded by flush_mutex_.
+  Mutex flush_mutex_;
+  std::vector<std::function<void(absl::Status)>> flushes_ ABSL_GUARDED_BY(flush_mutex_);
 
   // Last, so that their threads end before anything they use.
   BackgroundWorker flusher_;
@@ -244,7 +244,7 @@ absl::Status RocksEngine::WaitUntilFlushed(uint64_t sequence, uint64_t errors_be
 void RocksEngine::AnswerFlushes() {
   std::vector<std::function<void(absl::Status)>> flushes;
   {
-    std::lock_guard lock(flush_mutex_);
+    const MutexLock lock(flush_mutex_);
     flushes.swap(flushes_);
   }
   if (flushes.empty()) return;
@@ -255,7 +255,7 @@ void RocksEngine::AnswerFlushes() {
 
 void RocksEngine::FlushInBackground(std::function<void(absl::Status)> done) {
   {
-    std::lock_guard lock(flush_mutex_);
+    const MutexLock lock(flush_mutex_);
     flushes_.push_back(std::move(done));
     if (flushes_.size() > 1) return;  // The one before has not started: one flush serves both.
   }

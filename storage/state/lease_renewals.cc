@@ -9,7 +9,7 @@ namespace gavel::storage {
 
 absl::Status LeaseRenewals::Load(const Engine& engine, raft::Index applied) {
   const std::unique_ptr<Iterator> rows = engine.NewIterator(Family::kLeaseRenewals);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
     RenewalRow row;
     if (!DecodeRenewalRow(rows->key(), rows->value(), &row)) {
@@ -26,7 +26,7 @@ absl::Status LeaseRenewals::Load(const Engine& engine, raft::Index applied) {
 }
 
 std::optional<LeaseRenewal> LeaseRenewals::Find(int64_t id) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto it = newest_.find(id);
   return it == newest_.end() ? std::nullopt : std::optional(it->second);
 }
@@ -72,7 +72,7 @@ void LeaseRenewals::Draft::DropOldest() {
 
 void LeaseRenewals::Draft::Written() {
   if (added_.empty()) return;
-  const std::lock_guard lock(renewals_.mutex_);
+  const MutexLock lock(renewals_.mutex_);
   for (RenewalRow& row : added_) renewals_.Append(std::move(row));
   for (; dropped_ > 0; --dropped_) renewals_.DropOldest();
 }

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -18,6 +17,7 @@
 
 #include "raft/types.h"
 #include "storage/engine/engine.h"
+#include "storage/mutex.h"
 #include "storage/state/lease_row.h"
 
 namespace gavel::storage {
@@ -61,15 +61,15 @@ class LeaseRenewals {
   };
 
  private:
-  void Append(RenewalRow row);
-  void DropOldest();
+  void Append(RenewalRow row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t ids_max_;
   std::deque<RenewalRow> rows_;  // By index.
   size_t ids_ = 0;               // In all rows.
 
-  mutable std::mutex mutex_;  // Guards what is below.
-  absl::flat_hash_map<int64_t, LeaseRenewal> newest_;
+  mutable Mutex mutex_;
+  absl::flat_hash_map<int64_t, LeaseRenewal> newest_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gavel::storage

@@ -2,7 +2,6 @@
 
 #include <google/protobuf/arena.h>
 
-#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "proto/parse.h"
 #include "raft/check.h"
 #include "raft/sim_point.h"
+#include "storage/mutex.h"
 #include "storage/mvcc/newest_cache.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/writer.h"
@@ -62,27 +62,27 @@ class StateMachine::Impl {
   const Engine& engine() const { return *engine_; }
   raft::Index applied() const { return state_.applied; }
   std::shared_ptr<const ReadView> view() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return view_;
   }
   std::shared_ptr<const MemberTable> members() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return published_members_;
   }
   std::shared_ptr<const raft::Configuration> configuration() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return published_configuration_;
   }
   Sizes sizes() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return sizes_;
   }
   LeaseTotals leases() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return published_leases_;
   }
   OperationCounts operations() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return operations_;
   }
 
@@ -129,13 +129,13 @@ class StateMachine::Impl {
   MemberTable members_;
   raft::Configuration configuration_;
 
-  mutable std::mutex mutex_;  // Guards what is below.
-  std::shared_ptr<const ReadView> view_;
-  std::shared_ptr<const MemberTable> published_members_;
-  std::shared_ptr<const raft::Configuration> published_configuration_;
-  Sizes sizes_;
-  LeaseTotals published_leases_;
-  OperationCounts operations_;
+  mutable Mutex mutex_;
+  std::shared_ptr<const ReadView> view_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const MemberTable> published_members_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const raft::Configuration> published_configuration_ ABSL_GUARDED_BY(mutex_);
+  Sizes sizes_ ABSL_GUARDED_BY(mutex_);
+  LeaseTotals published_leases_ ABSL_GUARDED_BY(mutex_);
+  OperationCounts operations_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::Status StateMachine::Impl::Open(const InitialState& initial) {
@@ -420,7 +420,7 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
                        .superseded_bytes = totals.superseded_total - totals.superseded_compacted,
                        .keys = totals.keys};
 
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   view_ = std::move(view);
   sizes_ = sizes;
   published_leases_ = {leases_.clock_ms, leases_.count};

@@ -20,7 +20,7 @@ SegmentPreparer::SegmentPreparer(Disk& disk, const WalOptions& options)
 absl::StatusOr<bool> SegmentPreparer::Step() {
   std::optional<PreparedFile> prepared;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     GAVEL_CHECK(!stepping_);
     if (prepared_ && prepared_->bytes >= segment_bytes_) return false;
     prepared = std::exchange(prepared_, std::nullopt);
@@ -40,7 +40,7 @@ absl::StatusOr<bool> SegmentPreparer::Step() {
     const absl::Status removed = disk_.Remove(path);
     if (absl::IsResourceExhausted(status) && !removed.ok()) status = removed;
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   stepping_ = false;
   if (!status.ok()) return status;
   const bool more = prepared->bytes < segment_bytes_;
@@ -58,13 +58,13 @@ absl::Status SegmentPreparer::Extend(PreparedFile& prepared) {
 }
 
 std::optional<PreparedFile> SegmentPreparer::Take() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!prepared_ || prepared_->bytes < segment_bytes_) return std::nullopt;
   return std::exchange(prepared_, std::nullopt);
 }
 
 uint64_t SegmentPreparer::ready_bytes() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   return prepared_ && prepared_->bytes >= segment_bytes_ ? prepared_->bytes : 0;
 }
 

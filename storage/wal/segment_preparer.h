@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -16,6 +15,7 @@
 #include "absl/status/statusor.h"
 
 #include "storage/disk/disk.h"
+#include "storage/mutex.h"
 #include "storage/wal/wal.h"
 
 namespace gavel::storage::wal {
@@ -52,9 +52,10 @@ class SegmentPreparer {
   // one gets another.
   uint64_t files_ = 0;  // Used by Step only.
 
-  mutable std::mutex mutex_;
-  std::optional<PreparedFile> prepared_;  // Guarded by mutex_; absent while a step is under way.
-  bool stepping_ = false;                 // Guarded by mutex_.
+  mutable Mutex mutex_;
+  // Absent while a step is under way.
+  std::optional<PreparedFile> prepared_ ABSL_GUARDED_BY(mutex_);
+  bool stepping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gavel::storage::wal

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +9,7 @@
 #include "raft/check.h"
 #include "raft/sim_point.h"
 #include "storage/disk/path.h"
+#include "storage/mutex.h"
 #include "storage/status_macros.h"
 #include "storage/wal/batch_writer.h"
 #include "storage/wal/entry_reader.h"
@@ -117,12 +117,12 @@ class Wal::Impl {
   HighWater high_water_;
   BatchWriter writer_;
 
-  mutable std::mutex mutex_;  // Guards what follows; never held during I/O.
-  absl::Status broken_;
-  LogIndex index_;
-  std::deque<SegmentInfo> segments_;
-  uint64_t end_offset_;  // Where the next batch goes.
-  WalStats stats_;       // The counters only; stats() fills in the rest.
+  mutable Mutex mutex_;  // Never held during I/O.
+  absl::Status broken_ ABSL_GUARDED_BY(mutex_);
+  LogIndex index_ ABSL_GUARDED_BY(mutex_);
+  std::deque<SegmentInfo> segments_ ABSL_GUARDED_BY(mutex_);
+  uint64_t end_offset_ ABSL_GUARDED_BY(mutex_);  // Where the next batch goes.
+  WalStats stats_ ABSL_GUARDED_BY(mutex_);       // The counters only; stats() fills in the rest.
 };
 
 Wal::Impl::Impl(Disk& disk, const WalOptions& options, wal::Recovered recovered)
@@ -141,12 +141,12 @@ Wal::Impl::Impl(Disk& disk, const WalOptions& options, wal::Recovered recovered)
 }
 
 absl::Status Wal::Impl::broken() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   return broken_;
 }
 
 absl::Status Wal::Impl::Latch(const absl::Status& status) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   if (broken_.ok() && !status.ok()) {
     broken_ = absl::Status(status.code(),
                            absl::StrCat("the write-ahead log cannot go on: ", status.message()));
@@ -242,7 +242,7 @@ absl::Status Wal::Impl::DoSync() {
 }
 
 void Wal::Impl::Publish(uint64_t offset) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   for (const wal::IndexChange& change : writer_.changes()) {
     switch (change.type) {
       case wal::RecordType::kMark:
@@ -267,7 +267,7 @@ absl::StatusOr<PreparedFile> Wal::Impl::NextFile() {
   if (std::optional<PreparedFile> prepared = preparer_.Take()) return *std::move(prepared);
   const std::string path = JoinPath(options_.directory, "fresh.tmp");
   GAVEL_ASSIGN_OR_RETURN(auto file, disk_.Open(path, OpenMode::kCreate));
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   ++stats_.unprepared_rolls;
   return PreparedFile{std::move(file), path, 0};
 }
@@ -280,7 +280,7 @@ absl::Status Wal::Impl::Roll() {
   segment_empty_ = true;
   segment.file_bytes = std::max(segment.file_bytes, tail_.position.offset);
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     segments_.push_back(segment);
     end_offset_ = tail_.position.offset;
     ++stats_.syncs;
@@ -292,7 +292,7 @@ absl::Status Wal::Impl::DoWriteMark() {
   if (high_water_.position() == tail_.position) return absl::OkStatus();
   GAVEL_RETURN_IF_ERROR(high_water_.Write(tail_.position));
   GAVEL_SIM_POINT("mark of the log written");
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   ++stats_.syncs;
   return absl::OkStatus();
 }
@@ -313,7 +313,7 @@ absl::Status Wal::Impl::CutTo(const raft::SnapshotMeta& meta) {
 absl::Status Wal::Impl::RemoveSegmentsBelow(raft::Index index) {
   std::vector<uint64_t> removed;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     const uint64_t keep = index_.SegmentOf(index).value_or(segments_.back().id);
     for (; segments_.front().id < keep; segments_.pop_front()) {
       removed.push_back(segments_.front().id);
@@ -337,7 +337,7 @@ absl::StatusOr<std::vector<raft::Entry>> Wal::Impl::Read(raft::Index from, size_
     std::vector<Run> runs;
     EntryRange range{.from = from, .end = {}, .bytes_max = bytes_max};
     {
-      const std::lock_guard<std::mutex> lock(mutex_);
+      const MutexLock lock(mutex_);
       if (from < index_.first_index() || from > index_.last_index()) {
         return absl::OutOfRangeError(
             absl::StrCat("entry ", from.value(), " is not stored; the log has ",
@@ -352,7 +352,7 @@ absl::StatusOr<std::vector<raft::Entry>> Wal::Impl::Read(raft::Index from, size_
     }
     auto entries = wal::ReadEntries(disk_, options_.directory, runs, range);
     if (!absl::IsNotFound(entries.status())) return entries;
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const MutexLock lock(mutex_);
     if (from >= index_.first_index() && runs.front().segment >= segments_.front().id) {
       return entries;
     }
@@ -368,7 +368,7 @@ absl::StatusOr<bool> Wal::Impl::PrepareSegment() {
 
 WalStats Wal::Impl::stats() const {
   const uint64_t prepared = preparer_.ready_bytes();
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const MutexLock lock(mutex_);
   WalStats stats = stats_;
   stats.segments = segments_.size();
   stats.disk_bytes = prepared;

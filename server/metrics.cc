@@ -1,7 +1,6 @@
 #include "server/metrics.h"
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 #include <prometheus/counter.h>
@@ -11,6 +10,7 @@
 #include <prometheus/text_serializer.h>
 
 #include "raft/check.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 namespace {
@@ -47,9 +47,9 @@ using Key = std::pair<std::string, Labels>;
 
 // Call-backs that run before a scrape. A handle may outlive the Metrics object.
 struct Refreshers {
-  std::mutex mutex;
-  std::map<uint64_t, std::function<void()>> by_id;  // Guarded by mutex.
-  uint64_t next_id = 0;                             // Guarded by mutex.
+  Mutex mutex;
+  std::map<uint64_t, std::function<void()>> by_id ABSL_GUARDED_BY(mutex);
+  uint64_t next_id ABSL_GUARDED_BY(mutex) = 0;
 };
 
 // Removes its call-back when it is destroyed.
@@ -57,7 +57,7 @@ struct RefresherHandle {
   RefresherHandle(std::shared_ptr<Refreshers> owner, uint64_t number)
       : refreshers(std::move(owner)), id(number) {}
   ~RefresherHandle() {
-    std::lock_guard<std::mutex> lock(refreshers->mutex);
+    const MutexLock lock(refreshers->mutex);
     refreshers->by_id.erase(id);
   }
   RefresherHandle(const RefresherHandle&) = delete;
@@ -71,11 +71,11 @@ struct RefresherHandle {
 
 class Metrics::Impl {
  public:
-  std::mutex mutex;  // Guards the maps; the metrics themselves are thread-safe.
-  prometheus::Registry registry;
-  std::map<Key, std::unique_ptr<PrometheusCounter>> counters;
-  std::map<Key, std::unique_ptr<PrometheusGauge>> gauges;
-  std::map<Key, std::unique_ptr<PrometheusHistogram>> histograms;
+  Mutex mutex;
+  prometheus::Registry registry;  // Thread-safe, as are the metrics themselves.
+  std::map<Key, std::unique_ptr<PrometheusCounter>> counters ABSL_GUARDED_BY(mutex);
+  std::map<Key, std::unique_ptr<PrometheusGauge>> gauges ABSL_GUARDED_BY(mutex);
+  std::map<Key, std::unique_ptr<PrometheusHistogram>> histograms ABSL_GUARDED_BY(mutex);
   std::shared_ptr<Refreshers> refreshers = std::make_shared<Refreshers>();
 };
 
@@ -85,7 +85,7 @@ Metrics::~Metrics() = default;
 
 Counter& Metrics::AddCounter(const std::string& name, const std::string& help,
                              const Labels& labels) {
-  std::lock_guard<std::mutex> lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   auto& slot = impl_->counters[{name, labels}];
   if (slot == nullptr) {
     auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry);
@@ -95,7 +95,7 @@ Counter& Metrics::AddCounter(const std::string& name, const std::string& help,
 }
 
 Gauge& Metrics::AddGauge(const std::string& name, const std::string& help, const Labels& labels) {
-  std::lock_guard<std::mutex> lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   auto& slot = impl_->gauges[{name, labels}];
   if (slot == nullptr) {
     auto& family = prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry);
@@ -107,7 +107,7 @@ Gauge& Metrics::AddGauge(const std::string& name, const std::string& help, const
 Histogram& Metrics::AddHistogram(const std::string& name, const std::string& help,
                                  const std::vector<double>& buckets, const Labels& labels) {
   GAVEL_CHECK(std::is_sorted(buckets.begin(), buckets.end())) << name;
-  std::lock_guard<std::mutex> lock(impl_->mutex);
+  const MutexLock lock(impl_->mutex);
   auto& slot = impl_->histograms[{name, labels}];
   if (slot == nullptr) {
     auto& family = prometheus::BuildHistogram().Name(name).Help(help).Register(impl_->registry);
@@ -118,7 +118,7 @@ Histogram& Metrics::AddHistogram(const std::string& name, const std::string& hel
 
 std::shared_ptr<void> Metrics::OnScrape(std::function<void()> refresh) {
   Refreshers& refreshers = *impl_->refreshers;
-  std::lock_guard<std::mutex> lock(refreshers.mutex);
+  const MutexLock lock(refreshers.mutex);
   const uint64_t id = refreshers.next_id++;
   refreshers.by_id.emplace(id, std::move(refresh));
   return std::make_shared<RefresherHandle>(impl_->refreshers, id);
@@ -128,7 +128,7 @@ std::string Metrics::Text() {
   {
     // Held while calling out, so that a handle's destructor waits for a running call-back: its
     // owner may be gone right after. A call-back must not touch handles.
-    std::lock_guard<std::mutex> lock(impl_->refreshers->mutex);
+    const MutexLock lock(impl_->refreshers->mutex);
     for (const auto& [id, refresh] : impl_->refreshers->by_id) refresh();
   }
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());

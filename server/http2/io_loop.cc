@@ -70,7 +70,7 @@ void IoLoop::Main() {
     RunSlow();
     FlushDirty();
     BuryDead();
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stopping_) break;
     if (draining_ && connections_.empty() && posted_.empty() && !drained_) {
       drained_ = true;
@@ -84,13 +84,13 @@ void IoLoop::Main() {
 int IoLoop::Poll(epoll_event* events, int max) {
   int timeout = dirty_.empty() && slow_.empty() ? TimeoutMs() : 0;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!posted_.empty() || stopping_) timeout = 0;
     sleeping_ = timeout != 0;
   }
   const int count = epoll_wait(epoll_, events, max, timeout);
   if (timeout != 0) {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     sleeping_ = false;
   }
   return std::max(count, 0);
@@ -106,7 +106,7 @@ int IoLoop::TimeoutMs() {
 void IoLoop::RunPosted() {
   while (true) {
     {
-      std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (posted_.empty()) return;
       std::swap(running_, posted_);
     }
@@ -166,16 +166,19 @@ void IoLoop::BeginDrain() {
 }
 
 void IoLoop::AwaitDrained(MonotonicNs timeout) {
-  std::unique_lock lock(mutex_);
-  drained_changed_.wait_for(lock, std::chrono::nanoseconds(timeout), [this] { return drained_; });
+  MutexLock lock(mutex_);
+  lock.WaitFor(drained_changed_, std::chrono::nanoseconds(timeout),
+               [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return drained_; });
 }
 
 void IoLoop::Stop() {
+  bool wake = false;
   {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
-    WakeAfter(std::move(lock));
+    wake = std::exchange(sleeping_, false);
   }
+  if (wake) Wake();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -189,27 +192,26 @@ void IoLoop::EndAll() {
   BuryDead();
   Posted dropped;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopped_ = true;
     drained_ = true;
     std::swap(dropped, posted_);
   }
 }
 
-void IoLoop::WakeAfter(std::unique_lock<std::mutex> lock) {
-  const bool wake = std::exchange(sleeping_, false);
-  lock.unlock();
-  if (!wake) return;
+void IoLoop::Wake() {
   const uint64_t one = 1;
   // Cannot fail: the counter is far from its end.
   [[maybe_unused]] const ssize_t written = write(wake_, &one, sizeof(one));
 }
 
 void IoLoop::Run(absl::AnyInvocable<void()> work) {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (stopped_) return;
   posted_.work.push_back(std::move(work));
-  WakeAfter(std::move(lock));
+  const bool wake = std::exchange(sleeping_, false);
+  lock.Unlock();
+  if (wake) Wake();
 }
 
 void IoLoop::Reply(Call* call, RpcStatus status, Encoded message) {
@@ -218,7 +220,7 @@ void IoLoop::Reply(Call* call, RpcStatus status, Encoded message) {
     return;
   }
   call->SetPosted(std::move(status), std::move(message));
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (stopped_) return;
   if (posted_.last_reply == nullptr) {
     posted_.first_reply = call;
@@ -226,7 +228,9 @@ void IoLoop::Reply(Call* call, RpcStatus status, Encoded message) {
     posted_.last_reply->set_next_posted(call);
   }
   posted_.last_reply = call;
-  WakeAfter(std::move(lock));
+  const bool wake = std::exchange(sleeping_, false);
+  lock.Unlock();
+  if (wake) Wake();
 }
 
 void IoLoop::Pump(std::shared_ptr<Http2StreamWriter> writer) {
@@ -234,10 +238,12 @@ void IoLoop::Pump(std::shared_ptr<Http2StreamWriter> writer) {
     if (writer->call() != nullptr) writer->call()->Pump();
     return;
   }
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   if (stopped_) return;
   posted_.writers.push_back(std::move(writer));
-  WakeAfter(std::move(lock));
+  const bool wake = std::exchange(sleeping_, false);
+  lock.Unlock();
+  if (wake) Wake();
 }
 
 bool IoLoop::InThread() const { return current_loop == this; }

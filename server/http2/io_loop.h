@@ -11,7 +11,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +21,7 @@
 #include "server/http2/out_buffer.h"
 #include "server/http2/timer_queue.h"
 #include "server/rpc/service.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -110,8 +110,8 @@ class IoLoop final : public Executor, public std::enable_shared_from_this<IoLoop
   void BuryDead();
   void BeginDrain();
   void EndAll();
-  // Wakes the thread if it sleeps. `lock` is held on entry, and not on return.
-  void WakeAfter(std::unique_lock<std::mutex> lock);
+  // Wakes the thread, which sleeps. Without the lock, which the thread takes first of all.
+  void Wake();
 
   const std::shared_ptr<Http2Shared> shared_;
   int epoll_ = -1;
@@ -132,12 +132,12 @@ class IoLoop final : public Executor, public std::enable_shared_from_this<IoLoop
   OutBuffer write_buffer_;
   Posted running_;
 
-  std::mutex mutex_;
-  Posted posted_;          // Guarded by mutex_, as are the next four.
-  bool sleeping_ = false;  // Waits in epoll, and has to be woken.
-  bool stopping_ = false;
-  bool stopped_ = false;
-  bool drained_ = false;
+  Mutex mutex_;
+  Posted posted_ ABSL_GUARDED_BY(mutex_);
+  bool sleeping_ ABSL_GUARDED_BY(mutex_) = false;  // Waits in epoll, and has to be woken.
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  bool drained_ ABSL_GUARDED_BY(mutex_) = false;
   std::condition_variable drained_changed_;
 };
 

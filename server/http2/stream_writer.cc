@@ -14,7 +14,7 @@ Http2StreamWriter::Http2StreamWriter(std::shared_ptr<IoLoop> loop, Call* call)
 // Not the mark as it is when this is called: a writer that went by another than the Write before
 // would wait for a call to OnWritable that never comes.
 size_t Http2StreamWriter::high_mark() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return mark_;
 }
 
@@ -34,7 +34,7 @@ size_t Http2StreamWriter::Add(Queued message, size_t size) {
   size_t queued = 0;
   bool wake = false;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closed_ || finished_) return 0;
     loop_->shared().AddStreamBytes(static_cast<int64_t>(size));
     mark_ = loop_->shared().HighMark();
@@ -51,7 +51,7 @@ size_t Http2StreamWriter::Add(Queued message, size_t size) {
 void Http2StreamWriter::Finish(RpcStatus status) {
   bool wake = false;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closed_ || finished_) return;
     finished_ = true;
     finish_ = std::move(status);
@@ -64,7 +64,7 @@ void Http2StreamWriter::Wake() { loop_->Pump(shared_from_this()); }
 
 Http2StreamWriter::Taken Http2StreamWriter::Take() {
   Taken taken;
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   woken_ = false;
   taken.messages.swap(queue_);
   taken.finish = std::exchange(finish_, std::nullopt);
@@ -72,7 +72,7 @@ Http2StreamWriter::Taken Http2StreamWriter::Take() {
 }
 
 bool Http2StreamWriter::OnSent(size_t bytes) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   GAVEL_CHECK(bytes <= bytes_);
   bytes_ -= bytes;
   loop_->shared().AddStreamBytes(-static_cast<int64_t>(bytes));
@@ -82,13 +82,13 @@ bool Http2StreamWriter::OnSent(size_t bytes) {
 }
 
 bool Http2StreamWriter::above_high_mark() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return bytes_ > loop_->shared().HighMark();
 }
 
 void Http2StreamWriter::Close() {
   std::vector<Queued> dropped;
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   call_ = nullptr;
   if (std::exchange(closed_, true)) return;
   loop_->shared().AddStreamBytes(-static_cast<int64_t>(bytes_));

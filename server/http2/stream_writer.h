@@ -3,11 +3,11 @@
 
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "server/rpc/service.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -53,15 +53,16 @@ class Http2StreamWriter final : public StreamWriter,
   const std::shared_ptr<IoLoop> loop_;
   Call* call_;
 
-  mutable std::mutex mutex_;
-  std::vector<Queued> queue_;  // Guarded by mutex_, as is the rest.
-  size_t bytes_ = 0;           // Of the queue, and of what is taken and not sent.
-  size_t mark_ = 0;            // The high mark that the last Write went by.
-  std::optional<RpcStatus> finish_;
-  bool finished_ = false;
-  bool was_above_ = false;  // Above the high mark, and the handler was not told of the end of it.
-  bool woken_ = false;      // The loop knows that there is something to take.
-  bool closed_ = false;
+  mutable Mutex mutex_;
+  std::vector<Queued> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of the queue, and of what is taken and not sent.
+  size_t mark_ ABSL_GUARDED_BY(mutex_) = 0;   // The high mark that the last Write went by.
+  std::optional<RpcStatus> finish_ ABSL_GUARDED_BY(mutex_);
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  // Above the high mark, and the handler was not told of the end of it.
+  bool was_above_ ABSL_GUARDED_BY(mutex_) = false;
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;  // The loop knows that there is something to take.
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gavel::server

@@ -6,14 +6,14 @@
 namespace gavel::server {
 
 void Background::Add(Step step) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (closed_) return;
   jobs_.push_back(std::move(step));
   ready_.notify_one();
 }
 
 void Background::AddAt(MonotonicNs at, Step step) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (closed_) return;
   later_.emplace(at, std::move(step));
   ready_.notify_one();
@@ -31,40 +31,40 @@ void Background::TakeDue() {
 bool Background::RunOnce() {
   Step step;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     TakeDue();
     if (jobs_.empty()) return false;
     step = std::move(jobs_.front());
     jobs_.pop_front();
   }
   if (step()) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!closed_) jobs_.push_back(std::move(step));
   }
   return true;
 }
 
 size_t Background::size() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return jobs_.size() + later_.size();
 }
 
 std::optional<MonotonicNs> Background::NextDue() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!jobs_.empty()) return 0;
   if (later_.empty()) return std::nullopt;
   return later_.begin()->first;
 }
 
 bool Background::Wait() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!closed_) {
     TakeDue();
     if (!jobs_.empty()) break;
     if (later_.empty()) {
-      ready_.wait(lock);
+      lock.Wait(ready_);
     } else {
-      ready_.wait_for(lock, std::chrono::nanoseconds(later_.begin()->first - clock_.Now()));
+      lock.WaitFor(ready_, std::chrono::nanoseconds(later_.begin()->first - clock_.Now()));
     }
   }
   return !closed_;
@@ -73,7 +73,7 @@ bool Background::Wait() {
 void Background::Close() {
   std::deque<Step> dropped;
   std::multimap<MonotonicNs, Step> dropped_later;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   closed_ = true;
   dropped.swap(jobs_);
   dropped_later.swap(later_);

@@ -7,12 +7,12 @@
 #include <condition_variable>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <optional>
 
 #include "absl/functional/any_invocable.h"
 
 #include "server/clock.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -41,14 +41,14 @@ class Background {
 
  private:
   // Moves what is due by now to jobs_.
-  void TakeDue();
+  void TakeDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock& clock_;
-  std::mutex mutex_;  // Guards all below; not held while a step runs.
+  Mutex mutex_;  // Not held while a step runs.
   std::condition_variable ready_;
-  std::deque<Step> jobs_;
-  std::multimap<MonotonicNs, Step> later_;
-  bool closed_ = false;
+  std::deque<Step> jobs_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<MonotonicNs, Step> later_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gavel::server

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +9,7 @@
 #include "absl/status/status.h"
 
 #include "server/logging.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -24,7 +24,7 @@ class Failure {
   // Logs the first error with what failed and what to do about it, then tells the owner.
   void Report(std::string_view what, std::string_view advice, const absl::Status& status) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (!status_.ok()) return;
       status_ = status;
     }
@@ -35,7 +35,7 @@ class Failure {
   }
 
   absl::Status status() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return status_;
   }
   bool failed() const { return !status().ok(); }
@@ -43,8 +43,8 @@ class Failure {
  private:
   Logger& logger_;
   const OnFailure on_failure_;
-  mutable std::mutex mutex_;  // Guards status_.
-  absl::Status status_;
+  mutable Mutex mutex_;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gavel::server

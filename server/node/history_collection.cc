@@ -36,7 +36,7 @@ void HistoryCollection::AddJob() {
 
 void HistoryCollection::OnCompacted() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (running_) {
       again_ = true;
       return;
@@ -48,7 +48,7 @@ void HistoryCollection::OnCompacted() {
 
 void HistoryCollection::OnWritten() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     written_ = true;
   }
   AddJob();
@@ -56,7 +56,7 @@ void HistoryCollection::OnWritten() {
 
 void HistoryCollection::Plan() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (std::exchange(written_, false)) collector_->OnWritten();
     again_ = false;
   }
@@ -93,7 +93,7 @@ void HistoryCollection::Plan() {
   surroundings_.on_collected(collector_->collected());
   bool again = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     again = std::exchange(again_, false);
     running_ = again;
   }

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "server/clock.h"
@@ -11,6 +10,7 @@
 #include "server/node/background.h"
 #include "server/node/failure.h"
 #include "server/node/queues.h"
+#include "storage/mutex.h"
 #include "storage/mvcc/collector.h"
 #include "storage/state/state_machine.h"
 
@@ -53,10 +53,11 @@ class HistoryCollection {
   const HistoryMetrics metrics_;
   std::optional<MonotonicNs> began_;  // The job's: when it first found something to delete.
 
-  std::mutex mutex_;      // Guards all below.
-  bool running_ = false;  // A job is queued or a batch is on its way to apply.
-  bool again_ = false;    // The compacted revision has moved meanwhile.
-  bool written_ = false;  // Tell the collector before the next plan.
+  Mutex mutex_;
+  // A job is queued or a batch is on its way to apply.
+  bool running_ ABSL_GUARDED_BY(mutex_) = false;
+  bool again_ ABSL_GUARDED_BY(mutex_) = false;    // The compacted revision has moved meanwhile.
+  bool written_ ABSL_GUARDED_BY(mutex_) = false;  // Tell the collector before the next plan.
 };
 
 }  // namespace gavel::server

@@ -8,10 +8,11 @@
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -34,7 +35,7 @@ class Inbox {
   // Makes a waiting consumer look, with no item.
   void Wake() {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       woken_ = true;
       if (!std::exchange(waiting_, false)) return;
     }
@@ -44,7 +45,7 @@ class Inbox {
   // Returns everything queued, in order.
   std::vector<Item> TakeAll() {
     std::vector<Item> items;
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     woken_ = false;
     items.swap(items_);
     return items;
@@ -52,14 +53,14 @@ class Inbox {
 
   // Returns once something is queued, Wake or Close was called, or `timeout` has passed.
   void Wait(std::optional<std::chrono::nanoseconds> timeout) {
-    std::unique_lock lock(mutex_);
-    const auto ready = [this] { return Ready(); };
-    if (ready()) return;
+    MutexLock lock(mutex_);
+    if (Ready()) return;
     waiting_ = true;
     if (timeout.has_value()) {
-      ready_.wait_for(lock, *timeout, ready);
+      lock.WaitFor(ready_, *timeout,
+                   [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return Ready(); });
     } else {
-      ready_.wait(lock, ready);
+      while (!Ready()) lock.Wait(ready_);
     }
     waiting_ = false;
   }
@@ -67,29 +68,29 @@ class Inbox {
   // Whether the consumer may sleep: nothing has come since it looked last. From here on until
   // EndWait, what comes calls the waker, once.
   bool BeginWait() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     waiting_ = !Ready();
     return waiting_;
   }
   void EndWait() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     waiting_ = false;
   }
 
   bool empty() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return items_.empty() && !woken_;
   }
 
   size_t size() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return items_.size();
   }
 
   // Lets the consumer's Wait return from here on. Items can still be added and taken.
   void Close() {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       closed_ = true;
       waiting_ = false;
     }
@@ -97,16 +98,18 @@ class Inbox {
   }
 
   bool closed() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return closed_;
   }
 
  private:
-  bool Ready() const { return woken_ || closed_ || !items_.empty(); }
+  bool Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return woken_ || closed_ || !items_.empty();
+  }
 
   bool Add(Item item, size_t items_max) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (items_.size() >= items_max) return false;
       items_.push_back(std::move(item));
       if (!std::exchange(waiting_, false)) return true;
@@ -125,12 +128,12 @@ class Inbox {
 
   const size_t items_max_;
   std::function<void()> wake_;
-  mutable std::mutex mutex_;  // Guards all below.
+  mutable Mutex mutex_;
   std::condition_variable ready_;
-  std::vector<Item> items_;
-  bool woken_ = false;
-  bool waiting_ = false;
-  bool closed_ = false;
+  std::vector<Item> items_ ABSL_GUARDED_BY(mutex_);
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gavel::server

@@ -59,7 +59,7 @@ void MemberGate::Propose(CommandField field, std::string request,
   GateResult refused = GateResult::kOk;
   bool wake = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     refused = Refusal(request.size(), limits_.apply_backlog_entries_max);
     if (refused == GateResult::kOk) {
       wake = !proposals_.has_queued();
@@ -81,7 +81,7 @@ void MemberGate::RenewLease(int64_t id, std::optional<MonotonicNs> deadline, Ren
   GateResult refused = GateResult::kOk;
   bool wake = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     // Leases must not be lost to a load of writes, and many renewals are one entry.
     refused = Refusal(Renewals::kBytes, 2 * limits_.apply_backlog_entries_max);
     if (refused == GateResult::kOk) {
@@ -131,7 +131,7 @@ void MemberGate::Read(std::optional<MonotonicNs> deadline, ReadDone done) {
   bool closed = false;
   bool wake = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     closed = closed_;
     if (!closed) {
       const bool could_begin = reads_.CanBegin();
@@ -178,7 +178,7 @@ MemberStatus MemberGate::status() const {
   status.applied = raft::Index(applied_.load(std::memory_order_relaxed));
   status.quota_bytes = quota_bytes_;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     status.raft = raft_status_;
   }
   status.learner = learner();
@@ -194,7 +194,7 @@ MemberStatus MemberGate::status() const {
 }
 
 MemberGate::Work MemberGate::TakeWork(MonotonicNs now) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   Work work;
   QueueRenewals(renewals_.TakeDue(now));
   work.waiting = proposals_.waiters() + reads_.unconfirmed();
@@ -204,12 +204,12 @@ MemberGate::Work MemberGate::TakeWork(MonotonicNs now) {
 }
 
 raft::RequestId MemberGate::NewRequestId() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return proposals_.NewId();
 }
 
 void MemberGate::OnProposed(raft::Term term) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   proposals_.OnProposed(term);
 }
 
@@ -222,7 +222,7 @@ void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
   has_leader_.store(status.leader.has_value(), std::memory_order_relaxed);
   std::vector<FinishedRead> finished;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const bool leader_changed = raft_status_.leader != status.leader;
     raft_status_ = std::move(status);
     for (const raft::ProposalOutcome& outcome : outcomes) {
@@ -250,7 +250,7 @@ void MemberGate::OnTick(MonotonicNs now) {
   std::vector<CollectWaiter> collects;
   uint64_t given_up = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (!collect_waiters_.empty()) collects = TakeCollectWaiters(collected_, now);
     proposals = proposals_.Expire(now, leader_known());
     reads = reads_.Expire(now, leader_known(), &given_up);
@@ -269,14 +269,14 @@ void MemberGate::OnTick(MonotonicNs now) {
 }
 
 std::optional<MonotonicNs> MemberGate::NextRound() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::optional<MonotonicNs> read = reads_.pause_until();
   const std::optional<MonotonicNs> renewal = renewals_.due_at();
   return read && renewal ? std::min(*read, *renewal) : read ? read : renewal;
 }
 
 bool MemberGate::idle() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return proposals_.empty() && renewals_.empty() && reads_.empty() && collect_waiters_.empty();
 }
 
@@ -285,7 +285,7 @@ void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::
   std::vector<FinishedRead> reads;
   bool wake = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     // Under the lock: a grant that OnCore files after this sees the new index.
     applied_.store(applied.index.value(), std::memory_order_release);
     proposals = proposals_.OnApplied(std::move(outcomes), applied.term);
@@ -301,7 +301,7 @@ void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::
 }
 
 raft::Index MemberGate::replicated_everywhere() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return raft_status_.replicated_everywhere;
 }
 
@@ -331,7 +331,7 @@ void MemberGate::WhenCollected(storage::Revision compacted, std::optional<Monoto
   const MonotonicNs until = deadline.value_or(surroundings_.clock.Now() + limits_.request_timeout);
   GateResult result = GateResult::kOk;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closed_) {
       result = GateResult::kStopped;
     } else if (compacted > collected_) {
@@ -345,7 +345,7 @@ void MemberGate::WhenCollected(storage::Revision compacted, std::optional<Monoto
 void MemberGate::OnCollected(storage::Revision collected) {
   std::vector<CollectWaiter> waiters;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     collected_ = std::max(collected_, collected);
     waiters = TakeCollectWaiters(collected_, std::numeric_limits<MonotonicNs>::min());
   }
@@ -353,7 +353,7 @@ void MemberGate::OnCollected(storage::Revision collected) {
 }
 
 void MemberGate::Close() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   closed_ = true;
 }
 
@@ -362,7 +362,7 @@ void MemberGate::Stop() {
   std::vector<FinishedRead> reads;
   std::vector<CollectWaiter> collects;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     closed_ = true;
     collects.swap(collect_waiters_);
     QueueRenewals(renewals_.TakeAll());
@@ -375,12 +375,12 @@ void MemberGate::Stop() {
 }
 
 size_t MemberGate::pending_proposals() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return proposals_.count();
 }
 
 size_t MemberGate::pending_bytes() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return proposals_.bytes();
 }
 

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "server/node/proposal_tracker.h"
 #include "server/node/read_barrier.h"
 #include "server/node/renewals.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -130,14 +130,17 @@ class MemberGate final : public Gate {
   // When a request must have ended: at its client's deadline, or sooner.
   MonotonicNs Until(std::optional<MonotonicNs> deadline) const;
   // Takes out who waits for at most `collected`, or is past its deadline.
-  std::vector<CollectWaiter> TakeCollectWaiters(storage::Revision collected, MonotonicNs now);
-  // Requires: mutex_ is held.
-  void QueueRenewals(std::vector<Renewals::Command> commands);
-  // Why a new proposal is refused; kOk if it is not. Requires: mutex_ is held.
-  GateResult Refusal(size_t bytes, uint64_t backlog_max) const;
+  std::vector<CollectWaiter> TakeCollectWaiters(storage::Revision collected, MonotonicNs now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void QueueRenewals(std::vector<Renewals::Command> commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why a new proposal is refused; kOk if it is not.
+  GateResult Refusal(size_t bytes, uint64_t backlog_max) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndReads(std::vector<FinishedRead> reads) const;
   void EndProposals(std::vector<FinishedProposal> proposals) const;
-  bool leader_known() const { return raft_status_.leader.has_value(); }
+  bool leader_known() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return raft_status_.leader.has_value();
+  }
 
   const MemberIdentity identity_;
   const std::vector<std::string> client_urls_;
@@ -157,14 +160,14 @@ class MemberGate final : public Gate {
   std::atomic<int64_t> lease_clock_lead_;
   int64_t lease_clock_applied_ms_;  // Of apply's thread.
 
-  mutable std::mutex mutex_;  // Guards all below.
-  ProposalTracker proposals_;
-  Renewals renewals_;
-  ReadBarrier reads_;
-  std::vector<CollectWaiter> collect_waiters_;
-  storage::Revision collected_ = -1;
-  raft::Status raft_status_;
-  bool closed_ = false;
+  mutable Mutex mutex_;
+  ProposalTracker proposals_ ABSL_GUARDED_BY(mutex_);
+  Renewals renewals_ ABSL_GUARDED_BY(mutex_);
+  ReadBarrier reads_ ABSL_GUARDED_BY(mutex_);
+  std::vector<CollectWaiter> collect_waiters_ ABSL_GUARDED_BY(mutex_);
+  storage::Revision collected_ ABSL_GUARDED_BY(mutex_) = -1;
+  raft::Status raft_status_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gavel::server

@@ -49,7 +49,7 @@ void FrameSender::Send(std::vector<raft::Message> messages) {
     address.to = to;
     std::string frame = EncodeFrame(address, one_frame);
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       const Sent& sent = Counters(to);
       sent.bytes->Increment(static_cast<double>(frame.size()));
       sent.frames->Increment();
@@ -81,7 +81,7 @@ FrameReceiver::FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& 
 absl::Status FrameReceiver::Refuse(raft::NodeId from, std::string_view reason,
                                    absl::Status status) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (logged_.size() >= kLoggedMax || !logged_.emplace(from, std::string(reason)).second) {
       return status;
     }
@@ -115,7 +115,7 @@ absl::StatusOr<bool> FrameReceiver::Check(const FrameAddress& address) {
   }
   raft::Incarnation newest;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     Peer& peer = peers_[address.from];
     if (address.incarnation >= peer.newest || GAVEL_PLANTED_BUG(35)) {
       peer.newest = address.incarnation;
@@ -143,7 +143,7 @@ absl::Status FrameReceiver::Receive(std::string_view bytes) {
   if (!taken.ok()) return taken.status();
   if (!*taken) return absl::OkStatus();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     Peer& peer = peers_[from];
     if (peer.received_bytes == nullptr) {
       peer.received_bytes =

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,6 +16,7 @@
 #include "server/metrics.h"
 #include "server/peer/frame.h"
 #include "server/peer/transport.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -38,10 +38,10 @@ class FrameSender {
     Counter* frames = nullptr;
     Counter* messages = nullptr;
   };
-  Sent& Counters(raft::NodeId to);
+  Sent& Counters(raft::NodeId to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  std::mutex mutex_;  // Guards sent_.
-  std::map<raft::NodeId, Sent> sent_;
+  Mutex mutex_;
+  std::map<raft::NodeId, Sent> sent_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Checks frames: whole, of this format, of this cluster, for this member, and from a life of the
@@ -81,9 +81,9 @@ class FrameReceiver {
     int old_life_frames = 0;  // Since the last of the newest.
     Counter* received_bytes = nullptr;
   };
-  std::mutex mutex_;  // Guards all below.
-  std::map<raft::NodeId, Peer> peers_;
-  std::set<std::pair<raft::NodeId, std::string>> logged_;
+  Mutex mutex_;
+  std::map<raft::NodeId, Peer> peers_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::pair<raft::NodeId, std::string>> logged_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gavel::server

@@ -95,6 +95,8 @@ class GrpcConnection::AlarmOperation final : public GrpcOperation {
 
 void* GrpcConnection::CallOperation::Begin() {
   keep_alive_ = call_.shared_from_this();
+  // Only steps of the connection begin operations.
+  call_.connection->mutex_.AssumeHeld();
   ++call_.connection->operations_;
   return static_cast<GrpcOperation*>(this);
 }
@@ -104,7 +106,7 @@ void GrpcConnection::CallOperation::OnComplete(bool ok) {
   GrpcConnection& connection = *call->connection;
   Reports reports;
   {
-    const std::lock_guard lock(connection.mutex_);
+    const MutexLock lock(connection.mutex_);
     --connection.operations_;
     switch (kind_) {
       case Kind::kStart:
@@ -144,7 +146,7 @@ GrpcConnection::GrpcConnection(std::shared_ptr<GrpcTransportShared> shared,
 }
 
 void GrpcConnection::Start() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   OpenChannel();
   Connect();
 }
@@ -179,7 +181,7 @@ void GrpcConnection::Connect() {
 void GrpcConnection::Send(std::string frame) {
   Reports reports;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (state_ == State::kClosed) return;
     const GrpcTransportOptions& options = shared_->options;
     const bool full = frames_.size() >= options.queue_frames_max ||
@@ -314,21 +316,21 @@ void GrpcConnection::SetRetryAlarm() {
 }
 
 void GrpcConnection::OnAlarm() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   --operations_;
   alarm_set_ = false;
   if (state_ == State::kDown) Connect();
 }
 
 void GrpcConnection::OnHeardFrom() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (state_ != State::kDown || channel_ == nullptr) return;
   grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
   if (alarm_set_) alarm_.Cancel();  // Its completion connects.
 }
 
 void GrpcConnection::Close() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   state_ = State::kClosed;
   active_.Set(0);
   known_.Set(0);
@@ -339,7 +341,7 @@ void GrpcConnection::Close() {
 }
 
 bool GrpcConnection::drained() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return operations_ == 0;
 }
 

@@ -10,12 +10,12 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "server/peer/grpc_queue.h"
 #include "server/peer/grpc_transport.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -58,17 +58,17 @@ class GrpcConnection : public std::enable_shared_from_this<GrpcConnection> {
   // Events to report once the lock is released.
   using Reports = std::vector<std::function<void(raft::NodeId)>>;
 
-  void OpenChannel();
-  void Connect();
-  void WriteNext(Call& call);
-  void DropQueue(Reports& reports);
-  void OnStarted(Call& call, bool ok, Reports& reports);
-  void OnWritten(Call& call, bool ok);
-  void OnRead(Call& call, bool ok);
-  void OnFinished(Call& call, Reports& reports);
+  void OpenChannel() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Connect() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteNext(Call& call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropQueue(Reports& reports) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnStarted(Call& call, bool ok, Reports& reports) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnWritten(Call& call, bool ok) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnRead(Call& call, bool ok) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnFinished(Call& call, Reports& reports) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnAlarm();
-  void SetRetryAlarm();
-  void LogEnd(const grpc::Status& status);
+  void SetRetryAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LogEnd(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Report(Reports reports);
 
   const std::shared_ptr<GrpcTransportShared> shared_;
@@ -78,22 +78,24 @@ class GrpcConnection : public std::enable_shared_from_this<GrpcConnection> {
   Gauge& active_;
   Gauge& known_;
 
-  mutable std::mutex mutex_;  // Guards all below.
-  State state_ = State::kIdle;
-  size_t next_url_ = 0;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<grpc::GenericStub> stub_;
-  std::shared_ptr<Call> call_;
-  std::deque<std::string> frames_;
-  size_t frames_bytes_ = 0;
-  int64_t retry_ms_ = 0;
-  bool ever_up_ = false;
-  bool was_up_ = false;         // The call before this one was up: its end is not yet reported.
-  bool lost_reported_ = false;  // on_connection_lost, since it was up last.
-  std::string last_logged_;     // The last reason logged, to log each once in a row.
-  grpc::Alarm alarm_;
-  bool alarm_set_ = false;
-  size_t operations_ = 0;
+  mutable Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kIdle;
+  size_t next_url_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<grpc::GenericStub> stub_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<Call> call_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::string> frames_ ABSL_GUARDED_BY(mutex_);
+  size_t frames_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t retry_ms_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool ever_up_ ABSL_GUARDED_BY(mutex_) = false;
+  // The call before this one was up: its end is not yet reported.
+  bool was_up_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lost_reported_ ABSL_GUARDED_BY(mutex_) = false;  // on_connection_lost, since it was up last.
+  // The last reason logged, to log each once in a row.
+  std::string last_logged_ ABSL_GUARDED_BY(mutex_);
+  grpc::Alarm alarm_ ABSL_GUARDED_BY(mutex_);
+  bool alarm_set_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t operations_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gavel::server

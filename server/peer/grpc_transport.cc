@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <utility>
 
 #include "server/peer/grpc_connection.h"
 #include "server/peer/grpc_listener.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -39,7 +39,7 @@ class GrpcPeerTransport::Impl {
   void SetPeers(const std::vector<raft::MemberAddress>& peers) {
     std::vector<std::shared_ptr<GrpcConnection>> opened;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       Connections kept;
       for (const raft::MemberAddress& peer : peers) {
         if (peer.id == shared_->self) continue;
@@ -62,7 +62,7 @@ class GrpcPeerTransport::Impl {
   }
 
   std::shared_ptr<GrpcConnection> Find(raft::NodeId peer) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto it = connections_.find(peer);
     return it == connections_.end() ? nullptr : it->second;
   }
@@ -75,16 +75,16 @@ class GrpcPeerTransport::Impl {
   using Connections = std::map<raft::NodeId, std::shared_ptr<GrpcConnection>>;
 
   bool Drained() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     std::erase_if(closing_, [](const auto& connection) { return connection->drained(); });
     return connections_.empty() && closing_.empty();
   }
 
   const std::unique_ptr<GrpcListener> listener_;
   const std::shared_ptr<GrpcTransportShared> shared_;
-  std::mutex mutex_;  // Guards all below.
-  Connections connections_;
-  std::vector<std::shared_ptr<GrpcConnection>> closing_;
+  Mutex mutex_;
+  Connections connections_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<GrpcConnection>> closing_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<std::unique_ptr<GrpcPeerTransport>> GrpcPeerTransport::Listen(

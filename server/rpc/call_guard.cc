@@ -1,7 +1,6 @@
 #include "server/rpc/call_guard.h"
 
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "server/rpc/checks.h"
 #include "server/rpc/error_map.h"
 #include "server/rpc/leader_monitor.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 namespace {
@@ -47,7 +47,7 @@ class CallGuard::State {
 
  private:
   void Count(std::string_view type, std::string_view version) {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     auto& counters = counters_[type == "unary" ? 0 : 1];
     auto found = counters.find(version);
     if (found == counters.end()) {
@@ -64,8 +64,9 @@ class CallGuard::State {
   Gate& gate_;
   Metrics& metrics_;
   const std::shared_ptr<LeaderMonitor> leaders_;
-  std::mutex mutex_;
-  std::map<std::string, Counter*, std::less<>> counters_[2];  // Guarded; unary, streams.
+  Mutex mutex_;
+  // Unary, streams.
+  std::map<std::string, Counter*, std::less<>> counters_[2] ABSL_GUARDED_BY(mutex_);
 };
 
 CallGuard::CallGuard(Gate& gate, Metrics& metrics, MonotonicNs leader_patience)

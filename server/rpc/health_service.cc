@@ -1,13 +1,13 @@
 #include "server/rpc/health_service.h"
 
 #include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 
 #include "proto/health/health.pb.h"
 #include "server/rpc/error_map.h"
 #include "server/rpc/service_support.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 namespace {
@@ -28,31 +28,31 @@ Encoded EncodeStatus(ServingStatus status) {
 class HealthService::State {
  public:
   ServingStatus status() {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return status_;
   }
 
   void Set(ServingStatus status) {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (std::exchange(status_, status) == status) return;
     for (const auto& [watcher, writer] : watchers_) writer->Write(EncodeStatus(status));
   }
 
   void Add(const StreamHandler* watcher, std::shared_ptr<StreamWriter> writer) {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     writer->Write(EncodeStatus(status_));
     watchers_.emplace(watcher, std::move(writer));
   }
 
   void Remove(const StreamHandler* watcher) {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     watchers_.erase(watcher);
   }
 
  private:
-  std::mutex mutex_;  // Held while writing, so that a watcher sees changes in their order.
-  ServingStatus status_ = HealthCheckResponse::SERVING;
-  std::map<const StreamHandler*, std::shared_ptr<StreamWriter>> watchers_;
+  Mutex mutex_;  // Held while writing, so that a watcher sees changes in their order.
+  ServingStatus status_ ABSL_GUARDED_BY(mutex_) = HealthCheckResponse::SERVING;
+  std::map<const StreamHandler*, std::shared_ptr<StreamWriter>> watchers_ ABSL_GUARDED_BY(mutex_);
 };
 
 namespace {

@@ -13,7 +13,7 @@ void KeepAliveCall::OnMessage(std::string message) {
   const bool parsed = ParseRequest(message, &request);
   uint64_t number = 0;
   {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (over_) return;
     if (!parsed) return End(MalformedMessage());
     number = first_ + renewals_.size();
@@ -26,19 +26,19 @@ void KeepAliveCall::OnMessage(std::string message) {
 }
 
 void KeepAliveCall::OnHalfClose() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   half_closed_ = true;
   SendAnswered();
 }
 
 void KeepAliveCall::OnCancel() {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   over_ = true;
   renewals_.clear();
 }
 
 void KeepAliveCall::OnRenewed(uint64_t number, GateResult result, int64_t ttl_seconds) {
-  std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (over_) return;
   if (result != GateResult::kOk) return End(ToStatus(result));
   renewals_[number - first_].ttl_seconds = ttl_seconds;

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "server/node/gate.h"
 #include "server/rpc/service.h"
+#include "storage/mutex.h"
 #include "storage/mvcc/revision.h"
 
 namespace gavel::server {
@@ -36,18 +36,17 @@ class KeepAliveCall final : public StreamHandler,
   };
 
   void OnRenewed(uint64_t number, GateResult result, int64_t ttl_seconds);
-  // These need the lock.
-  void SendAnswered();
-  void End(RpcStatus status);
+  void SendAnswered() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(RpcStatus status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Gate& gate_;
   const std::shared_ptr<StreamWriter> writer_;
 
-  std::mutex mutex_;  // Guards what is below.
-  std::deque<Renewal> renewals_;
-  uint64_t first_ = 0;  // The number of the first of them.
-  bool half_closed_ = false;
-  bool over_ = false;
+  Mutex mutex_;
+  std::deque<Renewal> renewals_ ABSL_GUARDED_BY(mutex_);
+  uint64_t first_ ABSL_GUARDED_BY(mutex_) = 0;  // The number of the first of them.
+  bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gavel::server

@@ -57,7 +57,7 @@ std::shared_ptr<StreamHandler> LeaderMonitor::Watch(std::shared_ptr<StreamHandle
       std::make_shared<Stream>(std::move(handler), std::move(writer), std::move(executor));
   bool begin = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     // Between two looks streams may come and go in any number.
     if (streams_.size() > 2 * swept_ + 1024) {
       std::erase_if(streams_, [](const auto& weak) { return weak.expired(); });
@@ -80,7 +80,7 @@ void LeaderMonitor::LookLater() {
 void LeaderMonitor::Look() {
   std::vector<std::weak_ptr<Stream>> ended;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     misses_ = gate_.has_leader() ? 0 : misses_ + 1;
     if (misses_ >= kLooks) {
       ended.swap(streams_);

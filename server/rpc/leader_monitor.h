@@ -2,11 +2,11 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "server/node/gate.h"
 #include "server/rpc/service.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -29,11 +29,12 @@ class LeaderMonitor : public std::enable_shared_from_this<LeaderMonitor> {
 
   Gate& gate_;
   const MonotonicNs patience_;
-  std::mutex mutex_;  // Guards all below.
-  std::vector<std::weak_ptr<Stream>> streams_;
-  size_t swept_ = 0;  // Streams that were left when the dead ones were last removed.
-  bool looking_ = false;
-  int misses_ = 0;  // Looks in a row that found no leader.
+  Mutex mutex_;
+  std::vector<std::weak_ptr<Stream>> streams_ ABSL_GUARDED_BY(mutex_);
+  // Streams that were left when the dead ones were last removed.
+  size_t swept_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool looking_ ABSL_GUARDED_BY(mutex_) = false;
+  int misses_ ABSL_GUARDED_BY(mutex_) = 0;  // Looks in a row that found no leader.
 };
 
 }  // namespace gavel::server

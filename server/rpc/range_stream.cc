@@ -1,7 +1,6 @@
 #include "server/rpc/range_stream.h"
 
 #include <algorithm>
-#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "raft/sim_point.h"
 #include "server/rpc/checks.h"
 #include "server/rpc/error_map.h"
+#include "storage/mutex.h"
 #include "storage/mvcc/range.h"
 
 namespace gavel::server {
@@ -65,7 +65,7 @@ class RangeStreamCall final : public StreamHandler,
 
   void OnWritable() override {
     {
-      std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (!std::exchange(paused_, false)) {
         writable_ = true;
         return;
@@ -75,7 +75,7 @@ class RangeStreamCall final : public StreamHandler,
   }
 
   void OnCancel() override {
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     canceled_ = true;
   }
 
@@ -94,7 +94,7 @@ class RangeStreamCall final : public StreamHandler,
   // One bounded step; false when there is nothing to do until somebody asks again.
   bool Step() {
     {
-      std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (canceled_) return false;
     }
     const storage::RangeBudget budget{chunk_rows_,
@@ -133,7 +133,7 @@ class RangeStreamCall final : public StreamHandler,
     // In this order: the mark is that of the last write.
     const size_t queued = writer_->Write(Encoded(std::move(bytes)));
     if (queued <= writer_->high_mark()) return true;
-    std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     // The writer may have emptied meanwhile.
     paused_ = !std::exchange(writable_, false);
     return !paused_;
@@ -169,10 +169,10 @@ class RangeStreamCall final : public StreamHandler,
   int64_t chunk_rows_ = kFirstChunkRows;
   bool sent_ = false;
 
-  std::mutex mutex_;
-  bool canceled_ = false;  // Guarded by mutex_, as are the next two.
-  bool paused_ = false;    // Goes on with OnWritable.
-  bool writable_ = false;  // OnWritable came before the step had paused.
+  Mutex mutex_;
+  bool canceled_ ABSL_GUARDED_BY(mutex_) = false;
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;    // Goes on with OnWritable.
+  bool writable_ ABSL_GUARDED_BY(mutex_) = false;  // OnWritable came before the step had paused.
 };
 
 }  // namespace

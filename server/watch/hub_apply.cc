@@ -24,7 +24,7 @@ void WatchHub::Impl::OnApplied(std::vector<KeyChange> changes, bool asked,
                                const storage::ReadView& view) {
   After after;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closed_ || view.revision <= head_) return;
     const Revision first = head_ + 1;
     if (!asked || !wants_changes()) {
@@ -51,7 +51,7 @@ void WatchHub::Impl::OnApplied(std::vector<KeyChange> changes, bool asked,
 void WatchHub::Impl::OnInstalled(const storage::ReadView& view) {
   After after;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closed_) return;
     const Revision first = head_ + 1;
     recent_.clear();
@@ -86,6 +86,7 @@ void WatchHub::Impl::Match(const std::shared_ptr<const Portion>& portion) {
     const KeyChange& change = changes[i];
     const uint64_t bytes = change.key.size() + change.value.size() + kEventOverhead;
     index_.ForEachMatch(change.key, [&](WatchIndexEntry& base) {
+      mutex_.AssumeHeld();
       auto& watcher = static_cast<Watcher&>(base);
       State& stream = *watcher.stream;
       if (watcher.lagging || stream.behind || change.id.main < watcher.start ||

@@ -10,7 +10,7 @@ void WatchHub::Impl::Drain(const std::shared_ptr<WatchOutlet>& outlet) {
   while (true) {
     items.clear();
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (closed_ || outlet->queue.empty()) {
         outlet->scheduled = false;
         return;
@@ -24,7 +24,7 @@ void WatchHub::Impl::Drain(const std::shared_ptr<WatchOutlet>& outlet) {
     After after;
     bool again = false;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       Settle(*outlet, items, after);
       if (outlet->executor != nullptr) {
         // Others of the executor have their turn first.

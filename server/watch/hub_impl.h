@@ -17,7 +17,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <utility>
@@ -31,6 +30,7 @@
 #include "server/watch/watch_hub.h"
 #include "server/watch/watch_index.h"
 #include "server/watch/watcher.h"
+#include "storage/mutex.h"
 
 namespace gavel::server {
 
@@ -160,35 +160,42 @@ class WatchHub::Impl : public std::enable_shared_from_this<WatchHub::Impl> {
   void Do(After after);
 
   // hub_streams.cc
-  std::optional<WatchRefusal> Refuse(const State& stream, const WatchOptions& options) const;
-  void Begin(const StatePtr& stream, std::shared_ptr<Watcher> watcher, After& after);
-  void Remove(Watcher& watcher, After& after);
+  std::optional<WatchRefusal> Refuse(const State& stream, const WatchOptions& options) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Begin(const StatePtr& stream, std::shared_ptr<Watcher> watcher, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remove(Watcher& watcher, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The watcher of that id, which is not or no more in the index, needs what is compacted.
-  void EndCompacted(const StatePtr& stream, WatchId id, storage::Revision compacted, After& after);
+  void EndCompacted(const StatePtr& stream, WatchId id, storage::Revision compacted, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static bool InUse(const State& stream, WatchId id) {
     return stream.watchers.contains(id) || stream.ended.contains(id);
   }
   bool RemoveSome(const StatePtr& stream);
-  void Post(WatchItem item, After& after);
+  void Post(WatchItem item, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PostAbout(WatchItem::Kind kind, const StatePtr& stream, WatchId id,
-                 storage::Revision revision, After& after);
+                 storage::Revision revision, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // hub_apply.cc
-  void Match(const std::shared_ptr<const Portion>& portion);
-  void HandOut(const std::shared_ptr<const Portion>& portion, After& after);
-  bool MustFallBehind(const State& stream, bool large) const;
-  void FallBehind(State& stream, storage::Revision from, After& after);
-  void EveryoneFallsBehind(storage::Revision from, After& after);
-  void Remember(std::shared_ptr<const Portion> portion);
+  void Match(const std::shared_ptr<const Portion>& portion) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HandOut(const std::shared_ptr<const Portion>& portion, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MustFallBehind(const State& stream, bool large) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FallBehind(State& stream, storage::Revision from, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EveryoneFallsBehind(storage::Revision from, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remember(std::shared_ptr<const Portion> portion) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // hub_delivery.cc
   void Drain(const std::shared_ptr<WatchOutlet>& outlet);
   void Deliver(WatchItem& item, WatchSent& sent);
   void DeliverEvents(WatchItem& item, WatchSent& sent);
-  void Settle(WatchOutlet& outlet, std::vector<WatchItem>& items, After& after);
+  void Settle(WatchOutlet& outlet, std::vector<WatchItem>& items, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // hub_walk.cc
-  void StartWalk(const StatePtr& stream, After& after);
+  void StartWalk(const StatePtr& stream, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Step(const StatePtr& stream);
   // What a step works with; nothing if there is nothing to do.
   struct Plan {
@@ -200,25 +207,30 @@ class WatchHub::Impl : public std::enable_shared_from_this<WatchHub::Impl> {
   Plan PlanStep(const StatePtr& stream);
   // The newest portions from the one that holds `revision` on, as many as a step can do with;
   // none if that is not kept.
-  CatchUp::Portions Recent(storage::Revision revision) const;
+  CatchUp::Portions Recent(storage::Revision revision) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   CatchUp::Result Walk(CatchUp& walk, storage::Revision through, uint64_t number);
   bool Conclude(const StatePtr& stream, CatchUp::Result result,
-                std::vector<std::shared_ptr<Watcher>> lost, After& after);
-  void PostHistory(const StatePtr& stream, CatchUp::Result result, After& after);
-  bool ReachHead(const StatePtr& stream, After& after);
-  bool Arrive(const StatePtr& stream, After& after);
-  void FailStream(const StatePtr& stream, const absl::Status& status, After& after);
+                std::vector<std::shared_ptr<Watcher>> lost, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PostHistory(const StatePtr& stream, CatchUp::Result result, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool ReachHead(const StatePtr& stream, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Arrive(const StatePtr& stream, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FailStream(const StatePtr& stream, const absl::Status& status, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // hub_progress.cc
-  void TryProgress(const StatePtr& stream, After& after);
+  void TryProgress(const StatePtr& stream, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool synced(const State& stream) const { return !stream.behind && stream.lagging == 0; }
   enum class Begun { kYes, kSoon, kLater };
-  Begun HaveBegun(State& stream) const;
-  void PostProgress(const StatePtr& stream, WatchId id, After& after);
-  void WantProgress(const StatePtr& stream, Watcher& watcher, After& after);
-  void SetTimer(After& after);
+  Begun HaveBegun(State& stream) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PostProgress(const StatePtr& stream, WatchId id, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WantProgress(const StatePtr& stream, Watcher& watcher, After& after)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SetTimer(After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool OnTimer(MonotonicNs at);
-  bool TellProgress(const StatePtr& stream, After& after);
+  bool TellProgress(const StatePtr& stream, After& after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const WatchLimits limits_;
   const Surroundings surroundings_;
@@ -227,29 +239,31 @@ class WatchHub::Impl : public std::enable_shared_from_this<WatchHub::Impl> {
   std::atomic<uint64_t> events_sent_ = 0;
   std::atomic<uint64_t> bytes_sent_ = 0;
 
-  mutable std::mutex mutex_;  // Guards all below; not held while calling out.
-  bool closed_ = false;
-  storage::Revision head_ = 0;  // All up to here has been handed to the synced.
-  uint64_t last_batch_ = 0;
-  uint64_t last_stream_ = 0;
-  WatchIndex index_;  // Of all watchers, whatever their group.
-  std::map<uint64_t, StatePtr> streams_;
-  std::map<uint64_t, StatePtr> closing_;  // Their watchers are being removed.
-  std::map<Executor*, std::shared_ptr<WatchOutlet>> outlets_;
+  mutable Mutex mutex_;  // Not held while calling out.
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  // All up to here has been handed to the synced.
+  storage::Revision head_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t last_batch_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t last_stream_ ABSL_GUARDED_BY(mutex_) = 0;
+  WatchIndex index_ ABSL_GUARDED_BY(mutex_);  // Of all watchers, whatever their group.
+  std::map<uint64_t, StatePtr> streams_ ABSL_GUARDED_BY(mutex_);
+  // Their watchers are being removed.
+  std::map<uint64_t, StatePtr> closing_ ABSL_GUARDED_BY(mutex_);
+  std::map<Executor*, std::shared_ptr<WatchOutlet>> outlets_ ABSL_GUARDED_BY(mutex_);
 
   // The newest portions, without gaps, up to head_.
-  std::deque<std::shared_ptr<const Portion>> recent_;
-  uint64_t recent_bytes_ = 0;
+  std::deque<std::shared_ptr<const Portion>> recent_ ABSL_GUARDED_BY(mutex_);
+  uint64_t recent_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Of the portion that is being matched.
-  BatchBuilder builder_;
-  std::vector<State*> touched_;
+  BatchBuilder builder_ ABSL_GUARDED_BY(mutex_);
+  std::vector<State*> touched_ ABSL_GUARDED_BY(mutex_);
 
   // Streams that are told of progress once apply has handed over what it has published.
-  std::vector<StatePtr> asking_;
+  std::vector<StatePtr> asking_ ABSL_GUARDED_BY(mutex_);
   // When streams tell progress next.
-  std::set<std::pair<MonotonicNs, uint64_t>> progress_due_;
-  std::optional<MonotonicNs> timer_;  // The earliest that is set.
+  std::set<std::pair<MonotonicNs, uint64_t>> progress_due_ ABSL_GUARDED_BY(mutex_);
+  std::optional<MonotonicNs> timer_ ABSL_GUARDED_BY(mutex_);  // The earliest that is set.
 };
 
 }  // namespace gavel::server

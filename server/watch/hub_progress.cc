@@ -68,7 +68,7 @@ bool WatchHub::Impl::OnTimer(MonotonicNs at) {
   After after;
   bool again = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (closed_) return false;
     const MonotonicNs now = surroundings_.clock->Now();
     while (!again && !progress_due_.empty() && progress_due_.begin()->first <= now) {

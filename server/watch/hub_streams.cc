@@ -56,7 +56,7 @@ void WatchHub::Impl::Do(After after) {
 }
 
 void WatchHub::Impl::Shutdown() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   closed_ = true;
 }
 
@@ -64,7 +64,7 @@ WatchHub::Impl::StatePtr WatchHub::Impl::Open(std::shared_ptr<WatchSink> sink,
                                               std::shared_ptr<Executor> executor) {
   auto stream = std::make_shared<State>();
   stream->sink = std::move(sink);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   stream->number = ++last_stream_;
   Executor* const key = executor.get();
   const auto found = key == nullptr ? outlets_.end() : outlets_.find(key);
@@ -84,7 +84,7 @@ void WatchHub::Impl::Close(const StatePtr& stream) {
   std::vector<WatchItem> dropped;
   size_t watchers = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stream->closed.exchange(true)) return;
     streams_.erase(stream->number);
     progress_due_.erase({stream->progress_due, stream->number});
@@ -112,7 +112,7 @@ void WatchHub::Impl::Close(const StatePtr& stream) {
 
 bool WatchHub::Impl::RemoveSome(const StatePtr& stream) {
   After after;  // Destroyed without the lock.
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (size_t i = 0; i < kRemovedAtOnce && !stream->all.empty(); ++i) {
     Remove(*stream->all.back(), after);
   }
@@ -146,7 +146,7 @@ void WatchHub::Impl::Create(const StatePtr& stream, const WatchOptions& options)
   const std::shared_ptr<const storage::ReadView> view = surroundings_.view();
   After after;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stream->closed || stream->failed || closed_) return;
     // Apply may have published what it has not handed over yet.
     const Revision revision = std::max(head_, view->revision);
@@ -225,7 +225,7 @@ void WatchHub::Impl::Cancel(const StatePtr& stream, WatchId id) {
   const std::shared_ptr<const storage::ReadView> view = surroundings_.view();
   After after;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stream->closed || closed_) return;
     if (const auto found = stream->watchers.find(id); found != stream->watchers.end()) {
       Remove(*found->second, after);
@@ -244,7 +244,7 @@ void WatchHub::Impl::Cancel(const StatePtr& stream, WatchId id) {
 void WatchHub::Impl::RequestProgress(const StatePtr& stream) {
   After after;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stream->closed || closed_ || stream->all.empty()) return;
     stream->progress_asked = true;
     TryProgress(stream, after);
@@ -258,7 +258,7 @@ void WatchHub::Impl::OnWritable(const StatePtr& stream) {
   stream->full = false;
   After after;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stream->closed || closed_) return;
     StartWalk(stream, after);
     TryProgress(stream, after);
@@ -287,7 +287,7 @@ void WatchHub::Impl::PostAbout(WatchItem::Kind kind, const StatePtr& stream, Wat
 
 WatchCounts WatchHub::Impl::counts() const {
   WatchCounts counts;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   counts.streams = streams_.size();
   counts.watchers = watchers_.load(std::memory_order_relaxed);
   counts.pending_events = pending_events_.load(std::memory_order_relaxed);

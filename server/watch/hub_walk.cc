@@ -34,7 +34,7 @@ bool WatchHub::Impl::Step(const StatePtr& stream) {
   Revision head = 0;
   uint64_t number = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     head = head_;
     number = ++last_batch_;
   }
@@ -46,7 +46,7 @@ bool WatchHub::Impl::Step(const StatePtr& stream) {
   After after;
   bool again = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     again = Conclude(stream, std::move(result), std::move(lost), after);
     stream->running = again;
     if (!again && stream->closed) after.walk = std::move(stream->walk);
@@ -57,7 +57,7 @@ bool WatchHub::Impl::Step(const StatePtr& stream) {
 
 WatchHub::Impl::Plan WatchHub::Impl::PlanStep(const StatePtr& stream) {
   Plan plan;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   State& s = *stream;
   const bool idle = s.lagging == 0 && !s.behind;
   if (closed_ || s.closed || s.failed || idle || s.full || s.history > 0) {
@@ -105,7 +105,7 @@ CatchUp::Portions WatchHub::Impl::Recent(Revision revision) const {
 CatchUp::Result WatchHub::Impl::Walk(CatchUp& walk, Revision through, uint64_t number) {
   CatchUp::Portions recent;
   if (!walk.unfinished()) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     recent = Recent(walk.position());
   }
   const std::shared_ptr<const storage::ReadView> view = surroundings_.view();
@@ -192,6 +192,7 @@ bool WatchHub::Impl::Arrive(const StatePtr& stream, After& after) {
       after.watchers.push_back(std::move(watcher));
     }
     std::erase_if(stream->newcomers, [&](const std::shared_ptr<Watcher>& newcomer) {
+      mutex_.AssumeHeld();
       if (newcomer->canceled) return true;
       if (newcomer->start <= head_) return false;
       newcomer->lagging = false;

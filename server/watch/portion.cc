@@ -19,7 +19,7 @@ Portion::Portion(std::vector<KeyChange> changes, Revision first, Revision last)
 
 absl::Status Portion::LoadPrevious(size_t i, const storage::ReadView& view) const {
   const KeyChange& change = changes_[i];
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (previous_.empty()) previous_.resize(changes_.size());
   PreviousValue& previous = previous_[i];
   if (previous.loaded) return absl::OkStatus();
@@ -36,7 +36,7 @@ absl::Status Portion::LoadPrevious(size_t i, const storage::ReadView& view) cons
 }
 
 std::string_view Portion::Previous(size_t i) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   GAVEL_CHECK(!previous_.empty() && previous_[i].loaded);
   return previous_[i].key_value;
 }

@@ -3,13 +3,13 @@
 
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 
+#include "storage/mutex.h"
 #include "storage/mvcc/key_change.h"
 #include "storage/mvcc/read_view.h"
 
@@ -44,8 +44,9 @@ class Portion {
   const storage::Revision last_;
   size_t bytes_ = 0;
 
-  mutable std::mutex mutex_;
-  mutable std::vector<PreviousValue> previous_;  // Guarded; empty until one is wanted.
+  mutable Mutex mutex_;
+  // Empty until one is wanted.
+  mutable std::vector<PreviousValue> previous_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Cuts the changes of a batch into portions of about `bytes_max` bytes and at most

@@ -1,11 +1,11 @@
 #include "client/follow.h"
 
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "client/internal/deadline.h"
 #include "client/internal/errors.h"
+#include "client/internal/local_mutex.h"
 #include "client/internal/submit.h"
 #include "client/kv.h"
 
@@ -32,7 +32,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     auto waiter = std::make_shared<PendingState<FollowBatch>>();
     bool step = false;
     {
-      const std::lock_guard lock(mutex_);
+      const internal::LocalLock lock(mutex_);
       if (waiter_) {
         return Ended<FollowBatch>(InvalidOptions("a follower is asked for one batch at a time"));
       }
@@ -51,7 +51,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
 
   void Cancel() {
     std::optional<RangeStream> list;
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     cancelled_ = true;
     // Ends what is under way, and with it the wait.
     list.swap(list_);
@@ -61,7 +61,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
  private:
   void CancelNext(const Waiter& waiter) {
     {
-      const std::lock_guard lock(mutex_);
+      const internal::LocalLock lock(mutex_);
       if (waiter_ != waiter) return;
       waiter_ = nullptr;
     }
@@ -73,7 +73,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     std::optional<Pending<std::vector<KeyValue>>> chunk;
     std::optional<Pending<WatchBatch>> changes;
     {
-      const std::lock_guard lock(mutex_);
+      const internal::LocalLock lock(mutex_);
       if (!cancelled_ && watcher_) {
         changes = watcher_->NextAsync();
       } else if (!cancelled_) {
@@ -91,8 +91,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     }
   }
 
-  // Needs the mutex.
-  void BeginList() {
+  void BeginList() GAVEL_REQUIRES(mutex_) {
     list_ = kv_.Stream({.range = options_.range},
                        {.endpoint = options_.endpoint, .require_leader = options_.require_leader});
     restarted_ = true;
@@ -102,7 +101,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
   void OnRows(const Result<std::vector<KeyValue>>& rows) {
     std::optional<Result<FollowBatch>> result;
     {
-      const std::lock_guard lock(mutex_);
+      const internal::LocalLock lock(mutex_);
       if (cancelled_ || !list_) {
         result = Cancelled(/*sent=*/false);
       } else if (rows.ok()) {
@@ -117,8 +116,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     End(*std::move(result));
   }
 
-  // Needs the mutex.
-  FollowBatch TakeRows(const std::vector<KeyValue>& rows) {
+  FollowBatch TakeRows(const std::vector<KeyValue>& rows) GAVEL_REQUIRES(mutex_) {
     heard_at_ = Now();
     FollowBatch batch;
     batch.restarted = std::exchange(restarted_, false);
@@ -129,8 +127,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     return batch;
   }
 
-  // Needs the mutex.
-  void BeginWatch() {
+  void BeginWatch() GAVEL_REQUIRES(mutex_) {
     watcher_ = watch_.Start({.range = options_.range,
                              .start_revision = list_->revision() + 1,
                              .prev_kv = options_.prev_kv,
@@ -148,7 +145,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     }
     if (!changes.ok()) {
       // The list begins anew.
-      const std::lock_guard lock(mutex_);
+      const internal::LocalLock lock(mutex_);
       watcher_.reset();
     } else if (!changes->progress()) {
       FollowBatch batch;
@@ -159,7 +156,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
     Step();
   }
 
-  bool IsFinal(const Status& status) const {
+  bool IsFinal(const Status& status) const GAVEL_REQUIRES(mutex_) {
     if (status.error_class() == ErrorClass::kRejected) return true;
     if (status.reason() == Reason::kCancelled) return true;
     const MonotonicUs patience = ToUs(options_.unreachable_timeout);
@@ -170,7 +167,7 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
   void End(Result<FollowBatch> result) {
     Waiter waiter;
     {
-      const std::lock_guard lock(mutex_);
+      const internal::LocalLock lock(mutex_);
       asking_ = false;
       waiter = std::exchange(waiter_, nullptr);
       if (!waiter) kept_ = std::move(result);
@@ -184,16 +181,16 @@ class FollowState : public std::enable_shared_from_this<FollowState> {
   const FollowOptions options_;
   std::optional<std::stop_callback<std::function<void()>>> stop_;
 
-  std::mutex mutex_;
-  // Guarded by mutex_.
-  bool cancelled_ = false;
-  Waiter waiter_;
-  bool asking_ = false;                      // For the next batch.
-  std::optional<Result<FollowBatch>> kept_;  // Came when nobody waited any more.
-  std::optional<RangeStream> list_;
-  bool restarted_ = false;
-  MonotonicUs heard_at_ = 0;
-  std::optional<Watcher> watcher_;
+  internal::LocalMutex mutex_;
+  bool cancelled_ GAVEL_GUARDED_BY(mutex_) = false;
+  Waiter waiter_ GAVEL_GUARDED_BY(mutex_);
+  bool asking_ GAVEL_GUARDED_BY(mutex_) = false;  // For the next batch.
+  // Came when nobody waited any more.
+  std::optional<Result<FollowBatch>> kept_ GAVEL_GUARDED_BY(mutex_);
+  std::optional<RangeStream> list_ GAVEL_GUARDED_BY(mutex_);
+  bool restarted_ GAVEL_GUARDED_BY(mutex_) = false;
+  MonotonicUs heard_at_ GAVEL_GUARDED_BY(mutex_) = 0;
+  std::optional<Watcher> watcher_ GAVEL_GUARDED_BY(mutex_);
 };
 
 }  // namespace internal

@@ -14,10 +14,10 @@
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
+#include "client/internal/local_mutex.h"
 #include "client/status.h"
 
 namespace gavel::client {
@@ -34,58 +34,62 @@ class PendingState {
  public:
   void Complete(Result<T> result) {
     std::function<void(const Result<T>&)> callback;
+    const Result<T>* set = nullptr;  // Once set it never changes.
     {
-      std::lock_guard lock(mutex_);
+      const LocalLock lock(mutex_);
       if (result_) return;
-      result_.emplace(std::move(result));
+      set = &result_.emplace(std::move(result));
       callback = std::move(callback_);
       changed_.notify_all();
       if (!callback) return;
     }
-    callback(*result_);  // Once set it never changes.
+    callback(*set);
   }
 
   void Then(std::function<void(const Result<T>&)> callback) {
+    const Result<T>* set = nullptr;
     {
-      std::lock_guard lock(mutex_);
+      const LocalLock lock(mutex_);
       if (!result_) {
         callback_ = std::move(callback);
         return;
       }
+      set = &*result_;
     }
-    callback(*result_);
+    callback(*set);
   }
 
   bool ready() {
-    std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     return result_.has_value();
   }
 
   Result<T> Get() {
-    std::unique_lock lock(mutex_);
+    LocalLock lock(mutex_);
     if (!result_ && OnClientThread()) return WouldDeadlock();
-    changed_.wait(lock, [&] { return result_.has_value(); });
+    while (!result_) lock.Wait(changed_);
     return *result_;
   }
 
   // For a state that nobody else has.
   Result<T> Take() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return result_.has_value(); });
+    LocalLock lock(mutex_);
+    while (!result_) lock.Wait(changed_);
     return *std::move(result_);
   }
 
   bool WaitFor(std::chrono::milliseconds duration) {
-    std::unique_lock lock(mutex_);
+    LocalLock lock(mutex_);
     if (!result_ && OnClientThread()) return false;
-    return changed_.wait_for(lock, duration, [&] { return result_.has_value(); });
+    return lock.WaitFor(changed_, duration,
+                        [this]() GAVEL_REQUIRES(mutex_) { return result_.has_value(); });
   }
 
  private:
-  std::mutex mutex_;
+  LocalMutex mutex_;
   std::condition_variable changed_;
-  std::optional<Result<T>> result_;                 // Guarded by mutex_ until set.
-  std::function<void(const Result<T>&)> callback_;  // Guarded by mutex_.
+  std::optional<Result<T>> result_ GAVEL_GUARDED_BY(mutex_);  // Never changes once it is set.
+  std::function<void(const Result<T>&)> callback_ GAVEL_GUARDED_BY(mutex_);
 };
 
 }  // namespace internal

@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "client/ctl/commands.h"
 #include "client/ctl/session.h"
 #include "client/ctl/text.h"
+#include "client/internal/local_mutex.h"
 
 namespace gavel::client::ctl {
 namespace {
@@ -42,19 +42,19 @@ Failure AskingFailed(Failure failure) {
 class RenewalQueue {
  public:
   void Add(const LeaseKeepAliveResponse& renewal) {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     renewals_.push_back(renewal);
     changed_.notify_all();
   }
   void End(const Status& why) {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     end_ = why;
     changed_.notify_all();
   }
   // The next renewal, or why there is none.
   Result<LeaseKeepAliveResponse> Next() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !renewals_.empty() || end_; });
+    internal::LocalLock lock(mutex_);
+    while (renewals_.empty() && !end_) lock.Wait(changed_);
     if (renewals_.empty()) return *end_;
     const LeaseKeepAliveResponse renewal = renewals_.front();
     renewals_.pop_front();
@@ -62,10 +62,10 @@ class RenewalQueue {
   }
 
  private:
-  std::mutex mutex_;
+  internal::LocalMutex mutex_;
   std::condition_variable changed_;
-  std::deque<LeaseKeepAliveResponse> renewals_;
-  std::optional<Status> end_;
+  std::deque<LeaseKeepAliveResponse> renewals_ GAVEL_GUARDED_BY(mutex_);
+  std::optional<Status> end_ GAVEL_GUARDED_BY(mutex_);
 };
 
 bool Gone(const Status& status) {

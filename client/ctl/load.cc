@@ -4,9 +4,10 @@
 #include <cmath>
 #include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <thread>
+
+#include "client/internal/local_mutex.h"
 
 namespace gavel::client::ctl {
 namespace {
@@ -23,13 +24,13 @@ class Results {
  public:
   // Waits until fewer than `most` writes are under way, and counts one more.
   void Begin(int64_t most) {
-    std::unique_lock lock(mutex_);
-    ended_.wait(lock, [&] { return under_way_ < most; });
+    internal::LocalLock lock(mutex_);
+    while (under_way_ >= most) lock.Wait(ended_);
     ++under_way_;
   }
 
   void End(const Status& status, double time_s) {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     if (status.ok()) {
       times_s_.push_back(time_s);
     } else {
@@ -40,19 +41,19 @@ class Results {
   }
 
   LoadStatistics Finish(Clock::time_point start) {
-    std::unique_lock lock(mutex_);
-    ended_.wait(lock, [&] { return under_way_ == 0; });
+    internal::LocalLock lock(mutex_);
+    while (under_way_ != 0) lock.Wait(ended_);
     LoadStatistics statistics = Summarize(times_s_, Seconds(Clock::now() - start));
     statistics.errors = errors_;
     return statistics;
   }
 
  private:
-  std::mutex mutex_;
+  internal::LocalMutex mutex_;
   std::condition_variable ended_;
-  int64_t under_way_ = 0;                  // Guarded by mutex_.
-  std::vector<double> times_s_;            // Guarded by mutex_.
-  std::map<std::string, int64_t> errors_;  // Guarded by mutex_.
+  int64_t under_way_ GAVEL_GUARDED_BY(mutex_) = 0;
+  std::vector<double> times_s_ GAVEL_GUARDED_BY(mutex_);
+  std::map<std::string, int64_t> errors_ GAVEL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <csignal>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,6 +12,7 @@
 #include "client/ctl/commands.h"
 #include "client/ctl/process.h"
 #include "client/ctl/session.h"
+#include "client/internal/local_mutex.h"
 #include "client/recipes/election.h"
 #include "client/recipes/mutex.h"
 
@@ -46,14 +46,14 @@ class EitherStops {
 // False: the time was up before.
 bool WaitFor(const std::stop_token& stop,
              std::optional<std::chrono::milliseconds> time = std::nullopt) {
-  std::mutex mutex;
+  internal::LocalMutex mutex;
   std::condition_variable_any stopped;
-  std::unique_lock lock(mutex);
+  internal::LocalLock lock(mutex);
   const auto nothing_else = [] { return false; };
   if (time) {
-    stopped.wait_for(lock, stop, *time, nothing_else);
+    lock.WaitFor(stopped, stop, *time, nothing_else);
   } else {
-    stopped.wait(lock, stop, nothing_else);
+    lock.Wait(stopped, stop, nothing_else);
   }
   return stop.stop_requested();
 }

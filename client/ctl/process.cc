@@ -101,15 +101,15 @@ StartedCommand::StartedCommand(const std::vector<std::string>& words, const Vari
 }
 
 CommandEnd StartedCommand::Wait() {
-  std::unique_lock lock(mutex_);
+  internal::LocalLock lock(mutex_);
   const pid_t pid = pid_;
   if (pid == 0) return end_;
-  lock.unlock();
+  lock.Unlock();
   // Leaves the id taken, so that Send cannot reach another process.
   siginfo_t ended = {};
   while (waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
   }
-  lock.lock();
+  lock.Lock();
   if (pid_ == 0) return end_;  // Another thread that waited has seen to it.
   int status = 0;
   if (waitpid(pid, &status, 0) != pid) {
@@ -124,7 +124,7 @@ CommandEnd StartedCommand::Wait() {
 }
 
 void StartedCommand::Send(int signal) {
-  const std::lock_guard lock(mutex_);
+  const internal::LocalLock lock(mutex_);
   if (pid_ != 0) kill(pid_, signal);
 }
 
@@ -146,7 +146,7 @@ Interrupt::~Interrupt() {
 }
 
 void Interrupt::PassOnTo(StartedCommand* command) {
-  const std::lock_guard lock(mutex_);
+  const internal::LocalLock lock(mutex_);
   command_ = command;
   if (command_ != nullptr && first_ != 0) command_->Send(first_);
 }
@@ -163,7 +163,7 @@ void Interrupt::Wait() {
 }
 
 void Interrupt::Take(const siginfo_t& info) {
-  const std::lock_guard lock(mutex_);
+  const internal::LocalLock lock(mutex_);
   if (command_ != nullptr) {
     const bool from_terminal = info.si_code == SI_KERNEL;
     if (!from_terminal) command_->Send(info.si_signo);

@@ -4,12 +4,13 @@
 #include <signal.h>
 #include <sys/types.h>
 
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "client/internal/local_mutex.h"
 
 namespace gavel::client::ctl {
 
@@ -47,9 +48,9 @@ class StartedCommand {
   void Send(int signal);
 
  private:
-  std::mutex mutex_;
-  pid_t pid_ = 0;  // 0 once it has ended. Guarded by mutex_, as is end_.
-  CommandEnd end_;
+  internal::LocalMutex mutex_;
+  pid_t pid_ GAVEL_GUARDED_BY(mutex_) = 0;  // 0 once it has ended.
+  CommandEnd end_ GAVEL_GUARDED_BY(mutex_);
 };
 
 // From here on SIGINT and SIGTERM ask for a stop instead of ending the process; the second of them
@@ -73,9 +74,9 @@ class Interrupt {
 
   std::stop_source source_;
   sigset_t before_ = {};
-  std::mutex mutex_;
-  StartedCommand* command_ = nullptr;  // Guarded by mutex_, as is first_.
-  int first_ = 0;                      // The first signal that came; 0: none.
+  internal::LocalMutex mutex_;
+  StartedCommand* command_ GAVEL_GUARDED_BY(mutex_) = nullptr;
+  int first_ GAVEL_GUARDED_BY(mutex_) = 0;  // The first signal that came; 0: none.
   std::thread thread_;
 };
 

@@ -2,7 +2,6 @@
 #include <cstdlib>
 #include <iostream>
 #include <list>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "client/ctl/text.h"
 #include "client/ctl/txn_text.h"
 #include "client/ctl/watch_request.h"
+#include "client/internal/local_mutex.h"
 
 namespace gavel::client::ctl {
 namespace {
@@ -28,7 +28,8 @@ std::string QuotedList(const std::vector<std::string>& words) {
 // guards the output that they share.
 class WatchRun {
  public:
-  WatchRun(Session* session, const Client& client, std::mutex* writing, WatchRequest request)
+  WatchRun(Session* session, const Client& client, internal::LocalMutex* writing,
+           WatchRequest request)
       : session_(*session),
         writing_(*writing),
         command_(std::move(request.command)),
@@ -42,7 +43,7 @@ class WatchRun {
       const Result<WatchBatch> batch = watcher_.Next();
       if (!batch.ok()) return End(batch.status());
       {
-        const std::lock_guard lock(writing_);
+        const internal::LocalLock lock(writing_);
         if (batch->progress()) {
           session_.output().Line("progress notify: " + std::to_string(batch->header.revision));
         }
@@ -62,7 +63,7 @@ class WatchRun {
     if (status.reason() == Reason::kCancelled) return std::nullopt;
     const Failure failure = FromStatus(status);
     if (failure.code != ExitCode::kError) return failure;
-    const std::lock_guard lock(writing_);
+    const internal::LocalLock lock(writing_);
     session_.output().Complain("watch was canceled (" + status.message() + ")");
     session_.printer().WatchCanceled(status.compact_revision());
     session_.output().Flush();
@@ -81,7 +82,7 @@ class WatchRun {
            {"ETCD_WATCH_VALUE", Quote(event.kv.value)}});
       const CommandEnd end = command.Wait();
       if (end.ok()) continue;
-      const std::lock_guard lock(writing_);
+      const internal::LocalLock lock(writing_);
       session_.output().Complain("command " + QuotedList(command_) + " error (" + end.Describe() +
                                  ")");
       const std::string hint = end.Hint();
@@ -92,7 +93,7 @@ class WatchRun {
   }
 
   Session& session_;
-  std::mutex& writing_;
+  internal::LocalMutex& writing_;
   const std::vector<std::string> command_;
   Watcher watcher_;
 };
@@ -151,14 +152,14 @@ class Interactive {
       // What a watch ended with was told; the others go on, unless a command failed, nobody serves
       // or nothing can be written.
       if (failure->code == ExitCode::kInterrupted) return;
-      const std::lock_guard lock(writing_);
+      const internal::LocalLock lock(writing_);
       session_.output().Report(*failure);
       std::_Exit(static_cast<int>(failure->code));  // The reader of lines cannot be woken.
     });
   }
 
   void Complain(const std::string& text) {
-    const std::lock_guard lock(writing_);
+    const internal::LocalLock lock(writing_);
     session_.output().Complain(
         session_.output().error_terminal() ? SafeText(text, /*multi_line=*/false) : text);
   }
@@ -166,7 +167,7 @@ class Interactive {
   Session& session_;
   const Client& client_;
   const WatchDefaults defaults_;
-  std::mutex writing_;
+  internal::LocalMutex writing_;
   std::list<Watching> watches_;
 };
 
@@ -197,7 +198,7 @@ MaybeFailure RunWatch(Session& session) {
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
   if (interactive) return WatchInteractively(session, **client, *std::move(defaults));
-  std::mutex writing;
+  internal::LocalMutex writing;
   return WatchRun(&session, **client, &writing, std::move(request)).Run();
 }
 

@@ -98,7 +98,7 @@ void Core::SetUpContext(const Call& call, grpc::ClientContext* context) const {
 void Core::OnAttemptDone(const CallPtr& call) {
   EndedCalls ended;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     const std::unique_ptr<Attempt> attempt = std::move(call->attempt);
     const EndpointPtr& endpoint = attempt->endpoint;
     if (attempt->status.ok()) {
@@ -250,7 +250,7 @@ void Core::Watch(const EndpointPtr& endpoint) {
 void Core::OnEndpointChanged(const EndpointPtr& endpoint, bool changed) {
   EndedCalls ended;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     endpoint->watched = false;
     if (changed) endpoint->OnStateChanged();
     if (closing_) return;
@@ -277,7 +277,7 @@ void Core::OnEndpointChanged(const EndpointPtr& endpoint, bool changed) {
 void Core::OnTimer(const CallPtr& call, const Event* timer) {
   EndedCalls ended;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closing_ || call->timer != timer) return;
     call->timer = nullptr;
     if (call->cancelled) {
@@ -327,7 +327,7 @@ void Core::Explain(const CallPtr& call, EndedCalls* ended) {
 void Core::OnProbeDone(const CallPtr& call) {
   EndedCalls ended;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (--call->probes_left == 0) EndExplained(call, &ended);
   }
   RunEnded(std::move(ended));

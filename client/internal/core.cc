@@ -82,7 +82,7 @@ CallPtr Core::Start(CallSpec spec, CallDone done) {
     });
   }
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (!only.empty()) call->only = endpoints_.Find(only);
     calls_.insert(call);
     if (closing_) {
@@ -98,7 +98,7 @@ CallPtr Core::Start(CallSpec spec, CallDone done) {
 }
 
 void Core::Cancel(const CallPtr& call) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closing_ || call->state == Call::State::kEnded) return;
   call->cancelled = true;
   switch (call->state) {
@@ -128,7 +128,7 @@ void Core::Close() {
   renewals_->Close();
   EndedCalls ended;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closing_) return;
     closing_ = true;
     const std::set<CallPtr> calls = calls_;
@@ -160,7 +160,7 @@ void Core::Close() {
 }
 
 std::vector<EndpointState> Core::Endpoints() const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   const MonotonicUs now = Now();
   std::vector<EndpointState> states;
   for (const EndpointPtr& endpoint : endpoints_.all()) {
@@ -173,7 +173,7 @@ std::vector<EndpointState> Core::Endpoints() const {
 }
 
 void Core::SetEndpoints(const std::vector<std::string>& addresses) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   endpoints_.Replace(addresses);
 }
 

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -18,6 +17,7 @@
 #include "client/internal/call.h"
 #include "client/internal/deadline.h"
 #include "client/internal/endpoint.h"
+#include "client/internal/local_mutex.h"
 #include "client/internal/stream.h"
 #include "client/options.h"
 #include "client/status.h"
@@ -108,31 +108,34 @@ class Core : public std::enable_shared_from_this<Core> {
   void OnStreamFinished(const StreamPtr& stream);
   void OnTimerFired(const TimerPtr& timer, const std::function<void()>& run);
 
-  // Steps of a call; these need the mutex.
-  void Advance(const CallPtr& call, EndedCalls* ended);
-  void StartAttempt(const CallPtr& call, const EndpointPtr& endpoint);
-  void SetUpContext(const Call& call, grpc::ClientContext* context) const;
-  void StartStream(const CallPtr& call, const EndpointPtr& endpoint);
+  // Steps of a call.
+  void Advance(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
+  void StartAttempt(const CallPtr& call, const EndpointPtr& endpoint) GAVEL_REQUIRES(mutex_);
+  void SetUpContext(const Call& call, grpc::ClientContext* context) const GAVEL_REQUIRES(mutex_);
+  void StartStream(const CallPtr& call, const EndpointPtr& endpoint) GAVEL_REQUIRES(mutex_);
   // Begins whatever the stream can do next.
-  void MoveStream(const StreamPtr& stream);
-  void StopStream(const StreamPtr& stream);
-  TimerPtr NewTimer(MonotonicUs at, bool even_if_closing, std::function<void()> run);
+  void MoveStream(const StreamPtr& stream) GAVEL_REQUIRES(mutex_);
+  void StopStream(const StreamPtr& stream) GAVEL_REQUIRES(mutex_);
+  TimerPtr NewTimer(MonotonicUs at, bool even_if_closing, std::function<void()> run)
+      GAVEL_REQUIRES(mutex_);
   void JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status status,
-                    EndedCalls* ended);
-  void NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool constrained);
-  bool MayRetry(const Call& call, const Status& status) const;
-  void BackOff(const CallPtr& call, EndedCalls* ended);
-  MonotonicUs NextDelay(int failures);
-  void Wait(const CallPtr& call, EndedCalls* ended);
-  void DialAll(Call* call);
-  bool TryLeaveWaiting(const CallPtr& call);
-  void Watch(const EndpointPtr& endpoint);
-  void Explain(const CallPtr& call, EndedCalls* ended);
-  void EndExplained(const CallPtr& call, EndedCalls* ended);
-  void EndOutOfTime(const CallPtr& call, EndedCalls* ended);
-  void End(const CallPtr& call, Status status, std::string response, EndedCalls* ended);
-  void SetTimer(const CallPtr& call, MonotonicUs at);
-  std::vector<EndpointPtr> Candidates(const Call& call) const;
+                    EndedCalls* ended) GAVEL_REQUIRES(mutex_);
+  void NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool constrained)
+      GAVEL_REQUIRES(mutex_);
+  bool MayRetry(const Call& call, const Status& status) const GAVEL_REQUIRES(mutex_);
+  void BackOff(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
+  MonotonicUs NextDelay(int failures) GAVEL_REQUIRES(mutex_);
+  void Wait(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
+  void DialAll(Call* call) GAVEL_REQUIRES(mutex_);
+  bool TryLeaveWaiting(const CallPtr& call) GAVEL_REQUIRES(mutex_);
+  void Watch(const EndpointPtr& endpoint) GAVEL_REQUIRES(mutex_);
+  void Explain(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
+  void EndExplained(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
+  void EndOutOfTime(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
+  void End(const CallPtr& call, Status status, std::string response, EndedCalls* ended)
+      GAVEL_REQUIRES(mutex_);
+  void SetTimer(const CallPtr& call, MonotonicUs at) GAVEL_REQUIRES(mutex_);
+  std::vector<EndpointPtr> Candidates(const Call& call) const GAVEL_REQUIRES(mutex_);
 
   const ClientOptions options_;
   const std::shared_ptr<WatchHub> watches_;
@@ -140,15 +143,15 @@ class Core : public std::enable_shared_from_this<Core> {
   grpc::CompletionQueue queue_;
   std::thread thread_;
 
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  bool closing_ = false;
-  EndpointSet endpoints_;
-  std::set<CallPtr> calls_;    // All that have not ended.
-  std::set<CallPtr> waiting_;  // Those in kWaiting.
-  size_t open_streams_ = 0;    // Operations may have to be begun for them even while closing.
-  std::set<TimerPtr> timers_;  // Those of StartTimer that are to run.
-  uint64_t jitter_;
+  mutable LocalMutex mutex_;
+  bool closing_ GAVEL_GUARDED_BY(mutex_) = false;
+  EndpointSet endpoints_ GAVEL_GUARDED_BY(mutex_);
+  std::set<CallPtr> calls_ GAVEL_GUARDED_BY(mutex_);    // All that have not ended.
+  std::set<CallPtr> waiting_ GAVEL_GUARDED_BY(mutex_);  // Those in kWaiting.
+  // Operations may have to be begun for them even while closing.
+  size_t open_streams_ GAVEL_GUARDED_BY(mutex_) = 0;
+  std::set<TimerPtr> timers_ GAVEL_GUARDED_BY(mutex_);  // Those of StartTimer that are to run.
+  uint64_t jitter_ GAVEL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gavel::client::internal

@@ -31,9 +31,9 @@ RangeReader::RangeReader(std::shared_ptr<Core> core, RangeRequest request, CallO
       kv_(core_),
       options_(std::move(options)),
       timeout_(options_.timeout.count() > 0 ? options_.timeout : core_->options().timeout),
-      request_(std::move(request)),
-      refused_(CheckStreamable(request_)),
-      limited_(request_.limit > 0) {
+      refused_(CheckStreamable(request)),
+      limited_(request.limit > 0),
+      request_(std::move(request)) {
   // What a stream does of itself; a server may take the mention of it for sorting.
   request_.sort_order = SortOrder::kNone;
 }
@@ -48,7 +48,7 @@ void RangeReader::Begin() {
 Pending<RangeReader::Rows> RangeReader::Next() {
   auto waiter = std::make_shared<PendingState<Rows>>();
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (!refused_.ok()) return Ended<Rows>(refused_);
     if (closed_) return Ended<Rows>(Cancelled(/*sent=*/false));
     if (waiter_) return Ended<Rows>(InvalidOptions("a range is asked for one chunk at a time"));
@@ -77,9 +77,10 @@ void RangeReader::Step() {
   CallOptions options = options_;
   options.timeout = timeout_;
   options.stop = {};
-  std::optional<std::string> pin;
+  std::optional<RangeRequest> pin;
+  RangePager* pager = nullptr;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closed_ || calling_ || !waiter_) return;
     if (!pager_ && request_.revision > 0) {
       if (stream_) WatchForSilence();
@@ -87,18 +88,19 @@ void RangeReader::Step() {
       if (stream_ || again_ || Open()) return;
     } else {
       calling_ = true;
-      pin = request_.range.key;
+      pin = RangeRequest{
+          .range = request_.range.key, .serializable = request_.serializable, .count_only = true};
+      if (pager_) pager = &*pager_;
     }
   }
   if (!pin) return Deliver(ClientClosed());
   // Only one call is under way, so the pager is not used by two.
-  if (pager_) {
-    pager_->NextAsync().Then(
+  if (pager != nullptr) {
+    pager->NextAsync().Then(
         [self = shared_from_this()](const Result<Rows>& page) { self->OnPage(page); });
     return;
   }
-  kv_.RangeAsync({.range = *pin, .serializable = request_.serializable, .count_only = true},
-                 std::move(options))
+  kv_.RangeAsync(*std::move(pin), std::move(options))
       .Then([self = shared_from_this()](const Result<RangeResponse>& pinned) {
         self->OnPinned(pinned);
       });
@@ -106,7 +108,7 @@ void RangeReader::Step() {
 
 void RangeReader::OnPinned(const Result<RangeResponse>& pinned) {
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     calling_ = false;
     if (pinned.ok()) request_.revision = pinned->header.revision;
   }
@@ -116,7 +118,7 @@ void RangeReader::OnPinned(const Result<RangeResponse>& pinned) {
 
 void RangeReader::OnPage(const Result<Rows>& page) {
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     calling_ = false;
     done_ = pager_->done();
     count_ = done_ ? pager_->count() : 0;
@@ -128,7 +130,7 @@ void RangeReader::OnPage(const Result<Rows>& page) {
 void RangeReader::Deliver(Result<Rows> result) {
   Waiter waiter;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     waiter = TakeWaiter();
     // The next chunk may come when this one has been taken.
     if (waiter && result.ok() && stream_) core_->ReadOn(stream_);
@@ -165,7 +167,7 @@ bool RangeReader::Open() {
 }
 
 void RangeReader::OnOpened(uint64_t life) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closed_ || life != life_) return;
   heard_at_ = Now();
   if (waiter_) WatchForSilence();
@@ -176,7 +178,7 @@ void RangeReader::OnMessage(uint64_t life, const std::string& bytes) {
   const bool parsed = ParseMessage(bytes, kRequestDepthMax, &message);
   Rows rows;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closed_ || life != life_ || !stream_) return;
     heard_at_ = Now();
     if (!parsed) {
@@ -209,7 +211,7 @@ RangeReader::Rows RangeReader::Take(etcdserverpb::RangeResponse* response) {
 void RangeReader::OnEnded(uint64_t life, const Status& status) {
   std::optional<Result<Rows>> result;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closed_ || life != life_ || !stream_) return;
     stream_ = nullptr;
     core_->CancelTimer(std::exchange(silence_, nullptr));
@@ -242,7 +244,7 @@ void RangeReader::OnEnded(uint64_t life, const Status& status) {
 
 void RangeReader::OnAgain() {
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     again_ = nullptr;
   }
   Step();
@@ -253,7 +255,7 @@ void RangeReader::OnAgain() {
 void RangeReader::OnDeadline(const Waiter& waiter) {
   Status status = DeadlineOver(timeout_, /*sent=*/true);
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (waiter_ != waiter) return;
     TakeWaiter();
     // What the cluster said last tells more than that time is up.
@@ -270,7 +272,7 @@ void RangeReader::WatchForSilence() {
 }
 
 void RangeReader::OnSilence(uint64_t life) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closed_ || life != life_ || !stream_ || !waiter_) return;
   silence_ = nullptr;
   const MonotonicUs now = Now();
@@ -291,7 +293,7 @@ void RangeReader::Tell(const Waiter& waiter) {
 
 void RangeReader::CancelNext(const Waiter& waiter) {
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (waiter_ != waiter) return;
     TakeWaiter();
   }
@@ -301,7 +303,7 @@ void RangeReader::CancelNext(const Waiter& waiter) {
 void RangeReader::Close() {
   Waiter waiter;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (std::exchange(closed_, true)) return;
     core_->CancelTimer(std::exchange(again_, nullptr));
     if (stream_) core_->CancelStream(std::exchange(stream_, nullptr));
@@ -312,27 +314,27 @@ void RangeReader::Close() {
 }
 
 bool RangeReader::done() const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return done_ && !ready_;
 }
 
 int64_t RangeReader::revision() const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return std::max<int64_t>(request_.revision, 0);
 }
 
 int64_t RangeReader::count() const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return count_;
 }
 
 std::string RangeReader::next_key() const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return request_.range.key;
 }
 
 bool RangeReader::streamed() const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return streamed_.value_or(false);
 }
 

@@ -3,13 +3,13 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "client/internal/core.h"
+#include "client/internal/local_mutex.h"
 #include "client/kv.h"
 #include "client/pager.h"
 #include "client/pending.h"
@@ -55,44 +55,44 @@ class RangeReader : public std::enable_shared_from_this<RangeReader> {
   // Runs on the Core's thread: gives the result to whoever waits, or keeps rows for who comes.
   void Deliver(Result<Rows> result);
 
-  // These need the mutex.
   // False if the Core was closed.
-  bool Open();
-  void WatchForSilence();
-  Rows Take(etcdserverpb::RangeResponse* response);
+  bool Open() GAVEL_REQUIRES(mutex_);
+  void WatchForSilence() GAVEL_REQUIRES(mutex_);
+  Rows Take(etcdserverpb::RangeResponse* response) GAVEL_REQUIRES(mutex_);
   // Who waits, who does not any more after this.
-  Waiter TakeWaiter();
+  Waiter TakeWaiter() GAVEL_REQUIRES(mutex_);
 
   const std::shared_ptr<Core> core_;
   const Kv kv_;
   const CallOptions options_;
   const std::chrono::milliseconds timeout_;
-  std::optional<std::stop_callback<std::function<void()>>> stop_;
-
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  RangeRequest request_;  // For what is left: first key, revision and limit move on.
   const Status refused_;
   const bool limited_;
-  bool closed_ = false;
-  bool done_ = false;
-  int64_t count_ = 0;
-  std::optional<bool> streamed_;
+  std::optional<std::stop_callback<std::function<void()>>> stop_;
 
-  Waiter waiter_;
-  TimerPtr deadline_;                  // The waiter's.
-  std::optional<Status> last_status_;  // Why the stream broke last, while somebody waits.
-  std::optional<Rows> ready_;          // A chunk that nobody has asked for yet.
-  bool calling_ = false;               // A call, rather than the stream, is under way.
+  mutable LocalMutex mutex_;
+  // For what is left: first key, revision and limit move on.
+  RangeRequest request_ GAVEL_GUARDED_BY(mutex_);
+  bool closed_ GAVEL_GUARDED_BY(mutex_) = false;
+  bool done_ GAVEL_GUARDED_BY(mutex_) = false;
+  int64_t count_ GAVEL_GUARDED_BY(mutex_) = 0;
+  std::optional<bool> streamed_ GAVEL_GUARDED_BY(mutex_);
 
-  StreamPtr stream_;
-  uint64_t life_ = 0;
-  int failures_ = 0;
-  MonotonicUs heard_at_ = 0;
-  TimerPtr again_;
-  TimerPtr silence_;
+  Waiter waiter_ GAVEL_GUARDED_BY(mutex_);
+  TimerPtr deadline_ GAVEL_GUARDED_BY(mutex_);  // The waiter's.
+  // Why the stream broke last, while somebody waits.
+  std::optional<Status> last_status_ GAVEL_GUARDED_BY(mutex_);
+  std::optional<Rows> ready_ GAVEL_GUARDED_BY(mutex_);  // A chunk that nobody has asked for yet.
+  bool calling_ GAVEL_GUARDED_BY(mutex_) = false;  // A call, rather than the stream, is under way.
 
-  std::optional<RangePager> pager_;
+  StreamPtr stream_ GAVEL_GUARDED_BY(mutex_);
+  uint64_t life_ GAVEL_GUARDED_BY(mutex_) = 0;
+  int failures_ GAVEL_GUARDED_BY(mutex_) = 0;
+  MonotonicUs heard_at_ GAVEL_GUARDED_BY(mutex_) = 0;
+  TimerPtr again_ GAVEL_GUARDED_BY(mutex_);
+  TimerPtr silence_ GAVEL_GUARDED_BY(mutex_);
+
+  std::optional<RangePager> pager_ GAVEL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gavel::client::internal

@@ -30,7 +30,7 @@ void Renewals::Run(const Calls& calls) {
 void Renewals::Keep(const KeptLeasePtr& lease) {
   Calls calls;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     lease->kept = true;
     leases_.insert(lease);
     valid_until_.emplace(lease->valid_until, lease);
@@ -45,7 +45,7 @@ void Renewals::Keep(const KeptLeasePtr& lease) {
 }
 
 void Renewals::Remove(const KeptLeasePtr& lease) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   Forget(lease);
   if (!closed_) Schedule();
 }
@@ -70,12 +70,12 @@ void Renewals::Lose(const KeptLeasePtr& lease, const Status& status, Calls* call
 bool Renewals::Alive(const KeptLeasePtr& lease) const { return ValidFor(lease) > 0; }
 
 MonotonicUs Renewals::ValidFor(const KeptLeasePtr& lease) const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return std::max<MonotonicUs>(lease->valid_until - LeaseNow(), 0);
 }
 
 std::chrono::seconds Renewals::Ttl(const KeptLeasePtr& lease) const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return std::chrono::seconds(lease->ttl / 1'000'000);
 }
 
@@ -104,7 +104,7 @@ Pending<Renewal> Renewals::RenewOnce(int64_t lease, CallOptions options) {
   if (options.stop.stop_possible()) {
     once->stop.emplace(options.stop, [end] { end(Cancelled(/*sent=*/true)); });
   }
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closed_) return Ended<Renewal>(ClientClosed());
   if (!once->done) {
     once_.insert(once);
@@ -117,7 +117,7 @@ Pending<Renewal> Renewals::RenewOnce(int64_t lease, CallOptions options) {
 }
 
 void Renewals::EndOnce(const OncePtr& once, Status status) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closed_) return;  // It has ended, or is about to.
   auto calls = std::make_shared<Calls>();
   FinishOnce(once, std::move(status), calls.get());
@@ -165,7 +165,7 @@ void Renewals::Open() {
 }
 
 void Renewals::OnOpened(uint64_t life) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closed_ || life != life_) return;
   open_ = true;
   opened_at_ = heard_at_ = LeaseNow();
@@ -175,7 +175,7 @@ void Renewals::OnOpened(uint64_t life) {
 void Renewals::OnMessage(uint64_t life, const std::string& bytes) {
   Calls calls;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closed_ || life != life_ || !stream_) return;
     etcdserverpb::LeaseKeepAliveResponse answer;
     if (!ParseMessage(bytes, kRequestDepthMax, &answer)) {
@@ -236,7 +236,7 @@ void Renewals::Refuse(const Status& status, Calls* calls) {
 void Renewals::OnEnded(uint64_t life, const Status& status) {
   Calls calls;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closed_ || life != life_) return;
     stream_ = nullptr;
     open_ = false;
@@ -255,7 +255,7 @@ void Renewals::OnEnded(uint64_t life, const Status& status) {
 }
 
 void Renewals::OnAgain() {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closed_) return;
   again_ = nullptr;
   if (!stream_ && !requests_.empty()) Open();
@@ -280,7 +280,7 @@ void Renewals::Schedule() {
 void Renewals::OnWake() {
   Calls calls;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (closed_) return;
     wake_ = nullptr;
     const MonotonicUs now = LeaseNow();
@@ -313,7 +313,7 @@ void Renewals::LeaveIfSilent(MonotonicUs now) {
 }
 
 void Renewals::Close() {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   auto calls = std::make_shared<Calls>();
   const std::set<KeptLeasePtr> leases = leases_;
   for (const KeptLeasePtr& lease : leases) Lose(lease, ClientClosed(), calls.get());

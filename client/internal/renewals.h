@@ -9,7 +9,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "client/internal/core.h"
+#include "client/internal/local_mutex.h"
 #include "client/lease.h"
 #include "proto/etcdserverpb/lease.pb.h"
 
@@ -91,41 +91,42 @@ class Renewals : public std::enable_shared_from_this<Renewals> {
   static void Run(const Calls& calls);
   void EndOnce(const OncePtr& once, Status status);
 
-  // These need the mutex.
-  void HandleAnswer(const etcdserverpb::LeaseKeepAliveResponse& answer, Calls* calls);
-  void Send(Request request);
-  void Open();
-  void SetDue(const KeptLeasePtr& lease, MonotonicUs now);
-  void Lose(const KeptLeasePtr& lease, const Status& status, Calls* calls);
-  void Forget(const KeptLeasePtr& lease);
+  void HandleAnswer(const etcdserverpb::LeaseKeepAliveResponse& answer, Calls* calls)
+      GAVEL_REQUIRES(mutex_);
+  void Send(Request request) GAVEL_REQUIRES(mutex_);
+  void Open() GAVEL_REQUIRES(mutex_);
+  void SetDue(const KeptLeasePtr& lease, MonotonicUs now) GAVEL_REQUIRES(mutex_);
+  void Lose(const KeptLeasePtr& lease, const Status& status, Calls* calls) GAVEL_REQUIRES(mutex_);
+  void Forget(const KeptLeasePtr& lease) GAVEL_REQUIRES(mutex_);
   // The server refused a renewal by ending the stream.
-  void Refuse(const Status& status, Calls* calls);
-  void FinishOnce(const OncePtr& once, Result<Renewal> result, Calls* calls);
-  void LeaveIfSilent(MonotonicUs now);
-  bool nothing_to_do() const { return leases_.empty() && requests_.empty(); }
+  void Refuse(const Status& status, Calls* calls) GAVEL_REQUIRES(mutex_);
+  void FinishOnce(const OncePtr& once, Result<Renewal> result, Calls* calls) GAVEL_REQUIRES(mutex_);
+  void LeaveIfSilent(MonotonicUs now) GAVEL_REQUIRES(mutex_);
+  bool nothing_to_do() const GAVEL_REQUIRES(mutex_) { return leases_.empty() && requests_.empty(); }
   // Sets the timer for whatever comes first.
-  void Schedule();
+  void Schedule() GAVEL_REQUIRES(mutex_);
 
   Core* const core_;
 
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  bool closed_ = false;
-  std::set<KeptLeasePtr> leases_;
-  std::set<std::pair<MonotonicUs, KeptLeasePtr>> due_;          // By KeptLease::due.
-  std::set<std::pair<MonotonicUs, KeptLeasePtr>> valid_until_;  // By KeptLease::valid_until.
-  std::deque<Request> requests_;
-  std::set<OncePtr> once_;
+  mutable LocalMutex mutex_;
+  bool closed_ GAVEL_GUARDED_BY(mutex_) = false;
+  std::set<KeptLeasePtr> leases_ GAVEL_GUARDED_BY(mutex_);
+  // By KeptLease::due.
+  std::set<std::pair<MonotonicUs, KeptLeasePtr>> due_ GAVEL_GUARDED_BY(mutex_);
+  // By KeptLease::valid_until.
+  std::set<std::pair<MonotonicUs, KeptLeasePtr>> valid_until_ GAVEL_GUARDED_BY(mutex_);
+  std::deque<Request> requests_ GAVEL_GUARDED_BY(mutex_);
+  std::set<OncePtr> once_ GAVEL_GUARDED_BY(mutex_);
 
-  StreamPtr stream_;
-  uint64_t life_ = 0;
-  bool open_ = false;
-  int failures_ = 0;
-  MonotonicUs opened_at_ = 0;
-  MonotonicUs heard_at_ = 0;
-  TimerPtr again_;
-  TimerPtr wake_;
-  MonotonicUs wake_at_ = 0;
+  StreamPtr stream_ GAVEL_GUARDED_BY(mutex_);
+  uint64_t life_ GAVEL_GUARDED_BY(mutex_) = 0;
+  bool open_ GAVEL_GUARDED_BY(mutex_) = false;
+  int failures_ GAVEL_GUARDED_BY(mutex_) = 0;
+  MonotonicUs opened_at_ GAVEL_GUARDED_BY(mutex_) = 0;
+  MonotonicUs heard_at_ GAVEL_GUARDED_BY(mutex_) = 0;
+  TimerPtr again_ GAVEL_GUARDED_BY(mutex_);
+  TimerPtr wake_ GAVEL_GUARDED_BY(mutex_);
+  MonotonicUs wake_at_ GAVEL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace gavel::client::internal

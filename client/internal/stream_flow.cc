@@ -24,7 +24,7 @@ StreamPtr Core::OpenStream(StreamSpec spec, StreamEvents events) {
   };
   stream->call = call;
   EndedCalls ended;
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closing_) return nullptr;
   if (!spec.options.endpoint.empty()) {
     const Result<std::string> address = ParseEndpoint(spec.options.endpoint);
@@ -78,7 +78,7 @@ void Core::MoveStream(const StreamPtr& stream) {
 void Core::OnStreamOpened(const StreamPtr& stream, bool ok) {
   bool tell = false;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     stream->open = ok;
     if (!ok || stream->call->cancelled) stream->broken = true;
     tell = !stream->broken;
@@ -90,7 +90,7 @@ void Core::OnStreamOpened(const StreamPtr& stream, bool ok) {
 void Core::OnMessageRead(const StreamPtr& stream, bool ok) {
   std::string message;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     stream->reading = false;
     if (!ok || stream->call->cancelled) {
       stream->broken = true;
@@ -106,7 +106,7 @@ void Core::OnMessageRead(const StreamPtr& stream, bool ok) {
 }
 
 void Core::OnMessageSent(const StreamPtr& stream, bool ok) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   stream->writing = false;
   if (!ok) stream->broken = true;
   MoveStream(stream);
@@ -115,7 +115,7 @@ void Core::OnMessageSent(const StreamPtr& stream, bool ok) {
 void Core::OnStreamFinished(const StreamPtr& stream) {
   EndedCalls ended;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     const CallPtr call = std::exchange(stream->call, nullptr);
     Status status;
     if (stream->left_as_silent) {
@@ -150,20 +150,20 @@ void Core::StopStream(const StreamPtr& stream) {
 
 void Core::Send(const StreamPtr& stream, std::string message) {
   const grpc::Slice slice(message);
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (!stream->call || stream->call->cancelled || stream->broken) return;
   stream->outgoing.emplace_back(&slice, 1);
   MoveStream(stream);
 }
 
 void Core::HalfClose(const StreamPtr& stream) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   stream->half_close_wanted = true;
   MoveStream(stream);
 }
 
 void Core::ReadOn(const StreamPtr& stream) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   stream->read_wanted = true;
   MoveStream(stream);
 }
@@ -171,7 +171,7 @@ void Core::ReadOn(const StreamPtr& stream) {
 void Core::CancelStream(const StreamPtr& stream) {
   CallPtr call;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     call = stream->call;
   }
   if (call) Cancel(call);
@@ -179,7 +179,7 @@ void Core::CancelStream(const StreamPtr& stream) {
 
 bool Core::LeaveSilentStream(const StreamPtr& stream) {
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (!stream->call || stream->call->only || endpoints_.size() < 2 || !stream->endpoint) {
       return false;
     }
@@ -204,7 +204,7 @@ TimerPtr Core::NewTimer(MonotonicUs at, bool even_if_closing, std::function<void
 }
 
 TimerPtr Core::StartTimer(MonotonicUs at, std::function<void()> run, bool even_if_closing) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closing_) return nullptr;
   TimerPtr timer = NewTimer(at, even_if_closing, std::move(run));
   timers_.insert(timer);
@@ -213,14 +213,14 @@ TimerPtr Core::StartTimer(MonotonicUs at, std::function<void()> run, bool even_i
 
 void Core::CancelTimer(const TimerPtr& timer) {
   if (!timer) return;
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (timers_.erase(timer) == 0) return;
   timer->even_if_closing = false;
   timer->event->alarm->Cancel();
 }
 
 bool Core::Post(std::function<void()> run) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (closing_) return false;
   NewTimer(0, /*even_if_closing=*/true, std::move(run));
   return true;
@@ -228,7 +228,7 @@ bool Core::Post(std::function<void()> run) {
 
 void Core::OnTimerFired(const TimerPtr& timer, const std::function<void()>& run) {
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     timer->event = nullptr;
     if (timers_.erase(timer) == 0 && !timer->even_if_closing) return;
   }
@@ -236,7 +236,7 @@ void Core::OnTimerFired(const TimerPtr& timer, const std::function<void()>& run)
 }
 
 MonotonicUs Core::BackOffDelay(int failures) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return NextDelay(failures);
 }
 

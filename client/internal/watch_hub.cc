@@ -27,7 +27,7 @@ WatcherPtr WatchHub::Start(WatchOptions options, Watch::Callback callback) {
   }
   WatcherPtr watcher;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     watcher = std::make_shared<WatcherState>(++last_id_, std::move(options), std::move(callback));
     watcher->unreachable_since = Now();
     if (closed_) refused = ClientClosed();
@@ -46,7 +46,7 @@ WatcherPtr WatchHub::Start(WatchOptions options, Watch::Callback callback) {
 }
 
 Pending<WatchBatch> WatchHub::Next(const WatcherPtr& watcher) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (watcher->callback) {
     return Ended<WatchBatch>(InvalidOptions("this watcher gives its batches to a callback"));
   }
@@ -68,7 +68,7 @@ Pending<WatchBatch> WatchHub::Next(const WatcherPtr& watcher) {
 
 void WatchHub::CancelNext(const WatcherPtr& watcher,
                           const std::shared_ptr<PendingState<WatchBatch>>& waiter) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   // Once closed, whoever waits is about to be told.
   if (closed_ || watcher->waiter != waiter) return;
   watcher->waiter = nullptr;
@@ -76,7 +76,7 @@ void WatchHub::CancelNext(const WatcherPtr& watcher,
 }
 
 Pending<int64_t> WatchHub::Created(const WatcherPtr& watcher) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (watcher->first_revision != 0) return Ended<int64_t>(watcher->first_revision);
   if (watcher->end) return Ended<int64_t>(*watcher->end);
   auto waiter = std::make_shared<PendingState<int64_t>>();
@@ -85,7 +85,7 @@ Pending<int64_t> WatchHub::Created(const WatcherPtr& watcher) {
 }
 
 void WatchHub::RequestProgress(const WatcherPtr& watcher) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (watcher->end) return;
   watcher->progress_asked = true;
   // Before it is created, its creation asks.
@@ -93,19 +93,19 @@ void WatchHub::RequestProgress(const WatcherPtr& watcher) {
 }
 
 int64_t WatchHub::NextRevision(const WatcherPtr& watcher) const {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   return watcher->assembly.next_revision();
 }
 
 void WatchHub::Cancel(const WatcherPtr& watcher) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   Watchers touched;
   End(watcher, Cancelled(/*sent=*/false), &touched);
   for (const WatcherPtr& ended : touched) PostDelivery(ended);
 }
 
 void WatchHub::Close() {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   closed_ = true;
   Watchers all;
   for (const WatchStreamPtr& stream : streams_) {
@@ -137,7 +137,7 @@ bool WatchHub::DeliverOne(const WatcherPtr& watcher) {
   std::optional<Result<WatchBatch>> next;
   std::optional<Status> end;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     end = watcher->end;
     first_revision = watcher->first_revision;
     if (first_revision != 0 || end) created.swap(watcher->created_waiters);

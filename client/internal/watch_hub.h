@@ -11,7 +11,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "client/internal/core.h"
+#include "client/internal/local_mutex.h"
 #include "client/internal/watch_assembly.h"
 #include "client/pending.h"
 #include "client/watch.h"
@@ -111,40 +111,40 @@ class WatchHub : public std::enable_shared_from_this<WatchHub> {
   void OnProgressTimer(const WatchStreamPtr& stream);
   void OnAgain(const WatchStreamPtr& stream);
 
-  // These need the mutex. Those that have something for programs add it to `touched`.
-  WatchStreamPtr StreamFor(const WatcherState& watcher);
-  void Join(const WatcherPtr& watcher, const WatchStreamPtr& stream);
-  void Leave(const WatcherPtr& watcher);
-  void Open(const WatchStreamPtr& stream);
-  void GiveUp(const WatchStreamPtr& stream);
-  void SendCreate(const WatchStreamPtr& stream, const WatcherState& watcher);
-  void SendProgress(const WatchStreamPtr& stream);
-  void WatchForSilence(const WatchStreamPtr& stream);
+  // Those that have something for programs add it to `touched`.
+  WatchStreamPtr StreamFor(const WatcherState& watcher) GAVEL_REQUIRES(mutex_);
+  void Join(const WatcherPtr& watcher, const WatchStreamPtr& stream) GAVEL_REQUIRES(mutex_);
+  void Leave(const WatcherPtr& watcher) GAVEL_REQUIRES(mutex_);
+  void Open(const WatchStreamPtr& stream) GAVEL_REQUIRES(mutex_);
+  void GiveUp(const WatchStreamPtr& stream) GAVEL_REQUIRES(mutex_);
+  void SendCreate(const WatchStreamPtr& stream, const WatcherState& watcher) GAVEL_REQUIRES(mutex_);
+  void SendProgress(const WatchStreamPtr& stream) GAVEL_REQUIRES(mutex_);
+  void WatchForSilence(const WatchStreamPtr& stream) GAVEL_REQUIRES(mutex_);
   void Handle(const WatchStreamPtr& stream, etcdserverpb::WatchResponse* response,
-              Watchers* touched);
+              Watchers* touched) GAVEL_REQUIRES(mutex_);
   void HandleCreated(const WatchStreamPtr& stream, const etcdserverpb::WatchResponse& response,
-                     Watchers* touched);
+                     Watchers* touched) GAVEL_REQUIRES(mutex_);
   void HandleCanceled(const WatcherPtr& watcher, const etcdserverpb::WatchResponse& response,
-                      Watchers* touched);
+                      Watchers* touched) GAVEL_REQUIRES(mutex_);
   void HandleProgress(const WatchStreamPtr& stream, const etcdserverpb::WatchResponse& response,
-                      Watchers* touched);
-  void Add(const WatcherPtr& watcher, WatchBatch batch);
-  void End(const WatcherPtr& watcher, Status status, Watchers* touched);
+                      Watchers* touched) GAVEL_REQUIRES(mutex_);
+  void Add(const WatcherPtr& watcher, WatchBatch batch) GAVEL_REQUIRES(mutex_);
+  void End(const WatcherPtr& watcher, Status status, Watchers* touched) GAVEL_REQUIRES(mutex_);
   // Moves those whose buffer is full out of the way of the others. True if the stream is to be
   // read on.
-  bool MakeRoom(const WatchStreamPtr& stream);
+  bool MakeRoom(const WatchStreamPtr& stream) GAVEL_REQUIRES(mutex_);
   // Takes the oldest batch, and lets more in if there is room again.
-  WatchBatch Take(const WatcherPtr& watcher);
+  WatchBatch Take(const WatcherPtr& watcher) GAVEL_REQUIRES(mutex_);
 
   Core* const core_;
 
-  mutable std::mutex mutex_;
-  // Guarded by mutex_.
-  bool closed_ = false;
-  int64_t last_id_ = 0;
-  std::set<WatchStreamPtr> streams_;
-  std::map<std::pair<bool, std::string>, WatchStreamPtr> shared_;  // By leader wanted, endpoint.
-  std::map<int64_t, WatcherPtr> parked_;
+  mutable LocalMutex mutex_;
+  bool closed_ GAVEL_GUARDED_BY(mutex_) = false;
+  int64_t last_id_ GAVEL_GUARDED_BY(mutex_) = 0;
+  std::set<WatchStreamPtr> streams_ GAVEL_GUARDED_BY(mutex_);
+  // By leader wanted, endpoint.
+  std::map<std::pair<bool, std::string>, WatchStreamPtr> shared_ GAVEL_GUARDED_BY(mutex_);
+  std::map<int64_t, WatcherPtr> parked_ GAVEL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gavel::client::internal

@@ -58,7 +58,7 @@ void WatchHub::SendCreate(const WatchStreamPtr& stream, const WatcherState& watc
 }
 
 void WatchHub::OnOpened(const WatchStreamPtr& stream, uint64_t life) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (stream->dead || stream->life != life) return;
   stream->open = true;
   stream->opened_at = Now();
@@ -69,7 +69,7 @@ void WatchHub::OnOpened(const WatchStreamPtr& stream, uint64_t life) {
 void WatchHub::OnEnded(const WatchStreamPtr& stream, uint64_t life, const Status& status) {
   Watchers touched;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (stream->dead || stream->life != life) return;
     const MonotonicUs now = Now();
     if (stream->open && now - stream->opened_at >= kLived) stream->failures = 0;
@@ -107,7 +107,7 @@ void WatchHub::OnEnded(const WatchStreamPtr& stream, uint64_t life, const Status
 }
 
 void WatchHub::OnAgain(const WatchStreamPtr& stream) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (stream->dead) return;
   stream->again = nullptr;
   if (stream->watchers.empty()) {
@@ -129,7 +129,7 @@ void WatchHub::WatchForSilence(const WatchStreamPtr& stream) {
 }
 
 void WatchHub::OnAnswerTimer(const WatchStreamPtr& stream, uint64_t life) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (stream->dead || stream->life != life || !stream->stream) return;
   stream->answer = nullptr;
   if (stream->creating.empty() || stream->unread) return;
@@ -149,7 +149,7 @@ void WatchHub::OnMessage(const WatchStreamPtr& stream, uint64_t life, const std:
   const bool parsed = ParseMessage(bytes, kRequestDepthMax, &response);
   Watchers touched;
   {
-    const std::lock_guard lock(mutex_);
+    const LocalLock lock(mutex_);
     if (stream->dead || stream->life != life) return;
     stream->heard_at = Now();
     if (parsed) {
@@ -160,7 +160,7 @@ void WatchHub::OnMessage(const WatchStreamPtr& stream, uint64_t life, const std:
     }
   }
   for (const WatcherPtr& watcher : touched) Deliver(watcher);
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (stream->dead || stream->life != life || !stream->stream) return;
   if (MakeRoom(stream)) core_->ReadOn(stream->stream);
 }
@@ -245,7 +245,7 @@ void WatchHub::SendProgress(const WatchStreamPtr& stream) {
 }
 
 void WatchHub::OnProgressTimer(const WatchStreamPtr& stream) {
-  const std::lock_guard lock(mutex_);
+  const LocalLock lock(mutex_);
   if (stream->dead) return;
   stream->progress = nullptr;
   const bool asked = std::any_of(

@@ -133,11 +133,11 @@ void Registration::End() {
 }
 
 Status Registration::Close(CallOptions options) {
-  const std::lock_guard closing(closing_);
+  const internal::LocalLock closing(closing_);
   End();
   std::optional<Session> session;
   {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     session = session_;
     stands_ = false;
     refused_ = Status(Code::kCancelled, ErrorClass::kRejected, Reason::kCancelled,
@@ -156,8 +156,8 @@ void Registration::Run(const std::stop_token& stop) {
     if (IsFinal(status)) return;
     if (!status.ok()) {
       // Nothing can be waited for but time.
-      std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, pause, [] { return false; });
+      internal::LocalLock lock(mutex_);
+      lock.WaitFor(changed_, stop, pause, [] { return false; });
       pause = std::min(pause * 2, kPauseMax);
       continue;
     }
@@ -168,31 +168,35 @@ void Registration::Run(const std::stop_token& stop) {
 }
 
 void Registration::UntilLost(const std::stop_token& stop) {
-  const std::stop_token lost = session_->lost();
+  std::stop_token lost;
+  {
+    const internal::LocalLock lock(mutex_);
+    lost = session_->lost();
+  }
   const std::stop_callback wake(lost, [this] {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     changed_.notify_all();
   });
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, stop, [&] { return lost.stop_requested(); });
+  internal::LocalLock lock(mutex_);
+  lock.Wait(changed_, stop, [&] { return lost.stop_requested(); });
 }
 
 Status Registration::RegisterOnce(const std::stop_token& stop) {
   {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     session_.reset();
   }
   Result<Session> session = client_.lease().Open({.ttl = options_.ttl}, {.stop = stop});
   if (!session.ok()) return session.status();
   const Status put = Register(client_, target_, endpoint_, &*session, {.stop = stop});
-  const std::lock_guard lock(mutex_);
+  const internal::LocalLock lock(mutex_);
   session_ = *std::move(session);
   return put;
 }
 
 void Registration::Note(const Status& status, bool stands) {
   {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     stands_ = stands;
     if (IsFinal(status)) refused_ = status;
     changed_.notify_all();
@@ -203,19 +207,19 @@ void Registration::Note(const Status& status, bool stands) {
 Status Registration::WaitUntilRegistered(WaitOptions wait) const {
   const Waiting waiting(std::move(wait), nullptr);
   if (Status over = waiting.Check(); over.reason() == Reason::kWouldDeadlock) return over;
-  std::unique_lock lock(mutex_);
-  const auto settled = [&] { return stands_ || refused_.has_value(); };
+  internal::LocalLock lock(mutex_);
+  const auto settled = [this]() GAVEL_REQUIRES(mutex_) { return stands_ || refused_.has_value(); };
   if (const auto left = waiting.left()) {
-    changed_.wait_for(lock, waiting.stop(), *left, settled);
+    lock.WaitFor(changed_, waiting.stop(), *left, settled);
   } else {
-    changed_.wait(lock, waiting.stop(), settled);
+    lock.Wait(changed_, waiting.stop(), settled);
   }
   if (refused_) return *refused_;
   return stands_ ? Status() : waiting.Check();
 }
 
 bool Registration::registered() const {
-  const std::lock_guard lock(mutex_);
+  const internal::LocalLock lock(mutex_);
   return stands_ && session_ && session_->alive();
 }
 

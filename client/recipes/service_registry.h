@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -23,6 +22,7 @@
 #include <vector>
 
 #include "client/client.h"
+#include "client/internal/local_mutex.h"
 #include "client/recipes/wait_options.h"
 
 namespace gavel::client::recipes {
@@ -101,14 +101,14 @@ class Registration {
   const std::string target_;
   const Endpoint endpoint_;
   const RegistrationOptions options_;
-  std::mutex closing_;  // Held by Close, so that two of them do not join one thread.
+  internal::LocalMutex closing_;  // Held by Close, so that two of them do not join one thread.
 
-  mutable std::mutex mutex_;
+  mutable internal::LocalMutex mutex_;
   mutable std::condition_variable_any changed_;
-  // Guarded by mutex_; set by the thread only.
-  std::optional<Session> session_;
-  bool stands_ = false;
-  std::optional<Status> refused_;
+  // Set by the thread only.
+  std::optional<Session> session_ GAVEL_GUARDED_BY(mutex_);
+  bool stands_ GAVEL_GUARDED_BY(mutex_) = false;
+  std::optional<Status> refused_ GAVEL_GUARDED_BY(mutex_);
 
   std::jthread thread_;  // The last, so that it sees the rest whole.
 };

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
-#include <mutex>
 #include <utility>
+
+#include "client/internal/local_mutex.h"
 
 namespace gavel::client::recipes {
 
@@ -29,22 +30,21 @@ bool MayAskAgain(const Status& status) {
 class Flag {
  public:
   void Set() {
-    const std::lock_guard lock(mutex_);
+    const internal::LocalLock lock(mutex_);
     set_ = true;
     changed_.notify_all();
   }
   // True if it was set before time was up or stop was requested.
   bool Wait(std::optional<milliseconds> limit, const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    const auto is_set = [&] { return set_; };
-    return limit ? changed_.wait_for(lock, stop, *limit, is_set)
-                 : changed_.wait(lock, stop, is_set);
+    internal::LocalLock lock(mutex_);
+    const auto is_set = [this]() GAVEL_REQUIRES(mutex_) { return set_; };
+    return limit ? lock.WaitFor(changed_, stop, *limit, is_set) : lock.Wait(changed_, stop, is_set);
   }
 
  private:
-  std::mutex mutex_;
+  internal::LocalMutex mutex_;
   std::condition_variable_any changed_;
-  bool set_ = false;
+  bool set_ GAVEL_GUARDED_BY(mutex_) = false;
 };
 
 // Commits until the outcome is known, some times, without anybody waiting.

@@ -37,7 +37,12 @@ RULES = (
          "randomness comes from a seeded raft::Random",
          allowed=("server/random_seed.cc", "client/ctl/load.cc")),
     Rule(r"\babsl::(Mutex|MutexLock|CondVar|Notification|BlockingCounter)\b|\bpthread_mutex_\w+",
-         "std::mutex, which the thread sanitizer sees into"),
+         "storage/mutex.h or client/internal/local_mutex.h; the thread sanitizer sees into them"),
+    # The standard library's say nothing to clang about what they guard.
+    Rule(r"\bstd::(recursive_|timed_|shared_)*mutex\b"
+         r"|\bstd::(lock_guard|unique_lock|scoped_lock|shared_lock)\b",
+         "storage/mutex.h or client/internal/local_mutex.h; clang checks what they guard",
+         allowed=("storage/mutex.h", "client/internal/local_mutex.h", "raft/")),
     Rule(r"\bstd::(mutex|thread|jthread|atomic|condition_variable|async|lock_guard|unique_lock)\b",
          "the core is passive: no thread, no lock", only=("raft/",)),
     Rule(r"[^\w]throw\s+\w|[^\w]throw\s*;", "no exceptions of ours"),

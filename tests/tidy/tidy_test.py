@@ -60,6 +60,9 @@ class BannedCallsTest(unittest.TestCase):
                 ("storage/state/state.cc", "int x = rand();"),
                 ("server/node/core.h", "absl::Mutex mutex_;"),
                 ("raft/raft.cc", "std::mutex mutex_;"),
+                ("server/node/core.h", "mutable std::mutex mutex_;"),
+                ("storage/wal/wal.cc", "const std::lock_guard lock(mutex_);"),
+                ("client/kv.cc", "std::unique_lock lock(mutex_);"),
                 ("server/a.cc", "throw Oops();"),
                 ("tests/a.cc", "using namespace std;"),
                 ("server/a.cc", "auto* p = new Thing();"),
@@ -84,6 +87,9 @@ class BannedCallsTest(unittest.TestCase):
                 ("server/a.cc", "int64_t big = 1'000'000; f('\"');"),
                 ("server/a.cc", 'auto raw = R"(new Thing())";'),
                 ("tests/a.cc", "std::this_thread::sleep_for(x);"),
+                ("tests/a.cc", "std::mutex mutex;"),
+                ("storage/mutex.h", "std::mutex mutex_;"),
+                ("client/internal/local_mutex.h", "std::unique_lock<std::mutex> lock_;"),
         ):
             self.assertEqual(self.findings(path, text), [], f"{path} {text}")
 

@@ -152,6 +152,7 @@ RangeReader::Waiter RangeReader::TakeWaiter() {
 
 bool RangeReader::Open() {
   const uint64_t life = ++life_;
+  rows_before_ = rows_taken_;
   auto self = shared_from_this();
   stream_ = core_->OpenStream(
       {.method = kRangeStreamMethod,
@@ -196,9 +197,10 @@ void RangeReader::OnMessage(uint64_t life, const std::string& bytes) {
 
 RangeReader::Rows RangeReader::Take(etcdserverpb::RangeResponse* response) {
   RangeResponse chunk = FromProto(response);
-  // Counted and headed is only the last one.
-  if (chunk.header.revision != 0) count_ = chunk.count;
+  // Counted and headed is only the last one, which knows nothing of what an earlier stream brought.
+  if (chunk.header.revision != 0) count_ = rows_before_ + chunk.count;
   if (chunk.kvs.empty()) return {};
+  rows_taken_ += static_cast<int64_t>(chunk.kvs.size());
   request_.range.key = chunk.kvs.back().key + std::string(1, '\0');
   if (limited_) {
     request_.limit -= static_cast<int64_t>(chunk.kvs.size());

@@ -76,6 +76,8 @@ class RangeReader : public std::enable_shared_from_this<RangeReader> {
   bool closed_ GAVEL_GUARDED_BY(mutex_) = false;
   bool done_ GAVEL_GUARDED_BY(mutex_) = false;
   int64_t count_ GAVEL_GUARDED_BY(mutex_) = 0;
+  int64_t rows_taken_ GAVEL_GUARDED_BY(mutex_) = 0;
+  int64_t rows_before_ GAVEL_GUARDED_BY(mutex_) = 0;  // What streams before this one brought.
   std::optional<bool> streamed_ GAVEL_GUARDED_BY(mutex_);
 
   Waiter waiter_ GAVEL_GUARDED_BY(mutex_);

@@ -68,10 +68,12 @@ class RangeServer {
     }
     return true;
   }
-  static void SendEnd(const ScriptedStreamPtr& stream) {
+  // Counts the rows from the request's first key on.
+  static void SendEnd(const ScriptedStreamPtr& stream, RangeRequest request) {
+    request.set_limit(0);
     etcdserverpb::RangeStreamResponse last;
     last.mutable_range_response()->mutable_header()->set_revision(50);
-    last.mutable_range_response()->set_count(100);
+    last.mutable_range_response()->set_count(static_cast<int64_t>(KeysOf(request).size()));
     stream->Send(last);
     stream->Finish();
   }
@@ -99,7 +101,7 @@ class RangeServer {
     if (stream->method() == "RangeStream") {
       if (instead_ && instead_(stream, request)) return;
       SendRows(stream, request, 1000);
-      return SendEnd(stream);
+      return SendEnd(stream, request);
     }
     etcdserverpb::RangeResponse response;
     response.mutable_header()->set_revision(50);
@@ -169,17 +171,21 @@ TEST(ClientRangeStreamTest, ARangeComesInChunksAtOneRevision) {
   EXPECT_EQ(server.requests("RangeStream")[1].revision(), 40);
 }
 
-// Rows come once, at the same revision, over streams that break anywhere.
+// Rows come once, at the same revision, over streams that break anywhere, and all are counted.
 TEST(ClientRangeStreamTest, ABrokenStreamGoesOnAfterItsLastRow) {
   std::atomic<int> chunks = 0;
   RangeServer server([&](const ScriptedStreamPtr& stream, const RangeRequest& request) {
-    if (RangeServer::SendRows(stream, request, chunks++)) return RangeServer::SendEnd(stream), true;
+    if (RangeServer::SendRows(stream, request, chunks++)) {
+      RangeServer::SendEnd(stream, request);
+      return true;
+    }
     stream->Finish(grpc::StatusCode::UNAVAILABLE, "Socket closed");
     return true;
   });
   const Client client = MakeClient({server.target()});
   RangeStream rows = client.kv().Stream({.range = KeyRange::From("0")});
   EXPECT_EQ(ReadAll(&rows), AllKeys());
+  EXPECT_EQ(rows.count(), 100);
   EXPECT_GT(server.requests("RangeStream").size(), 3u);
   for (const RangeRequest& request : server.requests("RangeStream")) {
     EXPECT_EQ(request.revision(), 50);
@@ -258,7 +264,7 @@ TEST(ClientRangeStreamTest, ChunksWaitAtTheServer) {
       kv.set_value(std::string(64 << 10, 'v'));
       stream->Send(chunk);
     }
-    RangeServer::SendEnd(stream);
+    RangeServer::SendEnd(stream, request);
     return true;
   });
   const Client client = MakeClient({server.target()});

@@ -24,11 +24,7 @@ class RecipesTest : public ClientClusterTest {
 
   // A program of client/examples with these arguments after the endpoints.
   static std::unique_ptr<ChildProcess> Example(const std::string& name,
-                                               std::vector<std::string> arguments) {
-    std::vector<std::string> all = {std::string(EXAMPLES) + "/" + name + "_example", Endpoints()};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    return std::make_unique<ChildProcess>(all);
-  }
+                                               const std::vector<std::string>& arguments);
 
   static Session Open(const Client& client, std::chrono::seconds ttl = std::chrono::seconds(60)) {
     Result<Session> session = client.lease().Open({.ttl = ttl});

@@ -79,6 +79,13 @@ void ClientClusterTest::KillAndRestart(const Client& client, int member) {
   for (int tries = 0; tries < 30 && !put.ok(); ++tries) put = client.kv().Put("ready", "").status();
   EXPECT_TRUE(put.ok()) << put.ToString();
   cluster_->Start(member);
+  const std::string& target = cluster_->targets()[static_cast<size_t>(member)];
+  Status up = client.maintenance().Status(target).status();
+  for (int tries = 0; tries < 400 && !up.ok(); ++tries) {
+    std::this_thread::sleep_for(milliseconds(50));
+    up = client.maintenance().Status(target).status();
+  }
+  EXPECT_TRUE(up.ok()) << up.ToString();
 }
 
 }  // namespace gavel::client::testing

@@ -74,7 +74,11 @@ void Raft::Core::HandleHeartbeat(const Message& message, const Heartbeat& heartb
   replicated_everywhere_ = heartbeat.replicated_everywhere;
   // The leader promises to name nothing we have not acknowledged. A member that lost its log
   // under an old identity may still be told of entries it does not have; it must not commit.
-  if (heartbeat.commit <= log_.last().index) CommitTo(heartbeat.commit);
+  if (heartbeat.commit <= log_.last().index) {
+    CommitTo(heartbeat.commit);
+  } else {
+    missing_ = heartbeat.commit;
+  }
   Send(message.from, HeartbeatReply{heartbeat.round});
 }
 

@@ -259,6 +259,7 @@ Status Raft::Core::status() const {
                 .last = log_.last().index,
                 .persisted = log_.persisted(),
                 .replicated_everywhere = ReplicatedEverywhere(),
+                .missing = missing_,
                 .peers = {}};
   if (const auto* led = As<Leader>()) {
     for (const auto& [id, peer] : led->peers) {

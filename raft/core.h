@@ -230,6 +230,7 @@ class Raft::Core {
   ConfigurationHistory configurations_;
   Index first_stored_;           // Lowest index the driver can read back.
   Index replicated_everywhere_;  // As last told by a leader.
+  Index missing_;                // See Status.
   std::variant<Follower, PreCandidate, Candidate, Leader> role_;
   Led led_;
 

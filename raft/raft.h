@@ -83,6 +83,9 @@ struct Status {
   Index last;       // Last entry of the log.
   Index persisted;  // Last entry durable here.
   Index replicated_everywhere;
+  // What a leader was told is durable here, but the log does not hold: the disk has lost it, most
+  // often because somebody emptied the data directory. None: nothing is known to be lost.
+  Index missing;
   std::vector<PeerProgress> peers;  // Leader only.
 };
 

@@ -114,11 +114,7 @@ bool CoreDriver::RunOnce() {
 void CoreDriver::Turn(uint32_t ticks, std::vector<CoreInput> inputs, MemberGate::Work work,
                       MonotonicNs now) {
   metrics_.turns.Increment();
-  if (role_ == raft::Role::kLeader) {
-    Observe(inputs, now);
-  } else if (!loss_told_) {
-    LookForLostEntries(inputs);
-  }
+  if (role_ == raft::Role::kLeader) Observe(inputs, now);
   const bool proposing = !work.proposals.empty();
   CoreTurn turn{.ticks = ticks,
                 .first = std::nullopt,
@@ -149,30 +145,16 @@ void CoreDriver::Observe(const std::vector<CoreInput>& inputs, MonotonicNs now) 
   }
 }
 
-// A heartbeat names no commit index beyond what this member has confirmed in its sender's term, and
-// what is confirmed is durable. So one beyond the end of the log says that the disk has lost what
-// was on it, most often because somebody emptied the data directory.
-void CoreDriver::LookForLostEntries(const std::vector<CoreInput>& inputs) {
-  for (const CoreInput& input : inputs) {
-    const auto* peer = std::get_if<PeerMessages>(&input);
-    if (peer == nullptr) continue;
-    for (const raft::Message& message : peer->messages) {
-      const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body);
-      if (heartbeat == nullptr) continue;
-      const raft::Status status = stage_.status();
-      if (message.term < status.term || heartbeat->commit <= status.last) continue;
-      loss_told_ = true;
-      surroundings_.logger.Error(
-          "this member has confirmed entries that its log does not hold",
-          {{"leader", Hex(message.from)},
-           {"confirmed", heartbeat->commit.value()},
-           {"end of the log", status.last.value()},
-           {"what to do",
-            "its data directory was emptied or put back from a copy: stop it, and put the whole "
-            "directory back, or remove the member from the cluster and add it as a new one"}});
-      return;
-    }
-  }
+void CoreDriver::TellOfLoss(const raft::Status& status) {
+  if (status.missing.is_none() || std::exchange(loss_told_, true)) return;
+  surroundings_.logger.Error(
+      "this member has confirmed entries that its log does not hold",
+      {{"leader", status.leader.has_value() ? Hex(*status.leader) : "none"},
+       {"confirmed", status.missing.value()},
+       {"end of the log", status.last.value()},
+       {"what to do",
+        "its data directory was emptied or put back from a copy: stop it, and put the whole "
+        "directory back, or remove the member from the cluster and add it as a new one"}});
 }
 
 void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
@@ -192,6 +174,7 @@ void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   for (const raft::RoleChange& role : output.roles) OnRole(role);
   raft::Status status = stage_.status();
   uncommitted_ = status.last.value() - status.commit.value();
+  TellOfLoss(status);
   surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, std::move(status));
   for (const raft::EntriesWanted& wanted : output.older) ReadOlder(wanted);
   for (const raft::SnapshotWanted& wanted : output.snapshots) OnSnapshotWanted(wanted.to);

@@ -77,7 +77,7 @@ class CoreDriver {
   void Rest(MonotonicNs began);
   void HandOut(CoreOutput output, MonotonicNs now);
   void Observe(const std::vector<CoreInput>& inputs, MonotonicNs now);
-  void LookForLostEntries(const std::vector<CoreInput>& inputs);
+  void TellOfLoss(const raft::Status& status);
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
   void OnSnapshotWanted(raft::NodeId to);

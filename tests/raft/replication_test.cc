@@ -174,6 +174,23 @@ TEST(ReplicationTest, MustSyncIsFalseOnlyForTheCommitIndex) {
   EXPECT_TRUE(core.TakeEffects().must_sync);
 }
 
+// A leader names no commit index beyond what this member has confirmed to it, so one beyond the end
+// of the log says what the disk has lost. It is told, and commits nothing.
+TEST(ReplicationTest, WhatTheDiskHasLostIsTold) {
+  Cluster cluster(Voters({1, 2, 3}));
+  cluster.Elect(1);
+  cluster.Propose(1, "x");
+  cluster.Deliver();
+  Raft& core = cluster.core(2);
+  const Status before = core.status();
+  core.Step(Message{Id(1), Id(2), Term(1), Heartbeat{Round(1), before.last, Index()}});
+  EXPECT_TRUE(core.status().missing.is_none());
+  core.Step(Message{Id(1), Id(2), Term(1), Heartbeat{Round(2), before.last.Next(), Index()}});
+  EXPECT_EQ(core.status().missing, before.last.Next());
+  EXPECT_EQ(core.status().commit, before.last);
+  core.TakeEffects();
+}
+
 // An empty batch needs no completion and takes no number.
 TEST(ReplicationTest, EmptyBatchesTakeNoNumber) {
   Cluster cluster(Voters({1, 2, 3}));

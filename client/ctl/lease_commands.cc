@@ -23,8 +23,7 @@ Expected<int64_t> ReadLeaseId(const Session& session, std::string_view usage) {
   if (session.arguments().size() != 1) return BadArguments(std::string(usage), kIdsShown);
   const std::string& word = session.arguments()[0];
   if (const std::optional<int64_t> id = ParseInteger(word, 16)) return *id;
-  return BadArguments("bad lease ID arg (" + Quote(word) + "), expecting ID in Hex",
-                      "'gavelctl lease list' shows the ids.");
+  return BadArguments("bad lease ID arg (" + Quote(word) + "), expecting ID in Hex", kIdsShown);
 }
 
 Failure Wrapped(Failure failure, const std::string& what) {

@@ -13,6 +13,7 @@
 #include "client/ctl/process.h"
 #include "client/ctl/session.h"
 #include "client/internal/local_mutex.h"
+#include "client/recipes/either_stops.h"
 #include "client/recipes/election.h"
 #include "client/recipes/mutex.h"
 
@@ -23,25 +24,6 @@ using KeptLease = gavel::client::Session;
 
 constexpr std::chrono::seconds kElectionTtl{60};
 constexpr std::chrono::milliseconds kBeforeNextTry{200};
-
-// Stops when either of two is asked to.
-class EitherStops {
- public:
-  EitherStops(const std::stop_token& one, const std::stop_token& other)
-      : on_one_(one, Stop{&source_}), on_other_(other, Stop{&source_}) {}
-
-  std::stop_token token() const { return source_.get_token(); }
-
- private:
-  struct Stop {
-    std::stop_source* source;
-    void operator()() const { source->request_stop(); }
-  };
-
-  std::stop_source source_;
-  std::stop_callback<Stop> on_one_;
-  std::stop_callback<Stop> on_other_;
-};
 
 // False: the time was up before.
 bool WaitFor(const std::stop_token& stop,
@@ -89,7 +71,7 @@ Expected<Turn> TakeTurn(Session& session, const Client& client, std::chrono::sec
   Expected<KeptLease> lease =
       session.Take(client.lease().Open({.ttl = ttl}, {.stop = interrupted}), Effect::kWrites);
   if (!lease.ok()) return lease.failure();
-  const EitherStops stop(interrupted, lease->lost());
+  const recipes::EitherStops stop(interrupted, lease->lost());
   const Result<recipes::Fence> fence = contend(*lease, {.stop = interrupted});
   const Result<RangeResponse> own = fence.ok() ? Read(client, {.range = fence->key}, stop.token())
                                                : Result<RangeResponse>(fence.status());
@@ -121,7 +103,7 @@ CommandEnd RunWhileHeld(Session& session, const Turn& turn, StartedCommand* comm
     end = command->Wait();
     ended.request_stop();
   });
-  WaitFor(EitherStops(ended.get_token(), turn.lease.lost()).token());
+  WaitFor(recipes::EitherStops(ended.get_token(), turn.lease.lost()).token());
   if (!ended.stop_requested()) {
     session.output().Complain("Warning: the lock was lost; its command is asked to end.");
     command->Send(SIGTERM);
@@ -212,7 +194,7 @@ MaybeFailure Campaign(Session& session, const Client& client, const std::stop_to
                                  });
   if (!turn.ok()) return turn.failure();
   Show(session, turn->own);
-  const EitherStops stop(interrupted, turn->lease.lost());
+  const recipes::EitherStops stop(interrupted, turn->lease.lost());
   WaitFor(stop.token());
   if (!turn->lease.alive()) return Failure{ExitCode::kError, "elect: session expired", {}};
   return Release(&*turn);
@@ -238,7 +220,7 @@ MaybeFailure RunLock(Session& session) {
   if (!turn.ok()) return turn.failure();
   if (session.arguments().size() > 1) return RunHolding(session, &interrupt, &*turn);
   Show(session, turn->own);
-  const EitherStops stop(interrupt.token(), turn->lease.lost());
+  const recipes::EitherStops stop(interrupt.token(), turn->lease.lost());
   WaitFor(stop.token());
   if (!turn->lease.alive()) return Failure{ExitCode::kError, "session expired", {}};
   return Release(&*turn);

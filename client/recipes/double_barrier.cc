@@ -83,7 +83,7 @@ Status DoubleBarrier::Enter(WaitOptions wait) {
   }
   const Waiting waiting(std::move(wait), &session_);
   const std::string key = KeyOfSession(waiters_, session_);
-  Result<Fence> in = HoldInTurn(kv_, waiting, key, "", session_, [&](const OwnKey& own) {
+  Result<Fence> in = HoldInTurn(kv_, waiting, key, "", [&](const OwnKey& own) {
     const Result<int64_t> newest = UntilAllAreIn(waiting, own);
     if (newest.ok()) newest_ = *newest;
     return newest.status();

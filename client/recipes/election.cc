@@ -40,8 +40,8 @@ Result<Fence> Election::Campaign(std::string_view value, WaitOptions wait) {
     // What was taken away can be won again, but not what cannot be looked at.
     if (led_) return still;
   }
-  Result<Fence> led = HoldInTurn(
-      kv_, waiting, KeyOfSession(prefix_, session_), value, session_, [&](const OwnKey& own) {
+  Result<Fence> led =
+      HoldInTurn(kv_, waiting, KeyOfSession(prefix_, session_), value, [&](const OwnKey& own) {
         Status status;
         if (own.value != value) status = proclaim(own.fence());
         if (!status.ok()) return status;
@@ -66,12 +66,7 @@ Status Election::Proclaim(std::string_view value, CallOptions options) {
   return NotHeld(kNotLeading);
 }
 
-Status Election::Resign(CallOptions options) {
-  if (!led_) return Status();
-  Status status = DeleteOwnKey(kv_, *led_, std::move(options));
-  if (status.ok()) led_.reset();
-  return status;
-}
+Status Election::Resign(CallOptions options) { return ReleaseHeld(kv_, &led_, std::move(options)); }
 
 Result<std::optional<Leader>> CurrentLeader(const Client& client, const std::string& name,
                                             CallOptions options) {

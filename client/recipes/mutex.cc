@@ -14,14 +14,9 @@ Mutex::Mutex(const Client& client, Session session, std::string name)
 
 Result<Fence> Mutex::Lock(WaitOptions wait) {
   const Waiting waiting(std::move(wait), &session_);
-  if (held_) {
-    Status still = CheckStillHeld(kv_, waiting, &held_);
-    if (still.ok()) return *held_;
-    // What was taken away can be taken again, but not what cannot be looked at.
-    if (held_) return still;
-  }
-  Result<Fence> held = HoldInTurn(
-      kv_, waiting, KeyOfSession(prefix_, session_), "", session_, [&](const OwnKey& own) {
+  if (auto already = HeldAlready(kv_, waiting, &held_)) return *std::move(already);
+  Result<Fence> held =
+      HoldInTurn(kv_, waiting, KeyOfSession(prefix_, session_), "", [&](const OwnKey& own) {
         return UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), own.create_revision);
       });
   if (held.ok()) held_ = *held;
@@ -30,11 +25,7 @@ Result<Fence> Mutex::Lock(WaitOptions wait) {
 
 Result<Fence> Mutex::TryLock(WaitOptions wait) {
   const Waiting waiting(std::move(wait), &session_);
-  if (held_) {
-    Status still = CheckStillHeld(kv_, waiting, &held_);
-    if (still.ok()) return *held_;
-    if (held_) return still;
-  }
+  if (auto already = HeldAlready(kv_, waiting, &held_)) return *std::move(already);
   const std::string key = KeyOfSession(prefix_, session_);
   const RangeRequest oldest{.range = KeyRange::Prefix(prefix_),
                             .limit = 1,
@@ -66,11 +57,6 @@ Result<Fence> Mutex::TryLock(WaitOptions wait) {
   return own;
 }
 
-Status Mutex::Unlock(CallOptions options) {
-  if (!held_) return Status();
-  Status status = DeleteOwnKey(kv_, *held_, std::move(options));
-  if (status.ok()) held_.reset();
-  return status;
-}
+Status Mutex::Unlock(CallOptions options) { return ReleaseHeld(kv_, &held_, std::move(options)); }
 
 }  // namespace gavel::client::recipes

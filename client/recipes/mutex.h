@@ -14,7 +14,6 @@
 // the lock. See fence.h for what helps.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 

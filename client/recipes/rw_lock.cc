@@ -27,19 +27,14 @@ Result<Fence> RwLock::Lock(const std::string& own_prefix, const std::string& wai
                   "this lock is held already; unlock it first");
   }
   const Waiting waiting(std::move(wait), &session_);
-  Result<Fence> held = HoldInTurn(
-      kv_, waiting, KeyOfSession(own_prefix, session_), "", session_, [&](const OwnKey& own) {
+  Result<Fence> held =
+      HoldInTurn(kv_, waiting, KeyOfSession(own_prefix, session_), "", [&](const OwnKey& own) {
         return UntilFirst(kv_, watch_, waiting, KeyRange::Prefix(wait_for), own.create_revision);
       });
   if (held.ok()) held_ = *held;
   return held;
 }
 
-Status RwLock::Unlock(CallOptions options) {
-  if (!held_) return Status();
-  Status status = DeleteOwnKey(kv_, *held_, std::move(options));
-  if (status.ok()) held_.reset();
-  return status;
-}
+Status RwLock::Unlock(CallOptions options) { return ReleaseHeld(kv_, &held_, std::move(options)); }
 
 }  // namespace gavel::client::recipes

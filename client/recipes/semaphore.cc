@@ -48,13 +48,9 @@ Result<Fence> Semaphore::Acquire(WaitOptions wait) {
                   "the limit of a semaphore is at least 1");
   }
   const Waiting waiting(std::move(wait), &session_);
-  if (held_) {
-    Status still = CheckStillHeld(kv_, waiting, &held_);
-    if (still.ok()) return *held_;
-    if (held_) return still;
-  }
-  Result<Fence> held = HoldInTurn(
-      kv_, waiting, KeyOfSession(prefix_, session_), "", session_, [&](const OwnKey& own) {
+  if (auto already = HeldAlready(kv_, waiting, &held_)) return *std::move(already);
+  Result<Fence> held =
+      HoldInTurn(kv_, waiting, KeyOfSession(prefix_, session_), "", [&](const OwnKey& own) {
         return UntilAmongFirst(kv_, watch_, waiting, KeyRange::Prefix(prefix_), limit_,
                                own.create_revision);
       });
@@ -63,10 +59,7 @@ Result<Fence> Semaphore::Acquire(WaitOptions wait) {
 }
 
 Status Semaphore::Release(CallOptions options) {
-  if (!held_) return Status();
-  Status status = DeleteOwnKey(kv_, *held_, std::move(options));
-  if (status.ok()) held_.reset();
-  return status;
+  return ReleaseHeld(kv_, &held_, std::move(options));
 }
 
 }  // namespace gavel::client::recipes

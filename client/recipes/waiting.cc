@@ -60,26 +60,11 @@ void CommitAlone(const Kv& kv, const Txn& txn, int tries, const std::shared_ptr<
 
 }  // namespace
 
-// Two tokens become one.
-struct Waiting::Links {
-  std::stop_source either;
-  std::optional<std::stop_callback<std::function<void()>>> program;
-  std::optional<std::stop_callback<std::function<void()>>> session;
-};
-
 Waiting::Waiting(WaitOptions options, const Session* session)
     : options_(std::move(options)),
       session_(session),
       deadline_(std::chrono::steady_clock::now() + options_.timeout),
-      links_(std::make_unique<Links>()) {
-  const auto stop = [source = links_->either]() mutable { source.request_stop(); };
-  if (options_.stop.stop_possible()) links_->program.emplace(options_.stop, stop);
-  if (session_) links_->session.emplace(session_->lost(), stop);
-}
-
-Waiting::~Waiting() = default;
-
-std::stop_token Waiting::stop() const { return links_->either.get_token(); }
+      stops_(options_.stop, session_ != nullptr ? session_->lost() : std::stop_token()) {}
 
 std::optional<milliseconds> Waiting::left() const {
   if (options_.timeout.count() <= 0) return std::nullopt;
@@ -180,7 +165,7 @@ Result<TxnResponse> Waiting::Create(const Kv& kv, const Txn& txn, const std::str
 
 Txn Waiting::Removal(const std::string& key) const {
   Txn txn;
-  txn.If(Compare::Lease(key).Equal(session_->lease())).Then(DeleteRequest{.range = key});
+  txn.If(Compare::Lease(key).Equal(lease())).Then(DeleteRequest{.range = key});
   return txn;
 }
 
@@ -198,11 +183,14 @@ std::string KeyOfSession(std::string_view prefix, const Session& session) {
   return std::string(prefix) + lease;
 }
 
+namespace {
+
+// Puts the key if it is not there; otherwise tells what is.
 Result<OwnKey> PutOwnKey(const Kv& kv, const Waiting& waiting, const std::string& key,
-                         std::string_view value, const Session& session) {
+                         std::string_view value) {
   Txn txn;
   txn.If(Compare::Missing(key))
-      .Then(PutRequest{.key = key, .value = std::string(value), .lease = session.lease()})
+      .Then(PutRequest{.key = key, .value = std::string(value), .lease = waiting.lease()})
       .Else(RangeRequest{.range = key});
   const Result<TxnResponse> response = waiting.Create(kv, txn, key);
   if (!response.ok()) return response.status();
@@ -217,10 +205,11 @@ Result<OwnKey> PutOwnKey(const Kv& kv, const Waiting& waiting, const std::string
   return own;
 }
 
+}  // namespace
+
 Result<Fence> HoldInTurn(const Kv& kv, const Waiting& waiting, const std::string& key,
-                         std::string_view value, const Session& session,
-                         const std::function<Status(const OwnKey&)>& turn) {
-  const Result<OwnKey> own = PutOwnKey(kv, waiting, key, value, session);
+                         std::string_view value, const std::function<Status(const OwnKey&)>& turn) {
+  const Result<OwnKey> own = PutOwnKey(kv, waiting, key, value);
   if (!own.ok()) return own.status();
   Status status = turn(*own);
   if (status.ok()) status = CheckStillThere(kv, waiting, own->fence());
@@ -229,14 +218,26 @@ Result<Fence> HoldInTurn(const Kv& kv, const Waiting& waiting, const std::string
   return status;
 }
 
-Status DeleteOwnKey(const Kv& kv, const Fence& fence, CallOptions options) {
+std::optional<Result<Fence>> HeldAlready(const Kv& kv, const Waiting& waiting,
+                                         std::optional<Fence>* held) {
+  if (!*held) return std::nullopt;
+  Status still = CheckStillHeld(kv, waiting, held);
+  if (still.ok()) return **held;
+  // What was taken away can be taken again, but not what cannot be looked at.
+  if (*held) return still;
+  return std::nullopt;
+}
+
+Status ReleaseHeld(const Kv& kv, std::optional<Fence>* held, CallOptions options) {
+  if (!*held) return Status();
   Txn txn;
-  txn.If(fence.guard()).Then(DeleteRequest{.range = fence.key});
+  txn.If((*held)->guard()).Then(DeleteRequest{.range = (*held)->key});
   Status status = kv.Commit(txn, options).status();
   // With the guard it can be done again, once.
   if (!status.ok() && MayAskAgain(status) && status.reason() != Reason::kCancelled) {
     status = kv.Commit(txn, std::move(options)).status();
   }
+  if (status.ok()) held->reset();
   return status;
 }
 

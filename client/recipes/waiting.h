@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,6 +13,7 @@
 
 #include "client/kv.h"
 #include "client/lease.h"
+#include "client/recipes/either_stops.h"
 #include "client/recipes/fence.h"
 #include "client/recipes/wait_options.h"
 #include "client/watch.h"
@@ -28,12 +28,13 @@ class Waiting {
   Waiting(WaitOptions options, const Session* session);
   Waiting(const Waiting&) = delete;
   Waiting& operator=(const Waiting&) = delete;
-  ~Waiting();
 
   // OK as long as it makes sense to go on; else kLeaseLost, kCancelled or kDeadline.
   Status Check() const;
   // Stop is requested when the wait is to end early.
-  std::stop_token stop() const;
+  std::stop_token stop() const { return stops_.token(); }
+  // The session's. Requires: there is one.
+  int64_t lease() const { return session_->lease(); }
   // How much time is left; none if there is no limit.
   std::optional<std::chrono::milliseconds> left() const;
   // For calls: they end when the wait does.
@@ -63,8 +64,6 @@ class Waiting {
   Result<RangeResponse> Range(const Kv& kv, const RangeRequest& request) const;
 
  private:
-  struct Links;
-
   // What to tell of a call or watcher that failed: why the wait is over if it is, else its error.
   Status Explain(const Status& status) const;
   // Deletes the key if it is the session's.
@@ -77,7 +76,7 @@ class Waiting {
   const WaitOptions options_;
   const Session* const session_;
   const std::chrono::steady_clock::time_point deadline_;
-  const std::unique_ptr<Links> links_;
+  const EitherStops stops_;  // The program's, and the session's loss.
 };
 
 // A key that lives as long as a session, and says who came when.
@@ -92,16 +91,17 @@ struct OwnKey {
 // prefix + the lease in hexadecimal, as etcd's clients and servers name such keys. So a session has
 // one key of a recipe, however often it asks for it.
 std::string KeyOfSession(std::string_view prefix, const Session& session);
-// Puts the key if it is not there; otherwise tells what is.
-Result<OwnKey> PutOwnKey(const Kv& kv, const Waiting& waiting, const std::string& key,
-                         std::string_view value, const Session& session);
-// Puts the key, waits until `turn` says that its turn has come, and looks whether it is there
-// still. After a failure the key is given up.
+// Puts the key, if it is not there, with the session's lease, waits until `turn` says that its turn
+// has come, and looks whether it is there still. After a failure the key is given up.
 Result<Fence> HoldInTurn(const Kv& kv, const Waiting& waiting, const std::string& key,
-                         std::string_view value, const Session& session,
-                         const std::function<Status(const OwnKey&)>& turn);
-// Deletes it, if it is the same still. Not finding it is no error.
-Status DeleteOwnKey(const Kv& kv, const Fence& fence, CallOptions options = {});
+                         std::string_view value, const std::function<Status(const OwnKey&)>& turn);
+// What to answer at once to whoever asks to hold: what it holds already, or why that cannot be
+// looked at. Nothing if it holds nothing (any more), so that it has to take its turn.
+std::optional<Result<Fence>> HeldAlready(const Kv& kv, const Waiting& waiting,
+                                         std::optional<Fence>* held);
+// Deletes the key of what is held, if it is the same still, and forgets it. Neither not finding it
+// nor not holding anything is an error.
+Status ReleaseHeld(const Kv& kv, std::optional<Fence>* held, CallOptions options);
 // Waits until no key of `range` is older than `create_revision`: for the deletion of the youngest
 // of those that are, so that each release wakes one.
 Status UntilFirst(const Kv& kv, const Watch& watch, const Waiting& waiting, const KeyRange& range,

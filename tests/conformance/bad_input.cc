@@ -26,10 +26,6 @@ constexpr char kDelete[] = "/etcdserverpb.KV/DeleteRange";
 constexpr char kTxn[] = "/etcdserverpb.KV/Txn";
 constexpr char kCompact[] = "/etcdserverpb.KV/Compact";
 
-Operation Of(const char* method, const google::protobuf::Message& request) {
-  return {method, request.SerializeAsString()};
-}
-
 // Puts `op` into a transaction, at the top or nested, between other operations or alone.
 Operation InTxn(Vocabulary& words, const RequestOp& op) {
   TxnRequest txn;
@@ -39,7 +35,7 @@ Operation InTxn(Vocabulary& words, const RequestOp& op) {
     at = (words.Chance(50) ? at->add_success() : at->add_failure())->mutable_request_txn();
   }
   *(words.Chance(50) ? at->add_success() : at->add_failure()) = op;
-  return Of(kTxn, txn);
+  return CallOf(kTxn, txn);
 }
 
 Operation EmptyKey(Vocabulary& words) {
@@ -48,21 +44,21 @@ Operation EmptyKey(Vocabulary& words) {
     case 0: {
       RangeRequest range = NewRange(words);
       range.clear_key();
-      if (words.Chance(50)) return Of(kRange, range);
+      if (words.Chance(50)) return CallOf(kRange, range);
       *op.mutable_request_range() = range;
       return InTxn(words, op);
     }
     case 1: {
       auto put = NewPut(words);
       put.clear_key();
-      if (words.Chance(50)) return Of(kPut, put);
+      if (words.Chance(50)) return CallOf(kPut, put);
       *op.mutable_request_put() = put;
       return InTxn(words, op);
     }
     case 2: {
       auto deletion = NewDelete(words);
       deletion.clear_key();
-      if (words.Chance(50)) return Of(kDelete, deletion);
+      if (words.Chance(50)) return CallOf(kDelete, deletion);
       *op.mutable_request_delete_range() = deletion;
       return InTxn(words, op);
     }
@@ -70,7 +66,7 @@ Operation EmptyKey(Vocabulary& words) {
       TxnRequest txn = NewTxn(words, 1);
       *txn.add_compare() = NewCompare(words);
       txn.mutable_compare(0)->clear_key();
-      return Of(kTxn, txn);
+      return CallOf(kTxn, txn);
     }
     default:
       return InTxn(words, op);  // No operation at all.
@@ -86,7 +82,7 @@ Operation PutOptions(Vocabulary& words) {
   put->set_ignore_lease(words.Chance(50));
   if (words.Chance(60)) put->set_lease(words.Lease());
   put->set_prev_kv(words.Chance(50));
-  return words.Chance(50) ? Of(kPut, *put) : InTxn(words, op);
+  return words.Chance(50) ? CallOf(kPut, *put) : InTxn(words, op);
 }
 
 // As many operations as are allowed, or one more, in any of the three lists and any level.
@@ -113,7 +109,7 @@ Operation ManyOps(Vocabulary& words) {
       put->set_value(words.Value());
     }
   }
-  return Of(kTxn, txn);
+  return CallOf(kTxn, txn);
 }
 
 Operation DeeplyNested(Vocabulary& words) {
@@ -127,7 +123,7 @@ Operation DeeplyNested(Vocabulary& words) {
     at = (words.Chance(80) ? at->add_success() : at->add_failure())->mutable_request_txn();
   }
   *at->add_success() = inner;
-  return Of(kTxn, txn);
+  return CallOf(kTxn, txn);
 }
 
 Operation DuplicateKeys(Vocabulary& words) {
@@ -145,14 +141,14 @@ Operation DuplicateKeys(Vocabulary& words) {
       deletion->set_range_end(words.RangeEnd(deletion->key()));
     }
   }
-  return Of(kTxn, txn);
+  return CallOf(kTxn, txn);
 }
 
 // A transaction that only reads, so that no harm is done if one of the two takes it.
 Operation ReadTxn(const RangeRequest& range) {
   TxnRequest txn;
   *txn.add_success()->mutable_request_range() = range;
-  return Of(kTxn, txn);
+  return CallOf(kTxn, txn);
 }
 
 Operation UnknownSort(Vocabulary& words) {
@@ -163,10 +159,10 @@ Operation UnknownSort(Vocabulary& words) {
   if (words.Chance(70)) {
     // The order alone, and rows to order.
     range.set_sort_order(static_cast<RangeRequest::SortOrder>(number));
-    operation = words.Chance(70) ? Of(kRange, range) : ReadTxn(range);
+    operation = words.Chance(70) ? CallOf(kRange, range) : ReadTxn(range);
   } else {
     range.set_sort_target(static_cast<RangeRequest::SortTarget>(number));
-    operation = words.Chance(70) ? Of(kRange, range) : ReadTxn(range);
+    operation = words.Chance(70) ? CallOf(kRange, range) : ReadTxn(range);
     operation.crashes_etcd = true;
   }
   return operation;
@@ -183,7 +179,7 @@ Operation UnknownCompare(Vocabulary& words) {
   } else {
     compare->set_target(static_cast<Compare::CompareTarget>(number));
   }
-  return Of(kTxn, txn);
+  return CallOf(kTxn, txn);
 }
 
 // Around the limits of a request, and of a message.
@@ -196,17 +192,17 @@ Operation Oversize(Vocabulary& words) {
     // A key of that size, which is looked for and not found.
     if (words.Chance(50)) {
       op.mutable_request_delete_range()->set_key(std::string(size, 'z'));
-      return Of(kDelete, op.request_delete_range());
+      return CallOf(kDelete, op.request_delete_range());
     }
     op.mutable_request_range()->set_key(std::string(size, 'z'));
-    return Of(kRange, op.request_range());
+    return CallOf(kRange, op.request_range());
   }
   op.mutable_request_put()->set_key("large");
   op.mutable_request_put()->set_value(std::string(size, 'z'));
-  if (words.Chance(50)) return Of(kPut, op.request_put());
+  if (words.Chance(50)) return CallOf(kPut, op.request_put());
   TxnRequest txn;
   *txn.add_success() = op;
-  return Of(kTxn, txn);
+  return CallOf(kTxn, txn);
 }
 
 Operation UnknownMethod(Vocabulary& words) {
@@ -227,19 +223,19 @@ Operation UnknownMethod(Vocabulary& words) {
 Operation OtherServices(Vocabulary& words) {
   switch (words.random().Below(4)) {
     case 0:
-      return Of("/etcdserverpb.Lease/LeaseLeases", etcdserverpb::LeaseLeasesRequest());
+      return CallOf("/etcdserverpb.Lease/LeaseLeases", etcdserverpb::LeaseLeasesRequest());
     case 1: {
       etcdserverpb::LeaseTimeToLiveRequest request;
       request.set_id(words.Lease());
-      return Of("/etcdserverpb.Lease/LeaseTimeToLive", request);
+      return CallOf("/etcdserverpb.Lease/LeaseTimeToLive", request);
     }
     case 2: {
       etcdserverpb::LeaseRevokeRequest request;
       request.set_id(words.Lease());
-      return Of("/etcdserverpb.Lease/LeaseRevoke", request);
+      return CallOf("/etcdserverpb.Lease/LeaseRevoke", request);
     }
     default:
-      return Of("/etcdserverpb.Maintenance/Hash", etcdserverpb::HashRequest());
+      return CallOf("/etcdserverpb.Maintenance/Hash", etcdserverpb::HashRequest());
   }
 }
 
@@ -267,16 +263,16 @@ Operation CutOff(Vocabulary& words) {
   Operation operation;
   switch (words.random().Below(4)) {
     case 0:
-      operation = Of(kRange, NewRange(words));
+      operation = CallOf(kRange, NewRange(words));
       break;
     case 1:
-      operation = Of(kPut, NewPut(words));
+      operation = CallOf(kPut, NewPut(words));
       break;
     case 2:
-      operation = Of(kDelete, NewDelete(words));
+      operation = CallOf(kDelete, NewDelete(words));
       break;
     default:
-      operation = Of(kTxn, NewTxn(words, 2));
+      operation = CallOf(kTxn, NewTxn(words, 2));
   }
   operation.body.resize(words.random().Below(operation.body.size() + 1));
   return operation;
@@ -319,12 +315,13 @@ Operation AtTheLimit(Vocabulary& words) {
   const size_t size = kBodies[words.random().Below(std::size(kBodies))];
   etcdserverpb::DeleteRangeRequest request;
   request.set_key(std::string(size - 4, 'z'));  // And four bytes for the tag and the length.
-  return Of(kDelete, request);
+  return CallOf(kDelete, request);
 }
 
 // A valid request with fields that nobody knows.
 Operation UnknownFields(Vocabulary& words) {
-  Operation operation = words.Chance(50) ? Of(kRange, NewRange(words)) : Of(kPut, NewPut(words));
+  Operation operation =
+      words.Chance(50) ? CallOf(kRange, NewRange(words)) : CallOf(kPut, NewPut(words));
   google::protobuf::UnknownFieldSet unknown;
   unknown.AddVarint(2000, words.random().Next());
   unknown.AddLengthDelimited(2001, words.Value());

@@ -111,6 +111,10 @@ bool ReadMark(const std::string& word, Operation* operation) {
 
 }  // namespace
 
+Operation CallOf(const char* method, const google::protobuf::Message& request) {
+  return {method, request.SerializeAsString()};
+}
+
 std::unique_ptr<google::protobuf::Message> NewRequest(std::string_view method) {
   const auto* found = FindMethod(method);
   return found == nullptr ? nullptr : NewMessage(found->input_type());

@@ -47,6 +47,9 @@ struct Operation {
   bool expired = false;
 };
 
+// One request, one answer.
+Operation CallOf(const char* method, const google::protobuf::Message& request);
+
 struct Answer {
   int code = 0;  // gRPC's number.
   std::string message;

@@ -29,10 +29,6 @@ constexpr char kResign[] = "/v3electionpb.Election/Resign";
 // No lease of a scene ends by itself.
 constexpr int64_t kTtl = 600;
 
-Operation Of(const char* method, const Message& request) {
-  return {method, request.SerializeAsString()};
-}
-
 Operation Waiting(Kind kind, const char* method, int64_t number) {
   return {method, "", false, kind, number};
 }
@@ -57,7 +53,7 @@ v3lockpb::LockRequest LockRequest(const std::string& name, int64_t lease) {
 Operation Unlock(const std::string& key) {
   v3lockpb::UnlockRequest request;
   request.set_key(key);
-  return Of(kUnlock, request);
+  return CallOf(kUnlock, request);
 }
 
 v3electionpb::CampaignRequest CampaignRequest(const std::string& name, int64_t lease,
@@ -82,31 +78,31 @@ Operation Proclaim(const v3electionpb::LeaderKey& leader, const std::string& val
   v3electionpb::ProclaimRequest request;
   *request.mutable_leader() = leader;
   request.set_value(value);
-  return Of(kProclaim, request);
+  return CallOf(kProclaim, request);
 }
 
 Operation Resign(const v3electionpb::LeaderKey& leader) {
   v3electionpb::ResignRequest request;
   *request.mutable_leader() = leader;
-  return Of(kResign, request);
+  return CallOf(kResign, request);
 }
 
 Operation AskLeader(const std::string& name) {
   v3electionpb::LeaderRequest request;
   request.set_name(name);
-  return Of(kLeader, request);
+  return CallOf(kLeader, request);
 }
 
 Operation Revoke(int64_t lease) {
   etcdserverpb::LeaseRevokeRequest request;
   request.set_id(lease);
-  return Of(kRevoke, request);
+  return CallOf(kRevoke, request);
 }
 
 Operation Delete(const std::string& key) {
   etcdserverpb::DeleteRangeRequest request;
   request.set_key(key);
-  return Of(kDelete, request);
+  return CallOf(kDelete, request);
 }
 
 // Fills in the revision of a leader key that has none, if it is known.
@@ -131,7 +127,7 @@ RecipeGenerator::Cast RecipeGenerator::NewCast(const char* kind, std::deque<Oper
     etcdserverpb::LeaseGrantRequest grant;
     grant.set_id(lease);
     grant.set_ttl(kTtl);
-    scene->push_back(Of(kGrant, grant));
+    scene->push_back(CallOf(kGrant, grant));
   }
   return cast;
 }
@@ -141,7 +137,7 @@ void RecipeGenerator::Dismiss(const Cast& cast, std::deque<Operation>* scene) {
 }
 
 void RecipeGenerator::Meanwhile(std::deque<Operation>* scene) {
-  if (words_.Chance(25)) scene->push_back(Of(kPut, NewPut(words_)));
+  if (words_.Chance(25)) scene->push_back(CallOf(kPut, NewPut(words_)));
 }
 
 void RecipeGenerator::EndHolder(const Cast& cast, std::deque<Operation>* scene) {
@@ -167,7 +163,7 @@ void RecipeGenerator::BadLockInput(std::deque<Operation>* scene) {
       scene->push_back(Unlock("no such key"));
       break;
     case 2:
-      scene->push_back(Of(kLock, LockRequest("lock", next_lease_++)));  // No such lease.
+      scene->push_back(CallOf(kLock, LockRequest("lock", next_lease_++)));  // No such lease.
       break;
     default:
       scene->push_back({kLock, "\x0a\x05xy"});
@@ -178,10 +174,10 @@ void RecipeGenerator::BadLockInput(std::deque<Operation>* scene) {
 std::deque<Operation> RecipeGenerator::NewLockScene(int64_t* next_number) {
   std::deque<Operation> scene;
   const Cast cast = NewCast("lock", &scene);
-  scene.push_back(Of(kLock, LockRequest(cast.name, cast.leases[0])));
+  scene.push_back(CallOf(kLock, LockRequest(cast.name, cast.leases[0])));
   Meanwhile(&scene);
   // Who holds it already, holds it.
-  if (words_.Chance(30)) scene.push_back(Of(kLock, LockRequest(cast.name, cast.leases[0])));
+  if (words_.Chance(30)) scene.push_back(CallOf(kLock, LockRequest(cast.name, cast.leases[0])));
   if (words_.Chance(30)) BadLockInput(&scene);
   const int64_t second = (*next_number)++;
   const int64_t third = (*next_number)++;
@@ -218,10 +214,10 @@ void RecipeGenerator::BadElectionInput(const Cast& cast, std::deque<Operation>* 
   stale.set_rev(1);
   switch (words_.random().Below(6)) {
     case 0:
-      scene->push_back(Of(kProclaim, v3electionpb::ProclaimRequest()));
+      scene->push_back(CallOf(kProclaim, v3electionpb::ProclaimRequest()));
       break;
     case 1:
-      scene->push_back(Of(kResign, v3electionpb::ResignRequest()));
+      scene->push_back(CallOf(kResign, v3electionpb::ResignRequest()));
       break;
     case 2:
       scene->push_back(Proclaim(stale, "stale"));
@@ -230,7 +226,7 @@ void RecipeGenerator::BadElectionInput(const Cast& cast, std::deque<Operation>* 
       scene->push_back(Resign(stale));
       break;
     case 4:
-      scene->push_back(Of(kCampaign, CampaignRequest("vote", next_lease_++, "v")));
+      scene->push_back(CallOf(kCampaign, CampaignRequest("vote", next_lease_++, "v")));
       break;
     default:
       scene->push_back({kCampaign, "\x0a\x05xy"});
@@ -247,7 +243,7 @@ std::deque<Operation> RecipeGenerator::NewElectionScene(int64_t* next_number) {
   v3electionpb::LeaderRequest observe;
   observe.set_name(cast.name);
   scene.push_back(AskLeader(cast.name));
-  scene.push_back(Of(kCampaign, CampaignRequest(cast.name, cast.leases[0], "one")));
+  scene.push_back(CallOf(kCampaign, CampaignRequest(cast.name, cast.leases[0], "one")));
   scene.push_back(Begin(kObserveMethod, observer, observe));
   const auto observed = [&] { scene.push_back(Waiting(Kind::kAwait, kObserveMethod, observer)); };
   observed();
@@ -259,7 +255,7 @@ std::deque<Operation> RecipeGenerator::NewElectionScene(int64_t* next_number) {
   }
   if (words_.Chance(30)) {
     // Who leads already, leads, and says another value.
-    scene.push_back(Of(kCampaign, CampaignRequest(cast.name, cast.leases[0], "another")));
+    scene.push_back(CallOf(kCampaign, CampaignRequest(cast.name, cast.leases[0], "another")));
     observed();
   }
   if (words_.Chance(40)) BadElectionInput(cast, &scene);

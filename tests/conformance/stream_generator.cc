@@ -38,12 +38,8 @@ constexpr size_t kLeasesMax = 25;
 // Ids below are also picked by servers.
 constexpr int64_t kUniqueIds = 1000;
 
-Operation Of(const char* method, const google::protobuf::Message& request) {
-  return {method, request.SerializeAsString()};
-}
-
 Operation ToStream(const char* method, int64_t number, const google::protobuf::Message& message) {
-  Operation operation = Of(method, message);
+  Operation operation = CallOf(method, message);
   operation.kind = Kind::kSend;
   operation.number = number;
   return operation;
@@ -66,7 +62,7 @@ Operation Put(const std::string& key, const std::string& value, int64_t lease) {
   put.set_key(key);
   put.set_value(value);
   put.set_lease(lease);
-  return Of(kPut, put);
+  return CallOf(kPut, put);
 }
 
 }  // namespace
@@ -98,7 +94,7 @@ Operation StreamGenerator::Next() {
   if (random_.OneIn(300)) return First(recipes_.NewElectionScene(&next_number_));
   const uint64_t kind = random_.Below(100);
   if (kind < 38) return Write();
-  if (kind < 41) return Of("/etcdserverpb.KV/Range", NewRange(words_));
+  if (kind < 41) return CallOf("/etcdserverpb.KV/Range", NewRange(words_));
   if (kind < 60) return LeaseCall();
   if (kind < 90) return OnWatchStream();
   if (kind < 97) return Rest();
@@ -107,12 +103,12 @@ Operation StreamGenerator::Next() {
 
 Operation StreamGenerator::Write() {
   const uint64_t kind = random_.Below(100);
-  if (kind < 50) return Of(kPut, NewPut(words_));
-  if (kind < 65) return Of(kDelete, NewDelete(words_));
+  if (kind < 50) return CallOf(kPut, NewPut(words_));
+  if (kind < 65) return CallOf(kDelete, NewDelete(words_));
   etcdserverpb::TxnRequest txn =
       kind < 75 ? NewSiblings(words_) : NewTxn(words_, words_.Chance(10) ? 4 : 1);
   KeepEtcdAlive(&txn);
-  return Of("/etcdserverpb.KV/Txn", txn);
+  return CallOf("/etcdserverpb.KV/Txn", txn);
 }
 
 int64_t StreamGenerator::AnyLease() {
@@ -127,15 +123,15 @@ Operation StreamGenerator::LeaseCall() {
   if (kind < 45 || words_.leases().size() > kLeasesMax) {
     etcdserverpb::LeaseRevokeRequest request;
     request.set_id(AnyLease());
-    return Of(kRevoke, request);
+    return CallOf(kRevoke, request);
   }
   if (kind < 65) {
     etcdserverpb::LeaseTimeToLiveRequest request;
     request.set_id(AnyLease());
     request.set_keys(words_.Chance(60));
-    return Of(kTimeToLive, request);
+    return CallOf(kTimeToLive, request);
   }
-  if (kind < 72) return Of(kLeases, etcdserverpb::LeaseLeasesRequest());
+  if (kind < 72) return CallOf(kLeases, etcdserverpb::LeaseLeasesRequest());
   return KeepAlive();
 }
 
@@ -157,7 +153,7 @@ Operation StreamGenerator::Grant() {
                   : ttl < 20 ? Pick(random_, kHuge)
                              : static_cast<int64_t>(random_.Between(60, 5000)));
   const int64_t number = operation.number;
-  operation = Of(kGrant, request);
+  operation = CallOf(kGrant, request);
   operation.number = number;
   if (ttl >= 12) return operation;
   // What ends soon is asked about at once, given no keys, and revoked.
@@ -169,8 +165,8 @@ Operation StreamGenerator::Grant() {
   left.set_id(lease);
   etcdserverpb::LeaseRevokeRequest revocation;
   revocation.set_id(lease);
-  return First({operation, Of(kTimeToLive, left), Of(kLeases, etcdserverpb::LeaseLeasesRequest()),
-                Of(kRevoke, revocation)});
+  return First({operation, CallOf(kTimeToLive, left),
+                CallOf(kLeases, etcdserverpb::LeaseLeasesRequest()), CallOf(kRevoke, revocation)});
 }
 
 Operation StreamGenerator::KeepAlive() {
@@ -344,7 +340,7 @@ Operation StreamGenerator::Compaction() {
                               static_cast<uint64_t>(low), static_cast<uint64_t>(words_.revision())))
                         : words_.Revision());
   request.set_physical(words_.Chance(60));
-  return Of("/etcdserverpb.KV/Compact", request);
+  return CallOf("/etcdserverpb.KV/Compact", request);
 }
 
 Operation StreamGenerator::Fragments() {
@@ -368,7 +364,7 @@ Operation StreamGenerator::Fragments() {
   etcdserverpb::DeleteRangeRequest deletion;
   deletion.set_key("big/");
   deletion.set_range_end("big0");
-  several.push_back(Of(kDelete, deletion));
+  several.push_back(CallOf(kDelete, deletion));
   several.push_back(OnStream(Kind::kClose, kWatchMethod, number));
   return First(std::move(several));
 }
@@ -378,7 +374,7 @@ Operation StreamGenerator::Expiry() {
   etcdserverpb::LeaseGrantRequest grant;
   grant.set_ttl(5);
   std::deque<Operation> several;
-  several.push_back(Of(kGrant, grant));
+  several.push_back(CallOf(kGrant, grant));
   several.back().number = lease;
   for (const char* key : {"exp/c", "exp/a", "exp/b", "exp/d"}) {
     several.push_back(Put(key, "v", lease));

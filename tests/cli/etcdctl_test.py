@@ -14,6 +14,7 @@ import re
 import sys
 
 from outputs import refusal, replace_own
+from report import Report
 from servers import Cluster, etcdctl, need
 
 FORMATS = ['simple', 'json', 'fields', 'table', 'protobuf']
@@ -229,7 +230,7 @@ def main():
     parser.add_argument('-k', default='', help='only scripts whose name contains this')
     options = parser.parse_args()
     etcd_binary = need('etcd')
-    failed = 0
+    report = Report()
     for name in SCRIPTS:
         if options.k not in name:
             continue
@@ -242,17 +243,10 @@ def main():
                 etcd.wait_ready()
                 gavel.wait_ready()
                 differences += compare(name, fmt, etcd, gavel, options.v)
-        print('%s %s' % ('FAILED' if differences else 'ok    ', name), flush=True)
-        for difference in differences:
-            print(difference)
-        failed += bool(differences)
+        report(name, differences)
     if options.k in 'three members':
-        problems = check_three_members(options.server)
-        print('%s three members' % ('FAILED' if problems else 'ok    '))
-        for problem in problems:
-            print(problem)
-        failed += bool(problems)
-    sys.exit(1 if failed else 0)
+        report('three members', check_three_members(options.server))
+    sys.exit(1 if report.failed else 0)
 
 
 main()

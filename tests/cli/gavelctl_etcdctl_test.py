@@ -14,6 +14,7 @@ import re
 import sys
 
 from gavelctl import Gavelctl, unused_endpoint
+from report import Report
 from servers import Cluster, etcdctl
 
 FORMATS = ['simple', 'json', 'fields', 'table', 'protobuf']
@@ -353,14 +354,7 @@ def main():
     parser.add_argument('-k', default='', help='only scripts whose name contains this')
     options = parser.parse_args()
     gavelctl = Gavelctl(options.gavelctl)
-    failed = 0
-
-    def report(name, differences):
-        nonlocal failed
-        print('%s %s' % ('FAILED' if differences else 'ok    ', name), flush=True)
-        for difference in differences:
-            print(difference)
-        failed += bool(differences)
+    report = Report()
 
     for fmt in FORMATS:
         with contextlib.closing(Cluster(options.server)) as one, \
@@ -380,7 +374,7 @@ def main():
         report('unreachable', check_unreachable(gavelctl))
     if not options.k:
         report('no row of ACCEPTED is idle', [str(row) for row in ACCEPTED if row not in used])
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if report.failed else 0)
 
 
 main()

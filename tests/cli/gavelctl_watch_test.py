@@ -20,6 +20,7 @@ import etcdctl_lock_test
 import etcdctl_watch_test
 import scenes
 from gavelctl import Gavelctl, clean_environment, unused_endpoint
+from report import Report
 
 # Whose line, pattern, what is read in its place, and why they differ.
 TRANSLATED = [
@@ -390,14 +391,7 @@ def main():
     parser.add_argument('-k', default='', help='only scenes whose name contains this')
     options = parser.parse_args()
     gavelctl = os.path.abspath(options.gavelctl)
-    failed = 0
-
-    def report(name, differences):
-        nonlocal failed
-        print('%s %s' % ('FAILED' if differences else 'ok    ', name), flush=True)
-        for difference in differences:
-            print(difference)
-        failed += bool(differences)
+    report = Report()
 
     for name, scene in {**etcdctl_watch_test.SCENES, **etcdctl_lock_test.SCENES}.items():
         if options.k in name and name not in ETCDCTL_ONLY:
@@ -410,7 +404,7 @@ def main():
             report(name, play_alone(scene, options.server, gavelctl))
     if not options.k:
         report('no row of TRANSLATED is idle', [str(row) for row in TRANSLATED if row not in used])
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if report.failed else 0)
 
 
 main()

@@ -16,6 +16,7 @@ import urllib.request
 
 from gavelctl import Gavelctl
 from outputs import Leases, refusal, replace_own
+from report import Report
 from servers import Cluster, etcdctl, free_port, need
 
 PATIENCE = 90
@@ -223,13 +224,8 @@ def main(description, scenes):
     parser.add_argument('-v', action='store_true', help='print what Gavel showed')
     parser.add_argument('-k', default='', help='only scenes whose name contains this')
     options = parser.parse_args()
-    failed = 0
+    report = Report()
     for name, scene in scenes.items():
-        if options.k not in name:
-            continue
-        differences = compare(scene, need('etcd'), options.server, options.v)
-        print('%s %s' % ('FAILED' if differences else 'ok    ', name), flush=True)
-        for line in differences:
-            print(line)
-        failed += bool(differences)
-    return 1 if failed else 0
+        if options.k in name:
+            report(name, compare(scene, need('etcd'), options.server, options.v))
+    return 1 if report.failed else 0

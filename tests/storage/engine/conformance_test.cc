@@ -15,8 +15,8 @@
 #include "storage/engine/map_engine.h"
 #include "storage/engine/rocks_engine.h"
 #include "tests/storage/engine/engine_model.h"
-#include "tests/storage/engine/scratch_directory.h"
 #include "tests/support/matchers.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gavel::storage {
 namespace {
@@ -78,7 +78,7 @@ class EngineTest : public ::testing::TestWithParam<Kind> {
     return keys;
   }
 
-  ScratchDirectory directory_;
+  gavel::testing::TemporaryDirectory directory_;
   PosixDisk disk_;
   std::unique_ptr<Engine> engine_;
 };

@@ -13,8 +13,8 @@
 #include "storage/disk/posix_disk.h"
 #include "storage/engine/map_engine.h"
 #include "tests/storage/engine/engine_model.h"
-#include "tests/storage/engine/scratch_directory.h"
 #include "tests/support/matchers.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gavel::storage {
 namespace {
@@ -181,7 +181,7 @@ TEST(MapEngineTest, ACheckpointNeedsADisk) {
 
 // Any byte of a checkpoint that is changed, and any part that is missing, is noticed.
 TEST(MapEngineTest, ADamagedCheckpointIsRefused) {
-  ScratchDirectory directory;
+  gavel::testing::TemporaryDirectory directory;
   PosixDisk disk;
   const std::string path = directory.path() + "/copy";
   MapEngine engine({.disk = &disk});

@@ -10,8 +10,8 @@
 
 #include "storage/engine/rocks_engine.h"
 #include "storage/engine/rocks_manifest.h"
-#include "tests/storage/engine/scratch_directory.h"
 #include "tests/support/matchers.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gavel::storage {
 namespace {
@@ -67,7 +67,7 @@ class RocksManifestTest : public ::testing::Test {
     return value;
   }
 
-  ScratchDirectory directory_;
+  gavel::testing::TemporaryDirectory directory_;
   const std::string path_ = directory_.path() + "/db";
   std::string manifest_;
   std::string first_;

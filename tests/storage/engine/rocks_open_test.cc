@@ -12,8 +12,8 @@
 #include "storage/engine/rocks_engine.h"
 #include "storage/engine/rocks_keys.h"
 #include "tests/storage/engine/engine_model.h"
-#include "tests/storage/engine/scratch_directory.h"
 #include "tests/support/matchers.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gavel::storage {
 namespace {
@@ -58,7 +58,7 @@ class RocksOpenTest : public ::testing::Test {
     stream.put(byte);
   }
 
-  ScratchDirectory directory_;
+  gavel::testing::TemporaryDirectory directory_;
   const std::string path_ = directory_.path() + "/db";
 };
 

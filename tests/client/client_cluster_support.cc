@@ -80,12 +80,14 @@ void ClientClusterTest::KillAndRestart(const Client& client, int member) {
   EXPECT_TRUE(put.ok()) << put.ToString();
   cluster_->Start(member);
   const std::string& target = cluster_->targets()[static_cast<size_t>(member)];
-  Status up = client.maintenance().Status(target).status();
-  for (int tries = 0; tries < 400 && !up.ok(); ++tries) {
+  // It answers before it has heard from a leader: its part of the cluster is back only then.
+  Result<StatusResponse> up = client.maintenance().Status(target);
+  for (int tries = 0; tries < 400 && !(up.ok() && up->leader != 0); ++tries) {
     std::this_thread::sleep_for(milliseconds(50));
-    up = client.maintenance().Status(target).status();
+    up = client.maintenance().Status(target);
   }
-  EXPECT_TRUE(up.ok()) << up.ToString();
+  ASSERT_TRUE(up.ok()) << up.status().ToString();
+  EXPECT_NE(up->leader, 0u);
 }
 
 }  // namespace gavel::client::testing

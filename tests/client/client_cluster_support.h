@@ -34,7 +34,8 @@ class ClientClusterTest : public ::testing::Test {
   static Client MakeClient(milliseconds timeout = milliseconds(30'000));
   // The member that leads, or thinks so.
   static int LeadingMember(const Client& client);
-  // Kills a member, waits until the others can write, starts it again and waits until it serves.
+  // Kills a member, waits until the others can write, starts it again and waits until it
+  // has a leader.
   static void KillAndRestart(const Client& client, int member);
 
   static std::unique_ptr<gavel::testing::TemporaryDirectory> directory_;

@@ -6,7 +6,6 @@
 #include <functional>
 #include <string>
 
-#include "server/http2/crowd.h"
 #include "server/rpc/front_methods.h"
 #include "server/rpc/front_options.h"
 
@@ -82,7 +81,7 @@ class Http2Shared final : public FrontShared {
 
   const Http2Limits limits;
   const OnHttp1Connection on_http1;
-  Crowd connections;
+  std::atomic<uint32_t> connections = 0;
 
  private:
   std::atomic<int64_t> held_ = 0;

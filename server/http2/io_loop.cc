@@ -1,6 +1,5 @@
 #include "server/http2/io_loop.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -146,9 +145,6 @@ void IoLoop::BuryDead() {
   std::erase_if(dirty_, closed);
   std::erase_if(slow_, closed);
   dead_.clear();
-  // What many clients needed for a moment is not kept for ever; the allocator would keep it, and
-  // grow again with those who come next.
-  if (shared_->connections.HasScattered()) malloc_trim(0);
 }
 
 void IoLoop::Drain() {

@@ -9,7 +9,6 @@
 
 #include "raft/random.h"
 #include "server/http2/abuse_guard.h"
-#include "server/http2/crowd.h"
 #include "server/http2/grpc_text.h"
 #include "server/http2/messages.h"
 #include "server/http2/out_buffer.h"
@@ -157,30 +156,6 @@ TEST(MessagesTest, MessagesSurviveAnyCuttingOnTheirWay) {
   EXPECT_FALSE(reader.within_message());
   EXPECT_FALSE(queue.within_message());
   EXPECT_EQ(read, messages);
-}
-
-// The memory of many clients goes back when they have gone, and not while some come and some go.
-TEST(CrowdTest, ScattersWhenHalfOfManyHaveLeft) {
-  server::Crowd crowd;
-  for (int i = 0; i < 3000; ++i) {
-    EXPECT_EQ(crowd.Enter(), static_cast<uint32_t>(i) + 1);
-    EXPECT_FALSE(crowd.HasScattered());
-  }
-  for (int i = 0; i < 5000; ++i) {
-    crowd.Leave();
-    EXPECT_FALSE(crowd.HasScattered());
-    crowd.Enter();
-  }
-  std::vector<uint32_t> scattered;
-  while (crowd.now() > 0) {
-    crowd.Leave();
-    if (crowd.HasScattered()) scattered.push_back(crowd.now());
-  }
-  EXPECT_EQ(scattered, (std::vector<uint32_t>{1500, 750, 250}));
-  // Few never do.
-  for (int i = 0; i < 100; ++i) crowd.Enter();
-  for (int i = 0; i < 100; ++i) crowd.Leave();
-  EXPECT_FALSE(crowd.HasScattered());
 }
 
 TEST(MessagesTest, ALengthAloneTakesNoRoom) {

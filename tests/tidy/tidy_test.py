@@ -7,6 +7,7 @@ import banned_calls
 import layers
 import shape
 import source_files
+import tidy
 
 
 def file(path, text):
@@ -119,6 +120,14 @@ class ShapeTest(unittest.TestCase):
 
     def test_a_file_in_shape_is_not_found(self):
         self.assertEqual(self.findings("raft/a.cc", '#include "raft/a.h"\n\n#include <map>\n'), [])
+
+
+class HeadersTest(unittest.TestCase):
+    def test_only_a_file_that_is_compiled_proves_what_it_includes_first(self):
+        files = [file("raft/a.h", ""), file("raft/b.h", ""), file("raft/c.h", ""),
+                 file("raft/a.cc", '// A.\n#include "raft/a.h"\n\n#include "raft/b.h"\n'),
+                 file("raft/c.cc", '#include "raft/c.h"\n')]
+        self.assertEqual(tidy.headers_to_compile(files, {"raft/a.cc"}), ["raft/b.h", "raft/c.h"])
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ class KvClient {
  private:
   class Channel;
   template <class Request, class Response>
-  Outcome Call(const char* method, const Request& request, Response* response);
+  Outcome Call(const char* method, const Request& request, Response* response,
+               bool wait_for_connection = false);
 
   std::unique_ptr<Channel> channel_;
   std::chrono::milliseconds timeout_{2000};

@@ -51,6 +51,8 @@ std::vector<Flag> FlagsWithoutEffect() {
   const std::string backend = "it belongs to another storage engine";
   const std::string always = "it is always on";
   const std::string always_synced = "writes are always synced before they are acknowledged";
+  const std::string compared =
+      "members are not compared by themselves; checksums are verified at every read";
   const std::string proxy = "there is no proxy";
   const std::string segments = "old parts of the log are removed when no longer needed";
   std::vector<std::pair<std::string, std::string>> values = {
@@ -60,10 +62,10 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"backend-batch-limit", backend},
       {"backend-bbolt-freelist-type", backend},
       {"bootstrap-defrag-threshold-megabytes", backend},
-      {"compact-hash-check-time", ""},
+      {"compact-hash-check-time", compared},
       {"compaction-batch-limit", history},
       {"compaction-sleep-interval", history},
-      {"corrupt-check-time", ""},
+      {"corrupt-check-time", compared},
       {"cors", "there is no JSON gateway"},
       {"distributed-tracing-address", ""},
       {"distributed-tracing-instance-id", ""},
@@ -90,7 +92,7 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"wait-cluster-ready-timeout", ""},
   };
   std::vector<std::pair<std::string, std::string>> switches = {
-      {"compact-hash-check-enabled", ""},
+      {"compact-hash-check-enabled", compared},
       {"debug", "see --log-level"},
       {"enable-distributed-tracing", ""},
       {"enable-grpc-gateway", "there is no JSON gateway"},
@@ -100,7 +102,7 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"enable-pprof", ""},
       {"enable-v2", "etcd's version 2 API is not served"},
       {"enable-v2v3", "etcd's version 2 API is not served"},
-      {"initial-corrupt-check", ""},
+      {"initial-corrupt-check", compared},
       {"initial-election-tick-advance", "a member that knows no leader asks early by itself"},
       {"memory-mlock", ""},
       {"pre-vote", always},

@@ -181,7 +181,10 @@ void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
 }
 
 void CoreDriver::OnRole(const raft::RoleChange& role) {
-  surroundings_.logger.Info("role changed",
+  const char* const changed = role.role != role_       ? "role changed"
+                              : role.leader != leader_ ? "leader changed"
+                                                       : "term changed";
+  surroundings_.logger.Info(changed,
                             {{"member", Hex(id_)},
                              {"role", RoleName(role.role)},
                              {"term", role.term.value()},

@@ -74,6 +74,7 @@ struct MemberStatus {
   bool learner = false;
   uint64_t db_bytes = 0;  // Never 0.
   uint64_t db_in_use_bytes = 0;
+  uint32_t db_readers = 0;  // Reads of the state under way.
   uint64_t quota_bytes = 0;
   std::vector<std::string> errors;
 };

@@ -186,6 +186,7 @@ MemberStatus MemberGate::status() const {
   // What is not flushed yet occupies the write buffers; etcd's file counts it too.
   status.db_bytes = engine.disk_bytes + engine.unflushed_bytes;
   status.db_in_use_bytes = engine.live_bytes + engine.unflushed_bytes;
+  status.db_readers = engine.readers;
   if (status.db_bytes == 0) status.db_bytes = 1;
   if (status.db_in_use_bytes > status.db_bytes) status.db_in_use_bytes = status.db_bytes;
   const absl::Status health = surroundings_.engine.health();

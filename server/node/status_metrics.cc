@@ -22,6 +22,8 @@ struct StatusGauges {
         size(metrics.AddGauge("etcd_mvcc_db_total_size_in_bytes", "Bytes of the state on disk.")),
         in_use(metrics.AddGauge("etcd_mvcc_db_total_size_in_use_in_bytes",
                                 "Bytes of the state on disk that are not obsolete.")),
+        readers(metrics.AddGauge("etcd_mvcc_db_open_read_transactions",
+                                 "Reads of the state under way.")),
         keys(metrics.AddGauge("etcd_debugging_mvcc_keys_total", "Keys that exist.")),
         revision(metrics.AddGauge("etcd_debugging_mvcc_current_revision", "Newest revision.")),
         compacted(metrics.AddGauge("etcd_debugging_mvcc_compact_revision",
@@ -43,6 +45,7 @@ struct StatusGauges {
   Gauge& quota;
   Gauge& size;
   Gauge& in_use;
+  Gauge& readers;
   Gauge& keys;
   Gauge& revision;
   Gauge& compacted;
@@ -65,6 +68,7 @@ void Refresh(const StatusGauges& gauges, const MemberGate& gate,
   gauges.quota.Set(static_cast<double>(status.quota_bytes));
   gauges.size.Set(static_cast<double>(status.db_bytes));
   gauges.in_use.Set(static_cast<double>(status.db_in_use_bytes));
+  gauges.readers.Set(status.db_readers);
   const storage::StateMachine::Sizes sizes = machine.sizes();
   const storage::OperationCounts operations = machine.operations();
   gauges.put_ops.Set(static_cast<double>(operations.puts));

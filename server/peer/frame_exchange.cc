@@ -82,6 +82,12 @@ absl::Status FrameReceiver::Refuse(raft::NodeId from, std::string_view reason,
                                    absl::Status status) {
   {
     const MutexLock lock(mutex_);
+    // Under the name of a peer that was heard before: anybody may claim any other.
+    const auto peer = peers_.find(from);
+    metrics_
+        .AddCounter("etcd_network_peer_received_failures_total", "Frames of a peer refused.",
+                    {{"From", Hex(peer == peers_.end() ? 0 : from.value())}})
+        .Increment();
     if (logged_.size() >= kLoggedMax || !logged_.emplace(from, std::string(reason)).second) {
       return status;
     }

@@ -112,6 +112,7 @@ struct EngineStats {
   uint64_t live_bytes = 0;    // Estimate of what is not obsolete.
   uint64_t memory_bytes = 0;  // Caches and write buffers.
   uint64_t unflushed_bytes = 0;
+  uint32_t readers = 0;  // Iterators and snapshots that exist.
 };
 
 class Engine {

@@ -277,6 +277,7 @@ EngineStats MapEngine::stats() const {
   for (const PersistentMap& map : current_->families) stats.live_bytes += map.bytes();
   stats.memory_bytes = stats.live_bytes;
   stats.unflushed_bytes = unflushed_bytes_;
+  stats.readers = static_cast<uint32_t>(readers_);
   return stats;
 }
 

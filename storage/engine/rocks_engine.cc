@@ -326,6 +326,7 @@ EngineStats RocksEngine::stats() const {
   // Write buffers are charged to the cache.
   stats.memory_bytes =
       database_->cache().GetUsage() + property(Properties::kEstimateTableReadersMem);
+  stats.readers = static_cast<uint32_t>(readers_);
   return stats;
 }
 

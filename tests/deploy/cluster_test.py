@@ -88,7 +88,7 @@ def commands_do_what_they_say(options):
             cluster.must('pause', '2')
             check(cluster.states()[1] == 'paused', 'pause')
             cluster.must('resume', '2')
-            check('role changed' in cluster.must('logs', '1'), 'logs')
+            check('leader changed' in cluster.must('logs', '1') + cluster.must('logs', '2'), 'logs')
             check('all 3 members' in cluster.must('start'), 'a second start')
             cluster.refused('not 5', 'start', '-n', '5')
             cluster.refused('its own ports', 'start', '--base-port', '19000')

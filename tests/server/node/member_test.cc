@@ -327,6 +327,7 @@ TEST_F(MemberTest, MetricsAreServedUnderTheNamesThatDashboardsKnow) {
                            "etcd_network_known_peers",
                            "etcd_network_disconnected_peers_total",
                            "etcd_mvcc_db_total_size_in_bytes",
+                           "etcd_mvcc_db_open_read_transactions",
                            "etcd_mvcc_db_total_size_in_use_in_bytes",
                            "etcd_debugging_mvcc_current_revision 2",
                            "etcd_debugging_mvcc_compact_revision",

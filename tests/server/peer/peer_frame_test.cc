@@ -232,6 +232,8 @@ TEST_F(ReceiverTest, RefusesAnotherClusterAndSaysSoOnce) {
   EXPECT_EQ(delivered_, 0);
   ASSERT_EQ(logger_.lines.size(), 1u);
   EXPECT_THAT(logger_.lines[0], HasSubstr("cluster 4d"));  // 77, this member's.
+  EXPECT_THAT(metrics_.Text(),
+              HasSubstr("etcd_network_peer_received_failures_total{From=\"0\"} 5"));
 }
 
 TEST_F(ReceiverTest, RefusesAFrameForAnotherMember) {

@@ -365,6 +365,12 @@ TEST_P(EngineTest, StatsFollowTheData) {
   for (int i = 0; i < 100; ++i) Put(Family::kVersions, std::to_string(i), std::string(1000, 'x'));
   EXPECT_GE(engine_->stats().unflushed_bytes, 100'000u);
   ASSERT_OK(engine_->Flush());
+  {
+    const auto snapshot = engine_->Snapshot();
+    const auto iterator = engine_->NewIterator(Family::kVersions);
+    EXPECT_EQ(engine_->stats().readers, 2u);
+  }
+  EXPECT_EQ(engine_->stats().readers, 0u);
   const EngineStats stats = engine_->stats();
   EXPECT_EQ(stats.unflushed_bytes, 0u);
   EXPECT_GT(stats.disk_bytes, 0u);

@@ -7,6 +7,7 @@
 #include "client/ctl/config_changes.h"
 #include "client/ctl/config_document.h"
 #include "client/ctl/config_history.h"
+#include "client/ctl/input.h"
 #include "client/ctl/session.h"
 #include "client/ctl/text.h"
 
@@ -47,7 +48,9 @@ Expected<ConfigDocument> ReadDocument(Session& session) {
   const bool from_input = path == "-";
   const Expected<ConfigFormat> format = WantedFormat(session.flags().Text("format"), path);
   if (!format.ok()) return format.failure();
-  const Expected<std::string> text = from_input ? ReadStandardInput() : ReadFile(path);
+  const size_t bytes_max = session.settings().input_bytes_max;
+  const Expected<std::string> text =
+      from_input ? ReadStandardInput(bytes_max) : ReadFile(path, bytes_max);
   if (!text.ok()) return text.failure();
   return ParseConfig(*text, *format, from_input ? "standard input" : path);
 }

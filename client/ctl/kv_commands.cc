@@ -2,12 +2,13 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <iostream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "client/ctl/commands.h"
+#include "client/ctl/input.h"
 #include "client/ctl/kv_requests.h"
 #include "client/ctl/session.h"
 #include "client/ctl/text.h"
@@ -20,8 +21,9 @@ constexpr std::chrono::seconds kTimeToThink{2};
 
 // A transaction as a person types it: asks for each list. A line with an error can be typed again
 // on a terminal, and ends a script.
-Expected<Txn> ReadInteractively(Output* output) {
+Expected<Txn> ReadInteractively(Output* output, size_t bytes_max) {
   const bool person = isatty(STDIN_FILENO) == 1;
+  InputLines lines(bytes_max);
   TxnReader reader;
   std::optional<TxnReader::Section> asked;
   while (reader.section() != TxnReader::Section::kDone) {
@@ -30,15 +32,16 @@ Expected<Txn> ReadInteractively(Output* output) {
       output->Line(std::string(Describe(*asked)) + ":");
       output->Flush();
     }
-    std::string line;
-    if (!std::getline(std::cin, line) || std::cin.eof()) {
+    const Expected<std::optional<std::string>> line = lines.Next();
+    if (!line.ok()) return line.failure();
+    if (!*line) {
       Failure failure = AtLine("input", reader.line_number() + 1,
-                               {CountCharacters(line) + 1,
+                               {CountCharacters(lines.rest()) + 1,
                                 "the input ends within the " + std::string(Describe(*asked))});
       failure.hint = "Each of the three lists is ended by an empty line, also the last.";
       return failure;
     }
-    const std::optional<LineError> error = reader.Take(line);
+    const std::optional<LineError> error = reader.Take(**line);
     if (!error) continue;
     Failure failure = AtLine("input", reader.line_number(), *error);
     if (!person) return failure;
@@ -49,9 +52,13 @@ Expected<Txn> ReadInteractively(Output* output) {
 }
 
 Expected<Txn> ReadTxn(Session& session) {
-  if (session.flags().Switch("interactive")) return ReadInteractively(&session.output());
+  const size_t bytes_max = session.settings().input_bytes_max;
+  if (session.flags().Switch("interactive")) {
+    return ReadInteractively(&session.output(), bytes_max);
+  }
   const std::string& path = session.flags().Text("file");
-  const Expected<std::string> text = path.empty() ? ReadStandardInput() : ReadFile(path);
+  const Expected<std::string> text =
+      path.empty() ? ReadStandardInput(bytes_max) : ReadFile(path, bytes_max);
   if (!text.ok()) return text.failure();
   return ParseTxn(*text, path.empty() ? "standard input" : path);
 }
@@ -59,8 +66,9 @@ Expected<Txn> ReadTxn(Session& session) {
 }  // namespace
 
 MaybeFailure RunPut(Session& session) {
-  const Expected<PutRequest> request =
-      ReadPut(session.flags(), session.arguments(), &ReadStandardInput);
+  const Expected<PutRequest> request = ReadPut(session.flags(), session.arguments(), [&] {
+    return ReadStandardInput(session.settings().input_bytes_max);
+  });
   if (!request.ok()) return request.failure();
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();

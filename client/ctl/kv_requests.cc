@@ -145,7 +145,7 @@ const std::vector<FlagSpec>& DeleteFlags() {
 }
 
 Expected<PutRequest> ReadPut(const FlagValues& flags, const std::vector<std::string>& words,
-                             ValueSource source) {
+                             const ValueSource& source) {
   constexpr std::string_view kUsage =
       "put command needs 1 argument and input from stdin or 2 arguments";
   if (words.empty()) return BadArguments(std::string(kUsage));

@@ -2,6 +2,7 @@
 // the lines of a transaction are read by it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,10 @@ const std::vector<FlagSpec>& GetFlags();
 const std::vector<FlagSpec>& DeleteFlags();
 
 // Where a put gets its value from when no word gives one.
-using ValueSource = Expected<std::string> (*)();
+using ValueSource = std::function<Expected<std::string>()>;
 
 Expected<PutRequest> ReadPut(const FlagValues& flags, const std::vector<std::string>& words,
-                             ValueSource source);
+                             const ValueSource& source);
 Expected<RangeRequest> ReadGet(const FlagValues& flags, const std::vector<std::string>& words);
 Expected<DeleteRequest> ReadDelete(const FlagValues& flags, const std::vector<std::string>& words);
 

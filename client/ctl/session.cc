@@ -17,21 +17,6 @@ Failure IoFailure(const std::string& what, int error) {
   return {ExitCode::kIo, what + ": " + strerror(error), {}};
 }
 
-// Reads `fd` to its end.
-Expected<std::string> ReadAll(int fd, const std::string& name) {
-  std::string content;
-  char chunk[64 << 10];
-  while (true) {
-    const ssize_t count = read(fd, chunk, sizeof chunk);
-    if (count == 0) return content;
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return IoFailure("cannot read " + name, errno);
-    }
-    content.append(chunk, static_cast<size_t>(count));
-  }
-}
-
 }  // namespace
 
 Session::Session(Settings settings, const CommandLine& line, Output* output)
@@ -65,16 +50,6 @@ Failure Session::NoServer() const {
 
 void Session::Note(const Status& status) {
   if (settings_.debug) output_.Complain("debug: " + status.ToString());
-}
-
-Expected<std::string> ReadStandardInput() { return ReadAll(STDIN_FILENO, "standard input"); }
-
-Expected<std::string> ReadFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return IoFailure("cannot open " + path, errno);
-  Expected<std::string> content = ReadAll(fd, path);
-  close(fd);
-  return content;
 }
 
 MaybeFailure WriteFile(const std::string& path, std::string_view content) {

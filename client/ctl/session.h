@@ -61,9 +61,6 @@ class Session {
   std::optional<Client> client_;
 };
 
-// All of standard input.
-Expected<std::string> ReadStandardInput();
-Expected<std::string> ReadFile(const std::string& path);
 // Into a new file beside it, which then takes its place.
 MaybeFailure WriteFile(const std::string& path, std::string_view content);
 

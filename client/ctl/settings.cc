@@ -70,6 +70,11 @@ std::vector<FlagSpec> MakeGlobalFlags() {
        .type = FlagType::kDuration,
        .default_text = "6s",
        .help = "Time that a probe may go unanswered."},
+      {.name = "max-input-bytes",
+       .type = FlagType::kInteger,
+       .default_text = "67108864",
+       .help = "Most that is read from a file or standard input.",
+       .value_name = "BYTES"},
       {.name = "debug",
        .type = FlagType::kSwitch,
        .help = "Show on standard error what is set, and how requests end."},
@@ -155,6 +160,11 @@ Expected<Settings> ReadSettings(const FlagValues& values) {
   if (settings.endpoints.empty()) {
     return BadArguments("no endpoint is named", "--endpoints takes host:port,host:port,...");
   }
+  const int64_t input_bytes_max = values.Integer("max-input-bytes");
+  if (input_bytes_max < 1) {
+    return BadArguments("--max-input-bytes is " + std::to_string(input_bytes_max),
+                        "It takes how many bytes may be read, 1 or more.");
+  }
   ClientOptions& client = settings.client;
   client.endpoints = settings.endpoints;
   client.timeout = std::max(values.Duration("command-timeout"), std::chrono::milliseconds(1));
@@ -166,6 +176,7 @@ Expected<Settings> ReadSettings(const FlagValues& values) {
       std::max(values.Duration("keepalive-timeout"), std::chrono::milliseconds(1));
   settings.format_text = values.Text("write-out");
   settings.format = ParseFormat(settings.format_text);
+  settings.input_bytes_max = static_cast<size_t>(input_bytes_max);
   settings.hex = values.Switch("hex");
   settings.debug = values.Switch("debug");
   return settings;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -33,6 +34,7 @@ struct Settings {
   std::vector<std::string> endpoints;  // As they were written.
   std::optional<Format> format;        // Nothing: not one of the known ones.
   std::string format_text;
+  size_t input_bytes_max = 0;  // Of what a command reads from a file or standard input.
   bool hex = false;
   bool debug = false;
 };

@@ -1,12 +1,13 @@
 // watch: changes as they happen, written or handed to a command.
 #include <cstdlib>
-#include <iostream>
 #include <list>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "client/ctl/commands.h"
+#include "client/ctl/input.h"
 #include "client/ctl/process.h"
 #include "client/ctl/session.h"
 #include "client/ctl/text.h"
@@ -173,9 +174,13 @@ class Interactive {
 
 MaybeFailure WatchInteractively(Session& session, const Client& client, WatchDefaults defaults) {
   Interactive interactive(&session, client, std::move(defaults));
-  std::string line;
-  while (std::getline(std::cin, line) && !std::cin.eof()) {
-    interactive.Take(line);
+  InputLines lines(session.settings().input_bytes_max);
+  while (true) {
+    const Expected<std::optional<std::string>> line = lines.Next();
+    if (!line.ok()) return line.failure();
+    if (!*line) break;
+    interactive.Take(**line);
+    lines.Restart();
   }
   return Failure{ExitCode::kInvalidInput, "error reading watch request line: EOF",
                  "Watching ends with the input."};

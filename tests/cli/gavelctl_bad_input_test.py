@@ -10,14 +10,16 @@ import argparse
 import contextlib
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from gavelctl import FakeServer, Gavelctl, clean_environment, proxy_to, silent, unused_endpoint
-from servers import Cluster, need
+from servers import Cluster, Result, need
 
 TESTS = []
 
@@ -188,6 +190,59 @@ def transaction_with_an_error(world):
     check_failed(world.gavelctl(world.endpoint, 'txn', stdin=b'\nput k v\n'), 3,
                  'standard input: line 3', 'empty line')
     check(world.gavelctl(world.endpoint, 'get', 'k').out == b'', 'something was done')
+
+
+def run_in_1_gib(world, *arguments, stdin=subprocess.DEVNULL):
+    """What it takes beyond that ends it, and not the machine."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    return Result(subprocess.run(
+        [world.gavelctl.path, '--endpoints=' + world.endpoint, *arguments], stdin=stdin,
+        capture_output=True, env=clean_environment(), timeout=60, preexec_fn=limit))
+
+
+def fill(path, text):
+    """Writes to a FIFO until its reader goes away."""
+    with contextlib.suppress(BrokenPipeError), open(path, 'wb') as fifo:
+        while True:
+            fifo.write(text * 1000)
+
+
+@test
+def input_without_an_end(world):
+    """What never ends is refused by the name of the limit, wherever input is read."""
+    said = ('67108864 bytes', '--max-input-bytes')
+    for command in (('txn', '--file'), ('config', 'apply'), ('config', 'diff')):
+        check_failed(run_in_1_gib(world, *command, '/dev/zero'), 3, '/dev/zero', *said)
+    with open('/dev/zero', 'rb') as zero:
+        for command in (('put', 'endless'), ('txn',), ('txn', '-i'), ('watch', '-i'),
+                        ('config', 'apply', '-')):
+            check_failed(run_in_1_gib(world, *command, stdin=zero), 3, 'standard input', *said)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'fifo')
+        os.mkfifo(path)
+        for command, text in ((('txn', '--file'), b'mod("endless") = "0"\n'),
+                              (('config', 'apply'), b'# nothing\n')):
+            writer = threading.Thread(target=fill, args=(path, text), daemon=True)
+            writer.start()
+            check_failed(run_in_1_gib(world, *command, path), 3, path, *said)
+            writer.join(60)
+    check(world.gavelctl(world.endpoint, 'get', 'endless').out == b'', 'something was done')
+
+
+@test
+def input_of_another_limit(world):
+    """The limit is a flag and a variable, and holds to the byte."""
+    for extra, env, code in ((('--max-input-bytes=9',), {}, 3), (('--max-input-bytes=10',), {}, 0),
+                             ((), {'GAVELCTL_MAX_INPUT_BYTES': '9'}, 3),
+                             ((), {'GAVELCTL_MAX_INPUT_BYTES': '10'}, 0)):
+        put = world.gavelctl(world.endpoint, 'put', 'limited', *extra, stdin=b'0123456789', env=env)
+        check(put.code == code, '%s %s: %d %s' % (extra, env, put.code, put.err))
+        if code:
+            check_failed(put, code, 'more than 9 bytes')
+    for number in ('0', '-1'):
+        check_failed(world.gavelctl(world.endpoint, 'get', 'k', '--max-input-bytes=' + number), 128,
+                     '--max-input-bytes is ' + number)
 
 
 @test

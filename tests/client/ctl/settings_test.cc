@@ -86,6 +86,16 @@ TEST(SettingsTest, WhatIsMissingIsRefused) {
   EXPECT_FALSE(ReadSettings(Given({}, {{"ETCDCTL_USER", "root:x"}})).ok());
 }
 
+// A limit of nothing, or of less, would refuse every input.
+TEST(SettingsTest, TheLimitOfInputIsOneByteAtLeast) {
+  for (const char* none : {"0", "-1", ""}) {
+    const Expected<Settings> settings = ReadSettings(Given({{"max-input-bytes", none}}, {}));
+    ASSERT_FALSE(settings.ok()) << none;
+    EXPECT_THAT(settings.failure().message, HasSubstr("--max-input-bytes"));
+  }
+  EXPECT_EQ(ReadSettings(Given({{"max-input-bytes", "1"}}, {}))->input_bytes_max, 1U);
+}
+
 TEST(SettingsTest, NoEndpointIsAnError) {
   const Expected<Settings> settings = ReadSettings(Given({{"endpoints", " , "}}, {}));
   ASSERT_FALSE(settings.ok());

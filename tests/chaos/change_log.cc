@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <mutex>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "raft/check.h"
@@ -16,6 +16,9 @@ namespace {
 constexpr int kStepsMax = 20;
 constexpr size_t kPrefixSize = sizeof kWatchPrefix - 1;
 constexpr size_t kViolationsMax = 20;
+// How often whoever waits for the log looks at it. Waking up all that wait at each revision would
+// slow down the one that adds to it.
+constexpr std::chrono::milliseconds kLook{5};
 
 std::string Describe(const Change& change) {
   return KeyName(change.key) + (change.deleted ? " deleted" : " put") + " by write " +
@@ -60,32 +63,28 @@ uint64_t WriteOf(const std::string& value) {
 }
 
 void ChangeLog::Append(int64_t revision, const std::vector<Change>& changes) {
-  std::unique_lock lock(mutex_);
-  GAVEL_CHECK(revision == kFirst + static_cast<int64_t>(begins_.size()) - 1)
-      << "revision " << revision << " does not follow";
+  GAVEL_CHECK(revision == last() + 1) << "revision " << revision << " does not follow";
   for (const Change& change : changes) {
     Entry& newest = newest_[static_cast<size_t>(change.key)];
-    entries_.push_back({revision, change, newest.change.write, newest.revision});
-    newest = change.deleted ? Entry() : entries_.back();
+    const Entry entry = {revision, change, newest.change.write, newest.revision};
+    entries_.Add(entry);
+    newest = change.deleted ? Entry() : entry;
   }
-  begins_.push_back(entries_.size());
-  changed_.notify_all();
-}
-
-int64_t ChangeLog::last() const {
-  std::shared_lock lock(mutex_);
-  return kFirst + static_cast<int64_t>(begins_.size()) - 2;
+  begins_.Add(entries_.added());
+  last_.store(revision, std::memory_order_release);
 }
 
 bool ChangeLog::WaitFor(int64_t revision, std::chrono::milliseconds limit) const {
-  std::shared_lock lock(mutex_);
-  return changed_.wait_for(
-      lock, limit, [&] { return kFirst + static_cast<int64_t>(begins_.size()) - 2 >= revision; });
+  const auto give_up = std::chrono::steady_clock::now() + limit;
+  while (last() < revision) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    std::this_thread::sleep_for(kLook);
+  }
+  return true;
 }
 
-size_t ChangeLog::Begin(int64_t revision) const {
-  const int64_t last = static_cast<int64_t>(begins_.size()) - 1;
-  return begins_[static_cast<size_t>(std::clamp<int64_t>(revision - kFirst, 0, last))];
+size_t ChangeLog::Begin(int64_t revision, int64_t newest) const {
+  return begins_.at(static_cast<size_t>(std::clamp(revision, kFirst, newest + 1) - kFirst));
 }
 
 namespace {

@@ -4,13 +4,14 @@
 // can be held against what was written, and every other watcher against that log.
 #pragma once
 
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
-#include <shared_mutex>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gavel::chaos {
@@ -43,18 +44,46 @@ std::string ValueOf(uint64_t write);
 // The number of the write that has put the value; 0 if none has.
 uint64_t WriteOf(const std::string& value);
 
-// All changes by revision, as one watcher was told of them, from revision 2 on. One thread appends;
-// any may read.
+// A list that one thread adds to while others read what it has published, without a lock: readers
+// without pause would keep the one that adds out of it.
+template <class T>
+class GrowingList {
+ public:
+  GrowingList() : chunks_(kChunksMax) {}
+
+  // Only the thread that adds.
+  void Add(T value) {
+    std::unique_ptr<T[]>& chunk = chunks_.at(added_ / kChunk);
+    if (!chunk) chunk = std::make_unique<T[]>(kChunk);
+    chunk[added_++ % kChunk] = std::move(value);
+  }
+  size_t added() const { return added_; }
+  // Requires: it was added before something that this thread has seen since.
+  const T& at(size_t index) const { return chunks_[index / kChunk][index % kChunk]; }
+
+ private:
+  static constexpr size_t kChunk = 1 << 16;
+  static constexpr size_t kChunksMax = 1 << 14;
+
+  std::vector<std::unique_ptr<T[]>> chunks_;
+  size_t added_ = 0;
+};
+
+// All changes by revision, as one watcher was told of them, from revision 2 on. One thread appends,
+// and waits for nobody; any may read.
 class ChangeLog {
  public:
   static constexpr int64_t kFirst = 2;
 
+  ChangeLog() { begins_.Add(0); }
+
   // Requires: `revision` is last() + 1.
   void Append(int64_t revision, const std::vector<Change>& changes);
   // The newest revision; kFirst - 1 if there is none.
-  int64_t last() const;
-  // Waits until last() >= revision; false if it is not within `limit`.
-  bool WaitFor(int64_t revision, std::chrono::milliseconds limit) const;
+  int64_t last() const { return last_.load(std::memory_order_acquire); }
+  // Waits until last() >= revision; false if it is not within `limit`, the default of which leaves
+  // the watcher of everything the time that a busy machine takes.
+  bool WaitFor(int64_t revision, std::chrono::milliseconds limit = std::chrono::minutes(5)) const;
   // The changes of [first, end), in order, with their revisions, as far as they are there.
   struct Entry {
     int64_t revision = 0;
@@ -65,21 +94,18 @@ class ChangeLog {
   };
   template <class Visitor>
   void Visit(int64_t first, int64_t end, const Visitor& visit) const {
-    std::shared_lock lock(mutex_);
-    const size_t from = Begin(first);
-    const size_t to = Begin(end);
-    for (size_t at = from; at < to; ++at) visit(entries_[at]);
+    const int64_t newest = last();
+    const size_t to = Begin(end, newest);
+    for (size_t at = Begin(first, newest); at < to; ++at) visit(entries_.at(at));
   }
 
  private:
-  size_t Begin(int64_t revision) const;
+  size_t Begin(int64_t revision, int64_t newest) const;
 
-  mutable std::shared_mutex mutex_;
-  mutable std::condition_variable_any changed_;
-  // Guarded by mutex_.
-  std::vector<Entry> entries_;
-  std::vector<size_t> begins_ = {0};  // Where each revision begins in entries_, and the end.
-  std::vector<Entry> newest_ = std::vector<Entry>(kWatchKeys);  // Of each key.
+  GrowingList<Entry> entries_;
+  GrowingList<size_t> begins_;              // Where each revision begins in entries_, and the end.
+  std::atomic<int64_t> last_ = kFirst - 1;  // Up to where both lists are published.
+  std::vector<Entry> newest_ = std::vector<Entry>(kWatchKeys);  // Of each key, for Append.
 };
 
 // How a write ended for its writer.

@@ -121,9 +121,12 @@ std::string WatchTeller::Run() {
 // Asks for progress when it takes long, and in the end without waiting.
 std::optional<Result<WatchBatch>> WatchTeller::Next() {
   client::Pending<WatchBatch> next = watcher_->NextAsync();
-  const auto give_up = std::chrono::steady_clock::now() + kSilenceMax;
-  // What begins later than the end is told of nothing, not even of progress.
+  auto give_up = std::chrono::steady_clock::now() + kSilenceMax;
   while (!finished() && std::chrono::steady_clock::now() < give_up) {
+    // What begins later than the newest revision is told of nothing, not even of progress.
+    if (check_->next() > world_.log.last() + 1) {
+      give_up = std::chrono::steady_clock::now() + kSilenceMax;
+    }
     if (world_.finish_at != 0) watcher_->RequestProgress();
     if (next.WaitFor(milliseconds(500))) return next.Get();
     watcher_->RequestProgress();
@@ -150,7 +153,7 @@ std::optional<std::string> WatchTeller::Created() {
 std::optional<std::string> WatchTeller::OnBatch(const WatchBatch& batch) {
   const std::vector<SeenEvent> events = ToSeen(batch.events);
   const int64_t told = events.empty() ? batch.header.revision : events.back().revision;
-  if (!world_.log.WaitFor(told, kSilenceMax)) {
+  if (!world_.log.WaitFor(told)) {
     return "told of revision " + std::to_string(told) + ", which the log does not reach";
   }
   if (events.empty()) {
@@ -186,7 +189,7 @@ std::optional<std::string> WatchTeller::GoOnElsewhere() {
   if (next < check_->after_events()) {
     return "it would go on at " + std::to_string(next) + ", and be told again";
   }
-  if (!world_.log.WaitFor(next - 1, kSilenceMax)) return "the log does not reach it";
+  if (!world_.log.WaitFor(next - 1)) return "the log does not reach it";
   // It may know of progress that it has not told, or not rely on what it has.
   if (auto violation = check_->OnProgress(next - 1)) return violation;
   ++world_.counts.resumed;

@@ -167,7 +167,7 @@ class Watches {
       if (read.ok()) last = read->header.revision;
     }
     if (last == 0) Problem("no read at the end");
-    if (!failed_ && !log_.WaitFor(last, std::chrono::minutes(1))) {
+    if (!failed_ && !log_.WaitFor(last)) {
       Problem("the watcher of all was not told of revision " + std::to_string(last));
     }
     // Even if all has failed, the others must end.

@@ -11,12 +11,30 @@
 #include "server/listening_sockets.h"
 
 namespace gavel::server {
+namespace {
+
+// What clients make this member hold, set at every scrape.
+std::shared_ptr<void> AddGauges(Metrics& metrics, const std::shared_ptr<Http2Shared>& shared) {
+  Gauge& connections = metrics.AddGauge("gavel_clients_connections", "Connections of clients.");
+  Gauge& held = metrics.AddGauge("gavel_clients_held_bytes",
+                                 "Bytes of calls, their headers and messages that are not whole.");
+  Gauge& queued =
+      metrics.AddGauge("gavel_clients_stream_bytes", "Bytes that wait on streams to be sent.");
+  return metrics.OnScrape([&connections, &held, &queued, shared] {
+    connections.Set(shared->connections.load());
+    held.Set(static_cast<double>(shared->held()));
+    queued.Set(static_cast<double>(shared->stream_bytes()));
+  });
+}
+
+}  // namespace
 
 class Http2Front::Impl {
  public:
   Impl(const Http2FrontOptions& options, std::shared_ptr<const Router> router, Clock& clock,
        Logger& logger, Metrics& metrics)
       : shared_(std::make_shared<Http2Shared>(options, std::move(router), clock, logger, metrics)) {
+    if (!options.metrics_prefix.empty()) gauges_ = AddGauges(metrics, shared_);
   }
 
   ~Impl() { Shutdown(0); }
@@ -90,6 +108,7 @@ class Http2Front::Impl {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<int> ports_;
   size_t next_ = 0;
+  std::shared_ptr<void> gauges_;
 };
 
 absl::StatusOr<std::unique_ptr<Http2Front>> Http2Front::Start(const Http2FrontOptions& options,

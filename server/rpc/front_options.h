@@ -22,7 +22,8 @@ struct FrontOptions {
   MonotonicNs keepalive_interval = 7200 * kNsPerSecond;  // Of our own pings to idle clients.
   MonotonicNs keepalive_timeout = 20 * kNsPerSecond;
   MonotonicNs warning_unary_duration = 300 * kNsPerMs;  // 0: no line for slow requests.
-  // Counters of bytes are etcd_network_<this>_{sent,received}_bytes_total; empty: no metrics.
+  // Counters of bytes are etcd_network_<this>_{sent,received}_bytes_total; empty: no metrics, of
+  // bytes or of anything else.
   std::string metrics_prefix = "client_grpc";
   bool extensive_metrics = false;  // Durations by method too.
 };

@@ -412,5 +412,35 @@ TEST_F(Http2LimitsTest, AStreamIsReadNoFasterThanItIsDrained) {
   EXPECT_EQ(answer.status(), "0");
 }
 
+// Metrics tell what clients make the front hold, and that nothing of it is left when they vanish.
+TEST_F(Http2LimitsTest, WhatIsHeldForClientsIsTold) {
+  Serve();
+  const auto told = [this](const std::string& name) {
+    const std::string text = fixture().metrics.Text();
+    const size_t at = text.find("\n" + name + " ");
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
+  };
+  const auto all = [&] {
+    return std::vector<double>{told("gavel_clients_connections"), told("gavel_clients_held_bytes"),
+                               told("gavel_clients_stream_bytes")};
+  };
+  const std::vector<double> none = {0, 0, 0};
+  EXPECT_EQ(all(), none);
+  {
+    RawHttp2 half(port());
+    half.Greet();
+    half.Send(OpenStream(1, "/test.Test/Echo"));
+    half.Send(FrameType::kData, 0, 1, MessageBytes(std::string(10000, 'm')).substr(0, 5000));
+    EXPECT_TRUE(Eventually([&] { return told("gavel_clients_held_bytes") >= 5000; }));
+    RawHttp2 unread(port());
+    unread.Greet();
+    unread.Send(OpenStream(1, "/test.Test/Flood") +
+                FrameBytes(FrameType::kData, 0, 1, MessageBytes("10000")));
+    EXPECT_TRUE(Eventually([&] { return told("gavel_clients_stream_bytes") >= 10000; }));
+    EXPECT_EQ(told("gavel_clients_connections"), 2);
+  }
+  EXPECT_TRUE(Eventually([&] { return all() == none; })) << fixture().metrics.Text();
+}
+
 }  // namespace
 }  // namespace gavel::testing

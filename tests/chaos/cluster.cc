@@ -50,6 +50,7 @@ ProcessCluster::ProcessCluster(ClusterOptions options)
   for (int member = 0; member < size(); ++member) {
     targets_.push_back("127.0.0.1:" + std::to_string(FreePort()));
     peer_ports_.push_back(FreePort());
+    if (options_.metrics) metrics_targets_.push_back("127.0.0.1:" + std::to_string(FreePort()));
     // The simulated disk begins with a directory.
     if (!options_.powercut.empty()) std::filesystem::create_directory(Path(member, ""));
   }
@@ -90,14 +91,19 @@ std::vector<std::string> ProcessCluster::Arguments(int member) const {
   }
   const std::string name = "m" + std::to_string(member);
   const std::string client_url = "http://" + targets_[member];
-  return {options_.server,
-          "--name=" + name,
-          "--data-dir=" + Path(member, ""),
-          "--listen-client-urls=" + client_url,
-          "--advertise-client-urls=" + client_url,
-          "--listen-peer-urls=" + peer_url(member),
-          "--initial-advertise-peer-urls=" + peer_url(member),
-          "--initial-cluster=" + cluster};
+  std::vector<std::string> arguments = {options_.server,
+                                        "--name=" + name,
+                                        "--data-dir=" + Path(member, ""),
+                                        "--listen-client-urls=" + client_url,
+                                        "--advertise-client-urls=" + client_url,
+                                        "--listen-peer-urls=" + peer_url(member),
+                                        "--initial-advertise-peer-urls=" + peer_url(member),
+                                        "--initial-cluster=" + cluster};
+  if (options_.metrics) {
+    arguments.push_back("--listen-metrics-urls=http://" + metrics_targets_[member]);
+  }
+  arguments.insert(arguments.end(), options_.flags.begin(), options_.flags.end());
+  return arguments;
 }
 
 void ProcessCluster::Start(int member) {

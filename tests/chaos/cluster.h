@@ -22,8 +22,10 @@ struct ClusterOptions {
   std::string server;     // The program.
   std::string directory;  // Members keep data and logs there; must exist.
   int size = 3;
-  std::string powercut;          // The library to preload; empty for the real disk.
-  std::vector<int> site_lister;  // Members that log the call sites of their syncs.
+  std::string powercut;                 // The library to preload; empty for the real disk.
+  std::vector<int> site_lister;         // Members that log the call sites of their syncs.
+  bool metrics = false;                 // They answer on metrics_target() too.
+  std::vector<std::string> flags = {};  // Further ones of each member.
 };
 
 class ProcessCluster {
@@ -54,6 +56,10 @@ class ProcessCluster {
   // How the process ended, as waitpid tells it, if it has ended without being asked to.
   std::optional<int> Died(int member);
   bool Runs(int member) const { return pids_[member] != 0; }
+  // 0: it does not run.
+  pid_t pid(int member) const { return pids_[member]; }
+  // host:port of the member's metrics. Requires: ClusterOptions::metrics.
+  const std::string& metrics_target(int member) const { return metrics_targets_.at(member); }
 
   int size() const { return static_cast<int>(pids_.size()); }
   // host:port of each member's client port.
@@ -69,6 +75,7 @@ class ProcessCluster {
   std::vector<pid_t> pids_;            // 0: not running.
   std::vector<size_t> disk_log_read_;  // Bytes of each disk log that were taken.
   std::vector<std::string> targets_;
+  std::vector<std::string> metrics_targets_;
   std::vector<int> peer_ports_;
 };
 

@@ -8,6 +8,7 @@
 //   gavel_chaos --server ... --locks 50 [--seconds 20]
 //   gavel_chaos --server ... --leases 2000 [--clients 20] [--seconds 20] [--kills 1] [--strict 1]
 //   gavel_chaos --server ... --lease-storm 2000 [--clients 20] [--strict 1]
+//   gavel_chaos --server ... --killed-clients 500 [--strict 1]
 //   further: [--members 3] [--seed S]
 //
 // scenario.h says what each does. Prints the seed; on a violation keeps data and logs and says
@@ -28,6 +29,7 @@
 
 #include "tests/chaos/contender.h"
 #include "tests/chaos/scenario.h"
+#include "tests/chaos/victims.h"
 
 namespace gavel::chaos {
 namespace {
@@ -49,6 +51,7 @@ const Scenario kScenarios[] = {
     {"--watch-events", "events", RunWatches},
     {"--leases", "leases", RunLeases},
     {"--lease-storm", "leases", RunLeaseStorm},
+    {"--killed-clients", "clients", RunKilledClients},
 };
 
 // Name and value of each option; nullopt if an option has no value.
@@ -133,8 +136,17 @@ int RunAsContender(Options options) {
   return 1;
 }
 
+int RunAsVictims(Options options) {
+  VictimOptions victims;
+  victims.clients = TakeNumber(&options, "--victims", 1);
+  victims.targets = SplitList(Take(&options, "--targets", ""));
+  RunVictims(victims);
+  return 1;
+}
+
 int Main(int argc, char** argv) {
   const std::optional<Options> given = Split(argc, argv);
+  if (given && given->contains("--victims")) return RunAsVictims(*given);
   if (given && given->contains("--contender")) return RunAsContender(*given);
   std::optional<Request> request = given ? Parse(*given) : std::nullopt;
   if (!request) {

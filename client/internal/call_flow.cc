@@ -148,7 +148,8 @@ void Core::JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status
 
 void Core::NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool constrained) {
   const MonotonicUs now = Now();
-  if (status.ok() || status.error_class() == ErrorClass::kRejected) {
+  if (status.ok() || status.error_class() == ErrorClass::kRejected ||
+      status.reason() == Reason::kNoSpace) {
     endpoint->OnAnswer();
     if (!constrained) endpoints_.Prefer(endpoint);
   } else if (status.reason() == Reason::kLearner) {

@@ -36,7 +36,8 @@ constexpr Row kTexts[] = {
     {kLeaseNotFoundText, ErrorClass::kRejected, Reason::kLeaseNotFound},
     {"etcdserver: lease already exists", ErrorClass::kRejected, Reason::kLeaseExists},
     {"etcdserver: too large lease TTL", ErrorClass::kRejected, Reason::kLeaseTtlTooLarge},
-    {"etcdserver: mvcc: database space exceeded", ErrorClass::kRejected, Reason::kNoSpace},
+    // The write that fills the quota is carried out by etcd before it says so.
+    {"etcdserver: mvcc: database space exceeded", ErrorClass::kUnknown, Reason::kNoSpace},
     {"etcdserver: too many requests", ErrorClass::kDropped, Reason::kTooManyRequests},
     {"etcdserver: too many bytes of range results under way, ask again for less",
      ErrorClass::kDropped, Reason::kTooManyRequests},
@@ -204,9 +205,9 @@ Status LeaseLost(bool ended) {
 }
 
 std::string ConnectError(std::string_view message) {
-  // It accepts connections, and does not speak HTTP/2 in time.
-  if (message.find("before receiving SETTINGS frame") != std::string_view::npos) {
-    return std::string(kNoAnswer);
+  // It accepts connections and does not speak HTTP/2 in time, or drops what is sent to connect.
+  for (const std::string_view words : {"before receiving SETTINGS frame", "handshaker shutdown"}) {
+    if (message.find(words) != std::string_view::npos) return std::string(kNoAnswer);
   }
   // The causes are in one line, the first of them last.
   const size_t at = message.rfind(": ");

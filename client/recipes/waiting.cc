@@ -23,7 +23,9 @@ constexpr int kGiveUpTries = 3;
 
 bool MayAskAgain(const Status& status) {
   // Nobody here cancels a call while the wait goes on: that is the end of the Client.
-  return status.error_class() != ErrorClass::kRejected && status.reason() != Reason::kCancelled;
+  // What is over its quota stays so until somebody deletes and compacts.
+  return status.error_class() != ErrorClass::kRejected && status.reason() != Reason::kCancelled &&
+         status.reason() != Reason::kNoSpace;
 }
 
 // Set once, by one thread for another.

@@ -47,7 +47,7 @@ constexpr Case kCases[] = {
      ErrorClass::kRejected, Reason::kFutureRevision},
     {grpc::NOT_FOUND, "etcdserver: requested lease not found", ErrorClass::kRejected,
      Reason::kLeaseNotFound},
-    {grpc::RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded", ErrorClass::kRejected,
+    {grpc::RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded", ErrorClass::kUnknown,
      Reason::kNoSpace},
     {grpc::RESOURCE_EXHAUSTED, "grpc: received message larger than max (3000000 vs. 2097152)",
      ErrorClass::kRejected, Reason::kRequestTooLarge},

@@ -37,7 +37,10 @@ def check_tree(root):
     for name in ('bin/gaveld', 'bin/gavelctl', 'share/man/man1/gaveld.1',
                  'share/man/man1/gavelctl.1', 'share/bash-completion/completions/gavelctl',
                  'share/zsh/site-functions/_gavelctl',
-                 'share/fish/vendor_completions.d/gavelctl.fish', 'lib/libgavel-client.a',
+                 'share/fish/vendor_completions.d/gavelctl.fish',
+                 'share/bash-completion/completions/gaveld',
+                 'share/zsh/site-functions/_gaveld',
+                 'share/fish/vendor_completions.d/gaveld.fish', 'lib/libgavel-client.a',
                  'lib/pkgconfig/gavel-client.pc',
                  'lib/cmake/gavel/gavel-config.cmake', 'include/gavel/client/client.h'):
         expect(name in files, '%s is installed; there are %s' % (name, files))

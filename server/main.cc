@@ -3,8 +3,10 @@
 // Options, then the member, then the ports; signals end it. Whatever prevents the start is one
 // clear line on standard error and in the log, and exit code 1.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -40,6 +42,20 @@
 
 namespace gavel::server {
 namespace {
+
+// Standard descriptors that whoever started us has closed would be given to the first files, and
+// be read and written as such. Before the initializers of libraries, since gRPC's opens some; so
+// nothing may be used that a sanitizer has not set up yet.
+__attribute__((no_sanitize("address", "thread", "undefined"))) void OpenClosedDescriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (syscall(SYS_fcntl, fd, F_GETFD) >= 0) continue;
+    // The lowest one that is free, which is this one. Nobody is left to tell if it fails.
+    syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+  }
+}
+
+__attribute__((section(".preinit_array"),
+               used)) void (*const kBeforeAll)() = &OpenClosedDescriptors;
 
 // Requests under way get so long at the stop.
 constexpr MonotonicNs kGrace = 2 * kNsPerSecond;

@@ -86,6 +86,19 @@ def garbage_on_both_ports(options):
 
 
 @test
+def closed_descriptors(options):
+    """What a member writes to closed standard descriptors goes nowhere, least of all to a file."""
+    with contextlib.closing(Cluster(options.server)) as cluster:
+        cluster.start(preexec=lambda: os.closerange(0, 3))
+        cluster.wait_ready()
+        check(put(cluster, 'k', 'v'), 'put')
+        for descriptor in range(3):
+            file = os.readlink('/proc/%d/fd/%d' % (cluster.processes[0].pid, descriptor))
+            check(file == '/dev/null', '%d is %s' % (descriptor, file))
+        check(cluster.stop() == [0], 'it did not leave cleanly')
+
+
+@test
 def second_process_on_one_directory(options):
     with contextlib.closing(Cluster(options.server)) as cluster, \
             contextlib.closing(Cluster(options.server)) as second:

@@ -10,10 +10,11 @@
 namespace gavel::client::ctl {
 namespace {
 
-MaybeFailure RefuseArguments(const Session& session) {
+constexpr char kByEndpoints[] = "Members are named by --endpoints, or all by --cluster.";
+
+MaybeFailure RefuseArguments(const Session& session, std::string hint = kByEndpoints) {
   if (session.arguments().empty()) return std::nullopt;
-  return BadArguments("this command takes no argument",
-                      "Members are named by --endpoints, or all by --cluster.");
+  return BadArguments("this command takes no argument", std::move(hint));
 }
 
 // The library takes host:port; members advertise URLs.
@@ -70,7 +71,9 @@ MaybeFailure AskEach(Session& session, const std::string& what, auto ask,
 }  // namespace
 
 MaybeFailure RunMemberList(Session& session) {
-  if (MaybeFailure failure = RefuseArguments(session)) return failure;
+  if (MaybeFailure failure = RefuseArguments(session, "It lists all members of the cluster.")) {
+    return failure;
+  }
   const std::string& consistency = session.flags().Text("consistency");
   if (consistency != "l" && consistency != "s") {
     return Failure{ExitCode::kBadFeature, "unknown consistency flag \"" + consistency + "\"",

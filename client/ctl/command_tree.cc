@@ -7,6 +7,7 @@
 namespace gavel::client::ctl {
 namespace {
 
+constexpr Formats kSimpleOnly = FormatSet({Format::kSimple});
 constexpr Formats kHelperFormats = FormatSet({Format::kSimple, Format::kFields, Format::kJson});
 
 Command PutCommand() {
@@ -22,10 +23,14 @@ Command PutCommand() {
 }
 
 Command GetCommand() {
+  std::vector<FlagSpec> flags = GetFlags();
+  flags.push_back({.name = "stream",
+                   .type = FlagType::kSwitch,
+                   .help = "Read and write chunk by chunk, whatever the size of the range."});
   return {.name = "get",
           .arguments = "<key> [range_end]",
           .summary = "Get a key, or the keys from <key> up to, without, [range_end].",
-          .flags = GetFlags(),
+          .flags = std::move(flags),
           .formats = kMessageFormats,
           .run = &RunGet};
 }
@@ -310,18 +315,21 @@ Command ConfigCommand() {
       {.name = "export",
        .arguments = "<prefix>",
        .summary = "Write the keys with a prefix as YAML or JSON.",
+       .description = "--write-out=json means --format=json.",
        .flags = {{.name = "file",
                   .help = "Write to this file instead of standard output.",
                   .value_name = "FILE",
                   .is_file = true},
                  FormatFlag("Default: by the file's ending, .json or not."),
                  RevisionFlag("Revision to export; 0: the newest.")},
+       .formats = FormatSet({Format::kSimple, Format::kJson}),
        .run = &RunConfigExport},
       {.name = "diff",
        .arguments = "<file>",
        .summary = "Show how the store would change to be as a file says; exit code 7 if at all.",
        .flags = {FormatFlag("Default: by the file's ending, .json or not."), KeepOthersFlag(),
                  RevisionFlag("Revision of the store to compare with; 0: the newest.")},
+       .formats = kSimpleOnly,
        .takes_files = true,
        .run = &RunConfigDiff},
       {.name = "apply",
@@ -333,6 +341,7 @@ Command ConfigCommand() {
            "does not have are deleted. Keys keep their leases.",
        .flags = {DryRunFlag(), KeepOthersFlag(),
                  FormatFlag("Default: by the file's ending, .json or not.")},
+       .formats = kSimpleOnly,
        .takes_files = true,
        .run = &RunConfigApply},
       {.name = "history",
@@ -347,12 +356,15 @@ Command ConfigCommand() {
       {.name = "revert",
        .arguments = "<prefix>",
        .summary = "Make the keys with a prefix be as they were at a revision, in one step.",
-       .description = "Guarded like apply.",
+       .description = "Guarded like apply. Leases do not come back: a key keeps the lease that it "
+                      "has now, and\n"
+                      "one that was deleted since returns without a lease.",
        .flags = {RevisionFlag("The revision to go back to."),
                  {.name = "single",
                   .type = FlagType::kSwitch,
                   .help = "<prefix> is one key rather than a prefix."},
                  DryRunFlag()},
+       .formats = kSimpleOnly,
        .run = &RunConfigRevert}};
   return config;
 }

@@ -59,6 +59,12 @@ std::string Counted(size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
+std::string TooManyHint(const std::vector<Change>& changes) {
+  return Counted(changes.size(), "change") +
+         " are too many for one transaction: split the file by prefixes, or start the servers with "
+         "a larger --max-txn-ops.";
+}
+
 Failure Refused(const ConfigState& state, const TxnResponse& response) {
   Failure failure{ExitCode::kError, "others have changed the keys meanwhile; nothing was done",
                   "Look at the difference again, and repeat the command."};
@@ -81,17 +87,16 @@ MaybeFailure MakeChanges(Session& session, const Client& client, const ConfigSta
   }
   if (session.flags().Switch("dry-run")) {
     output.Line(Counted(changes.size(), "change") + ", not made: this is a dry run");
+    // One more counts the keys. The servers may have another limit than the default.
+    if (changes.size() >= kTxnOperations) output.Complain("Warning: " + TooManyHint(changes));
     return std::nullopt;
   }
-  const Expected<TxnResponse> response =
-      session.Take(client.kv().Commit(GuardedTxn(state, changes)), Effect::kWrites);
+  Result<TxnResponse> committed = client.kv().Commit(GuardedTxn(state, changes));
+  const bool too_many = committed.status().reason() == Reason::kTooManyOperations;
+  const Expected<TxnResponse> response = session.Take(std::move(committed), Effect::kWrites);
   if (!response.ok()) {
     Failure failure = response.failure();
-    if (changes.size() >= kTxnOperations) {
-      failure.hint = Counted(changes.size(), "change") +
-                     " are too many for one transaction: split the file by prefixes, or start "
-                     "the servers with a larger --max-txn-ops.";
-    }
+    if (too_many) failure.hint = TooManyHint(changes);
     return failure;
   }
   if (!response->succeeded) return Refused(state, *response);
@@ -113,7 +118,13 @@ MaybeFailure RunConfigExport(Session& session) {
   if (session.arguments().size() != 1) return BadArguments("config export needs 1 prefix");
   const std::string& prefix = session.arguments()[0];
   const std::string& path = session.flags().Text("file");
-  const Expected<ConfigFormat> format = WantedFormat(session.flags().Text("format"), path);
+  const std::string& named = session.flags().Text("format");
+  const bool json = session.settings().format == Format::kJson;
+  if (json && named == "yaml") {
+    return BadArguments(
+        "--format=yaml and --write-out=json cannot be set at the same time, choose one");
+  }
+  const Expected<ConfigFormat> format = WantedFormat(json ? "json" : named, path);
   if (!format.ok()) return format.failure();
   if (!IsUtf8(prefix)) return BadArguments("the prefix is no UTF-8, which a file could not say");
   const Expected<const Client*> client = session.client();

@@ -168,6 +168,8 @@ MaybePlacedError ReadYaml(std::string_view text, ConfigBuilder* builder) {
       return PlacedError{second.start(), "the file holds more than one document"};
     }
   } catch (const YAML::Exception& error) {
+    // A file that is nested deeper than yaml-cpp follows, and is told to be bad, was wrong before.
+    if (error.msg == YAML::ErrorMsg::BAD_FILE && handler.error()) return handler.error();
     return PlacedError{PlaceOf(error.mark), Explain(error, text)};
   }
   return std::nullopt;

@@ -26,6 +26,12 @@ std::string HintFor(Reason reason) {
       return "Give a key. All keys are '' with --prefix.";
     case Reason::kKeyNotFound:
       return "--ignore-value and --ignore-lease are for keys that exist.";
+    case Reason::kValueProvided:
+      return "--ignore-value keeps the value that the key has; give no other.";
+    case Reason::kLeaseProvided:
+      return "--ignore-lease keeps the lease that the key has; give no other with --lease.";
+    case Reason::kInvalidSort:
+      return "See --order and --sort-by in 'gavelctl get --help'.";
     case Reason::kCompacted:
       return "The history below the compacted revision is gone; ask for a newer revision, or "
              "without one for the newest.";
@@ -55,6 +61,10 @@ std::string HintFor(Reason reason) {
       return "This member is a learner; name the endpoint of a voter.";
     case Reason::kNotANumber:
       return "Only keys that hold a decimal number can be counted up.";
+    case Reason::kOverflow:
+      return "Count by a smaller number, or put the key anew: it holds from -9223372036854775808 "
+             "to "
+             "9223372036854775807.";
     case Reason::kContention:
       return "Others kept changing the key; try again.";
     default:
@@ -66,6 +76,12 @@ std::string HintFor(Reason reason) {
 
 Failure FromStatus(const Status& status, Effect effect) {
   Failure failure{ExitCode::kError, status.message(), HintFor(status.reason())};
+  // What a member's port for peers answers to everything else (server/peer).
+  constexpr std::string_view kForPeers = "this port is for peers";
+  if (status.reason() == Reason::kNotServed &&
+      status.message().find(kForPeers) != std::string::npos) {
+    failure.hint = "Members talk to each other there: name their client URLs with --endpoints.";
+  }
   if (status.reason() == Reason::kNoEndpoint) failure.code = ExitCode::kBadConnection;
   if (effect == Effect::kWrites && status.error_class() == ErrorClass::kUnknown) {
     failure.hint =

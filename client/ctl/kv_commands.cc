@@ -63,6 +63,30 @@ Expected<Txn> ReadTxn(Session& session) {
   return ParseTxn(*text, path.empty() ? "standard input" : path);
 }
 
+// Writes a range chunk by chunk, so that its size does not matter.
+MaybeFailure StreamKeys(Session& session, const RangeRequest& request, bool value_only) {
+  if (session.settings().format != Format::kSimple) {
+    return BadArguments("--stream is only for `--write-out=simple`",
+                        "The other formats say first what is only known at the end.");
+  }
+  if (request.sort_target != SortTarget::kKey || request.sort_order != SortOrder::kNone) {
+    return BadArguments("--stream writes the keys in their order, and cannot sort otherwise",
+                        "Leave out --stream, or --order and --sort-by.");
+  }
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  RangeStream rows = (*client)->kv().Stream(request);
+  while (!rows.done() && !session.output().failed()) {
+    Expected<std::vector<KeyValue>> chunk = session.Take(rows.Next());
+    if (!chunk.ok()) return chunk.failure();
+    RangeResponse part;
+    part.kvs = *std::move(chunk);
+    session.printer().Get(part, value_only);
+    session.output().Flush();
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 MaybeFailure RunPut(Session& session) {
@@ -91,6 +115,7 @@ MaybeFailure RunGet(Session& session) {
     return BadArguments("--count-only is only for `--write-out=fields`",
                         "It also goes with --write-out=json.");
   }
+  if (session.flags().Switch("stream")) return StreamKeys(session, *request, value_only);
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
   const Expected<RangeResponse> response = session.Take((*client)->kv().Range(*request));

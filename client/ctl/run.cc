@@ -6,6 +6,7 @@
 #include "client/ctl/commands.h"
 #include "client/ctl/help.h"
 #include "client/ctl/session.h"
+#include "client/ctl/text.h"
 
 namespace gavel::client::ctl {
 namespace {
@@ -13,16 +14,37 @@ namespace {
 // The release of etcd whose API this speaks.
 constexpr char kApiVersion[] = "3.7";
 
-MaybeFailure CheckFormat(const Command& command, const Settings& settings) {
+// "simple, fields or json": those of a command.
+std::string FormatNames(Formats formats) {
+  constexpr std::pair<std::string_view, Format> kKnown[] = {{"simple", Format::kSimple},
+                                                            {"fields", Format::kFields},
+                                                            {"json", Format::kJson},
+                                                            {"table", Format::kTable},
+                                                            {"protobuf", Format::kProtobuf}};
+  std::vector<std::string> names;
+  for (const auto& [name, format] : kKnown) {
+    if ((formats & static_cast<uint8_t>(format)) != 0) names.emplace_back(name);
+  }
+  if (names.size() == 1) return names.front() + " only";
+  const std::string last = std::move(names.back());
+  names.pop_back();
+  return Join(names, ", ") + " or " + last;
+}
+
+MaybeFailure CheckFormat(const Command& command, const Settings& settings, const Output& output) {
   if (command.formats == kNoFormat) return std::nullopt;
   // Before anything is asked: a put must not be done and then not be told.
+  const std::string hint = "It is " + FormatNames(command.formats) + ".";
   if (!settings.format) {
-    return Failure{ExitCode::kBadFeature, "unsupported output format",
-                   "It is simple, fields, json, table or protobuf."};
+    return Failure{ExitCode::kBadFeature, "unsupported output format", hint};
   }
   if ((command.formats & static_cast<uint8_t>(*settings.format)) == 0) {
-    return Failure{
-        ExitCode::kBadFeature, settings.format_text + " not supported as output format", {}};
+    return Failure{ExitCode::kBadFeature, settings.format_text + " not supported as output format",
+                   hint};
+  }
+  if (*settings.format == Format::kProtobuf && output.terminal()) {
+    return Failure{ExitCode::kBadFeature, "protobuf is not written to a terminal",
+                   "It is for programs: send it to a file or through a pipe."};
   }
   return std::nullopt;
 }
@@ -43,7 +65,7 @@ MaybeFailure RunCommand(CommandLine* line, const char* const* variables, Output*
     for (const std::string& text : DescribeSettings(line->flags)) output->Complain(text);
   }
   const Command& command = *line->path.back();
-  if (MaybeFailure failure = CheckFormat(command, *settings)) return failure;
+  if (MaybeFailure failure = CheckFormat(command, *settings, *output)) return failure;
   Session session(*std::move(settings), *line, output);
   return command.run(session);
 }

@@ -61,7 +61,7 @@ std::vector<FlagSpec> MakeGlobalFlags() {
       {.name = "dial-timeout",
        .type = FlagType::kDuration,
        .default_text = "2s",
-       .help = "Time for a connection to any endpoint."},
+       .help = "Time for a connection to any endpoint; 0s: that of the request."},
       {.name = "keepalive-time",
        .type = FlagType::kDuration,
        .default_text = "2s",
@@ -167,10 +167,17 @@ Expected<Settings> ReadSettings(const FlagValues& values) {
   }
   ClientOptions& client = settings.client;
   client.endpoints = settings.endpoints;
-  client.timeout = std::max(values.Duration("command-timeout"), std::chrono::milliseconds(1));
-  client.dial_timeout = std::max(values.Duration("dial-timeout"), std::chrono::milliseconds(1));
+  client.timeout = values.Duration("command-timeout");
+  if (client.timeout.count() == 0) {
+    return BadArguments("--command-timeout is above 0s", "A request needs some time.");
+  }
+  // 0: no time of its own.
+  client.dial_timeout = values.Duration("dial-timeout").count() == 0
+                            ? client.timeout
+                            : values.Duration("dial-timeout");
   // Leaves a read the time to be asked of another member.
-  client.silence_timeout = std::min(client.silence_timeout, client.timeout / 2);
+  client.silence_timeout =
+      std::clamp(client.timeout / 2, std::chrono::milliseconds(1), client.silence_timeout);
   client.keepalive_time = std::max(values.Duration("keepalive-time"), kKeepAliveTimeMin);
   client.keepalive_timeout =
       std::max(values.Duration("keepalive-timeout"), std::chrono::milliseconds(1));

@@ -319,6 +319,7 @@ std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text) {
   }
   constexpr double kYearMs = 366 * 86'400'000.0;
   if (!(total <= kYearMs)) return std::nullopt;
+  if (total > 0 && total < 1) return std::chrono::milliseconds(1);  // Rather than none.
   return std::chrono::milliseconds(static_cast<int64_t>(std::llround(total)));
 }
 

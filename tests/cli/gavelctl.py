@@ -151,6 +151,11 @@ def before_txn(action):
     return hook
 
 
+def drop_at_txn():
+    """A request hook that ends the connection when the first transaction comes."""
+    return lambda chunk: b'' if b'/etcdserverpb.KV/Txn' in chunk else chunk
+
+
 def unused_endpoint():
     with socket.create_server(('127.0.0.1', 0)) as listener:
         return '127.0.0.1:%d' % listener.getsockname()[1]

@@ -12,6 +12,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,49 @@ def server_that_never_answers(world):
         # A read goes to another member meanwhile.
         both = dead.endpoint + ',' + world.endpoint
         check(world.gavelctl(both, 'get', 'none').code == 0, 'get')
+
+
+@test
+def host_that_swallows_packets(world):
+    """Nobody answers the attempt to connect, not even with a refusal."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(('127.0.0.1', 0))
+        listener.listen(0)
+        endpoint = '127.0.0.1:%d' % listener.getsockname()[1]
+        for _ in range(8):  # Once the queue is full, Linux drops what asks to be let in.
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        result = world.gavelctl(endpoint, 'get', 'k', '--dial-timeout=1s')
+        check_failed(result, 2, endpoint + ' (no answer to the attempt to connect)', '--endpoints')
+        both = endpoint + ',' + world.endpoint
+        check(world.gavelctl(both, 'get', 'none').code == 0, 'get')
+
+
+@test
+def peer_port(world):
+    result = world.gavelctl(world.peer_endpoint, 'get', 'k')
+    check_failed(result, 1, 'this port is for peers', 'client URLs with --endpoints')
+
+
+@test
+def closed_descriptors(world):
+    """A standard descriptor that is closed is read as empty, and takes what is written."""
+    def run(redirection, *arguments):
+        return subprocess.run(
+            ['sh', '-c', '"$@" ' + redirection, 'sh', world.gavelctl.path,
+             '--endpoints=' + world.endpoint] + list(arguments),
+            capture_output=True, env=clean_environment(), timeout=60)
+    world.gavelctl(world.endpoint, 'put', 'closed', 'v')
+    put = run('<&-', 'put', 'closed')
+    check(put.returncode == 128 and b'input from stdin' in put.stderr, put)
+    get = run('>&-', 'get', 'closed')
+    check(get.returncode == 0 and get.stderr == b'', get)
+    failed = run('2>&-', 'get', '')
+    check(failed.returncode == 1 and failed.stdout == b'', failed)
+    check(run('<&- >&- 2>&-', 'put', 'closed', 'w').returncode == 0, 'all closed')
+    check(world.gavelctl(world.endpoint, 'get', 'closed').text() == 'closed\nw\n', 'put')
 
 
 @test
@@ -147,11 +191,23 @@ def wrong_command_lines(world):
             (('get',), 128, 'needs one argument'),
             (('put', 'k', 'v', 'w'), 128, 'quotes'),
             (('get', 'k', '-w', 'xml'), 4, 'simple, fields, json'),
-            (('put', 'k', 'v', '-w', 'table'), 4, 'table'),
+            (('put', 'k', 'v', '-w', 'table'), 4, 'simple, fields, json or protobuf'),
+            (('mset', 'k', 'v', '-w', 'protobuf'), 4, 'simple, fields or json'),
+            (('config', 'diff', '/dev/null', '-w', 'json'), 4, 'simple only'),
+            (('config', 'apply', '/dev/null', '-w', 'table'), 4, 'simple only'),
+            (('config', 'revert', 'k', '--rev=1', '-w', 'json'), 4, 'simple only'),
+            (('config', 'export', 'k', '-w', 'fields'), 4, 'simple or json'),
+            (('config', 'export', 'k', '-w', 'json', '--format=yaml'), 128, 'choose one'),
+            (('member', 'list', 'a'), 128, 'lists all members'),
+            (('endpoint', 'status', 'a'), 128, '--cluster'),
+            (('get', 'k', '--command-timeout=0s'), 128, '--command-timeout'),
+            (('put', 'none', 'v', '--ignore-value'), 128, 'only 1 argument'),
             (('get', 'k', '--command-timeout=5'), 1, '5s'),
             (('get', 'k', '--user', 'root:x'), 4, '--user'),
             (('get', 'k', '--cacert', '/ca.pem'), 4, 'TLS'),
             (('get', 'k', '--count-only'), 128, '--write-out=fields'),
+            (('get', 'k', '--stream', '--order=DESCEND'), 128, '--sort-by'),
+            (('get', 'k', '--stream', '-w', 'json'), 128, '--write-out=simple'),
             (('incr', 'k', 'x'), 128, 'whole'),
             (('mset', 'k'), 128, 'pairs'),
             (('check', 'perf', '--load', 'xxl'), 4, 's, m, l or xl'),
@@ -161,6 +217,10 @@ def wrong_command_lines(world):
         check_failed(result, code, said)
     world.gavelctl(world.endpoint, 'put', 'word', 'text')
     check_failed(world.gavelctl(world.endpoint, 'incr', 'word'), 1, 'decimal number')
+    world.gavelctl(world.endpoint, 'put', 'word', '9223372036854775807')
+    check_failed(world.gavelctl(world.endpoint, 'incr', 'word'), 1, '64 bits', 'smaller number')
+    check_failed(world.gavelctl(world.endpoint, 'put', 'word', 'x', '--ignore-lease',
+                                '--lease=1'), 1, 'lease is provided', '--ignore-lease keeps')
 
 
 @test
@@ -250,6 +310,11 @@ def broken_pipe(world):
     """`gavelctl get | head -1` ends without a word."""
     for number in range(12):
         world.gavelctl(world.endpoint, 'put', 'pipe%02d' % number, stdin=b'y' * 200_000)
+    for flags in ((), ('--limit=5',), ('--print-value-only',), ('--keys-only',), ('--hex',)):
+        whole = world.gavelctl(world.endpoint, 'get', 'pipe', '--prefix', *flags)
+        stream = world.gavelctl(world.endpoint, 'get', 'pipe', '--prefix', '--stream', *flags)
+        check((stream.code, stream.out, stream.err) == (whole.code, whole.out, whole.err),
+              'a stream of %d bytes, and %d without' % (len(stream.out), len(whole.out)))
     process = subprocess.Popen(
         [world.gavelctl.path, '--endpoints=' + world.endpoint, 'get', 'pipe', '--prefix'],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
@@ -302,6 +367,8 @@ def colours_only_on_a_terminal(world):
     for env in ({'NO_COLOR': '1'}, {'TERM': 'dumb'}):
         plain, _ = world.gavelctl.on_terminal(world.endpoint, 'get', 'colour', env=env)
         check(b'\x1b' not in plain, '%s: %r' % (env, plain))
+    refused, code = world.gavelctl.on_terminal(world.endpoint, 'get', 'colour', '-w', 'protobuf')
+    check(code == 4 and b'not written to a terminal' in refused and b'pipe' in refused, refused)
     failed, code = world.gavelctl.on_terminal(world.endpoint, 'get', '')
     check(code == 1 and b'\x1b[31mError:' in failed, failed)
 
@@ -393,6 +460,32 @@ def completion_is_read_by_the_shells(world):
 
 
 @test
+def completion_of_the_server_is_read_by_the_shells(world):
+    folder = os.path.join(os.path.dirname(world.manual), 'completion')
+    for shell, name in (('bash', 'gaveld.bash'), ('zsh', '_gaveld'), ('fish', 'gaveld.fish')):
+        read = subprocess.run([need(shell), '-n', os.path.join(folder, name)], capture_output=True,
+                              timeout=30)
+        check(read.returncode == 0 and not read.stderr, '%s: %s' % (shell, read.stderr))
+    for words, expected in ((['--wal'], {'--wal-dir='}),
+                            (['--config-f'], {'--config-file='}),
+                            (['--ver'], {'--version'}),
+                            (['--data-dir', '=', '/de'], {'/dev'}),
+                            (['--config-file', '/etc/passw'], {'/etc/passwd'}),
+                            (['--name', ''], set())):
+        script = 'source %s; COMP_WORDS=(gaveld "$@"); COMP_CWORD=$#; _gaveld; ' \
+                 'printf "%%s\\n" "${COMPREPLY[@]}"' % os.path.join(folder, 'gaveld.bash')
+        done = subprocess.run([need('bash'), '-c', script, 'bash'] + words,
+                              capture_output=True, text=True, timeout=30)
+        check(expected <= set(done.stdout.split()) and bool(expected) == bool(done.stdout.split()),
+              '%s: %s' % (words, done.stdout))
+    asked = subprocess.run(
+        [need('fish'), '-c', 'source %s; complete -C "gaveld --data-d"'
+         % os.path.join(folder, 'gaveld.fish')],
+        capture_output=True, text=True, timeout=30, env={**os.environ, 'HOME': folder})
+    check('--data-dir' in asked.stdout, asked.stdout + asked.stderr)
+
+
+@test
 def manual_pages_are_read_by_man(world):
     pages = [world.gavelctl('', 'manual').out]
     with open(world.manual, 'rb') as page:
@@ -413,6 +506,7 @@ class World:
     def __init__(self, options, cluster):
         self.gavelctl = Gavelctl(options.gavelctl)
         self.endpoint = cluster.endpoint()
+        self.peer_endpoint = '127.0.0.1:%d' % cluster.ports[0][1]
         self.manual = options.manual
 
     def commands(self):

@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 
-from gavelctl import FakeServer, Gavelctl, before_txn, proxy_to
+from gavelctl import FakeServer, Gavelctl, before_txn, drop_at_txn, proxy_to
 from servers import Cluster
 
 TESTS = []
@@ -163,6 +163,14 @@ def many_keys(store):
     check(len(store.keys('m/')) == 1500, 'keys are missing')
     too_many = store.run('config', 'apply', store.write('e.json', document({})), code=1)
     check('too many' in too_many.err and 'prefixes' in too_many.err, too_many.err)
+    dry = store.run('config', 'apply', store.path('e.json'), '--dry-run')
+    check('too many' in dry.err and 'prefixes' in dry.err, dry.err)
+    # That a write may have been done is told even if it was large.
+    proxy = FakeServer(proxy_to(store.endpoint, on_request=drop_at_txn()))
+    with contextlib.closing(proxy):
+        unknown = store.run('config', 'apply', store.path('e.json'), '--command-timeout=2s',
+                            code=1, endpoint=proxy.endpoint)
+    check('not known whether' in unknown.err, unknown.err)
     check(len(store.keys('m/')) == 1500, 'keys are gone')
 
 
@@ -214,6 +222,9 @@ def export_of_the_past(store):
     store.run('put', 'app/a', 'now')
     text = store.run('config', 'export', 'app/', '--rev', str(past)).text()
     check('a: "then"' in text and 'revision: %d' % past in text, text)
+    for flags in (('-w', 'json'), ('--format=json',), ('-w', 'json', '--format=json')):
+        exported = json.loads(store.run('config', 'export', 'app/', *flags).out)
+        check(exported['keys'] == {'a': 'now'}, exported)
     check('no such file' in store.run('config', 'apply', '/nonexistent', code=6).err.lower(), '')
     check('cannot create' in store.run('config', 'export', 'a', '--file', '/nonexistent/f',
                                        code=6).err, '')

@@ -44,6 +44,8 @@ ACCEPTED = [
     (r'^txn with a put without a value', 'code',
      'etcdctl takes the rest of the transaction for the value, then complains of the arguments'),
     (r'^member list.*\(protobuf\)$', 'output', 'ids and ports of two clusters'),
+    (r'^(member list|endpoint \w+) extra', 'all', 'words that a command does not take are refused'),
+    (r'--command-timeout=0s', 'all', 'refused; etcdctl tries, and ends when its time is up'),
 ]
 
 # What etcdctl 3.4 writes in an older way than 3.6, and gavelctl, do.
@@ -183,6 +185,10 @@ SCRIPTS = {
         ('endpoint', 'hashkv'),
         ('endpoint', 'health', '--cluster'),
         ('endpoint', 'hashkv', '--cluster'),
+        ('member', 'list', 'extra'),
+        ('endpoint', 'status', 'extra'),
+        ('get', 'k', '--command-timeout=0s'),
+        ('get', 'k', '--dial-timeout=0s'),
         ('version',),
     ],
 }
@@ -190,8 +196,8 @@ SCRIPTS = {
 # Transactions that etcdctl misunderstands, and the exit code of gavelctl: etcdctl cuts words in
 # single quotes at the wrong place, and ignores what follows a compare or the last list. Also
 # different, and checked below: what a format cannot show is refused before it is done, where
-# etcdctl does it and cannot tell; and without a server the exit code is 2 (bad connection), which
-# etcdctl documents and never reaches.
+# etcdctl does it and cannot tell; and without a server the exit code is 2 (bad connection), to
+# which etcdctl only comes if dialling was given no time.
 ALONE = {'single quotes': 0, 'words after the compare': 3, 'text after the end': 3}
 
 WRITES = {'put', 'del', 'txn', 'compaction'}

@@ -186,6 +186,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{kYaml, "prefix: a\nkeys:\n  a: &x b\n", "line 3, column 6: anchors"},
         BadFile{kYaml, "prefix: a\nkeys:\n  a: !!int \"1\"\n", "line 3, column 6: the tag"},
         BadFile{kYaml, "prefix: a\nkeys: x\n", "line 2, column 7: a mapping"},
+        BadFile{kYaml, "prefix: a\nkeys: " + std::string(100'000, '[') + "\n",
+                "line 2, column 7: a mapping"},
         BadFile{kYaml, "prefix: a\nkeys: {}\nkey: {}\n", "line 3, column 1: unknown field \"key\""},
         BadFile{kYaml, "prefix: a\nkeys: {}\nrevision: \"5\"\n", "line 3, column 11: a number"},
         BadFile{kYaml, "prefix: a\nkeys: {}\nrevision: -5\n", "line 3, column 11: the revision"},

@@ -96,6 +96,20 @@ TEST(SettingsTest, TheLimitOfInputIsOneByteAtLeast) {
   EXPECT_EQ(ReadSettings(Given({{"max-input-bytes", "1"}}, {}))->input_bytes_max, 1U);
 }
 
+// As for etcdctl, a dialling time of 0 is none of its own; a request without any time is a mistake.
+TEST(SettingsTest, TimesOfNought) {
+  const Expected<Settings> dial = ReadSettings(Given({{"dial-timeout", "0s"}}, {}));
+  ASSERT_TRUE(dial.ok());
+  EXPECT_EQ(dial->client.dial_timeout, dial->client.timeout);
+  const Expected<Settings> none = ReadSettings(Given({{"command-timeout", "0s"}}, {}));
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.failure().code, ExitCode::kBadArguments);
+  EXPECT_THAT(none.failure().message, HasSubstr("--command-timeout"));
+  const Expected<Settings> least = ReadSettings(Given({{"command-timeout", "1ms"}}, {}));
+  ASSERT_TRUE(least.ok());
+  EXPECT_EQ(least->client.silence_timeout, std::chrono::milliseconds(1));
+}
+
 TEST(SettingsTest, NoEndpointIsAnError) {
   const Expected<Settings> settings = ReadSettings(Given({{"endpoints", " , "}}, {}));
   ASSERT_FALSE(settings.ok());

@@ -86,6 +86,7 @@ TEST(CtlTextTest, ParsesDurationsAsGoWritesThem) {
   EXPECT_EQ(ParseDuration("2h"), milliseconds(7'200'000));
   EXPECT_EQ(ParseDuration("200ms"), milliseconds(200));
   EXPECT_EQ(ParseDuration("1500us"), milliseconds(2));
+  EXPECT_EQ(ParseDuration("1ns"), milliseconds(1));
   EXPECT_EQ(ParseDuration("0"), milliseconds(0));
   for (const char* text : {"", "5", "s", "-1s", "5 s", "1s5", "inf", "1e3s", "99999999h", "5d"}) {
     EXPECT_EQ(ParseDuration(text), std::nullopt) << text;

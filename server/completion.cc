@@ -142,10 +142,7 @@ std::string Completion(std::string_view shell) {
 
 int main(int argc, char** argv) {
   const std::string script = gavel::server::Completion(argc == 2 ? argv[1] : "");
-  if (script.empty()) {
-    std::fputs("usage: gaveld_completion bash|zsh|fish\n", stderr);
-    return 2;
-  }
+  if (script.empty()) return 2;
   return std::fwrite(script.data(), 1, script.size(), stdout) == script.size() &&
                  std::fflush(stdout) == 0
              ? 0

@@ -4,7 +4,7 @@
   gavelctl_bad_input_test.py --server build/bin/gaveld --gavelctl build/bin/gavelctl [-k NAME]
 
 Each test wants a message that says what and what to do, the documented exit code, and an end in
-time. Completion and the manual are read by the shells and by man.
+time.
 """
 import argparse
 import contextlib
@@ -20,7 +20,7 @@ import threading
 import time
 
 from gavelctl import FakeServer, Gavelctl, clean_environment, proxy_to, silent, unused_endpoint
-from servers import Cluster, Result, need
+from servers import Cluster, Result
 
 TESTS = []
 
@@ -423,103 +423,17 @@ def check_perf_interrupted(world):
     check(left.out == b'', 'keys are left')
 
 
-@test
-def completion_is_read_by_the_shells(world):
-    with tempfile.TemporaryDirectory() as folder:
-        for shell, name in (('bash', 'gavelctl.bash'), ('zsh', '_gavelctl'),
-                            ('fish', 'gavelctl.fish')):
-            path = os.path.join(folder, name)
-            with open(path, 'wb') as file:
-                file.write(world.gavelctl('', 'completion', shell).out)
-            read = subprocess.run([need(shell), '-n', path], capture_output=True, timeout=30)
-            check(read.returncode == 0 and not read.stderr, '%s: %s' % (shell, read.stderr))
-        for words, expected in (
-                (['endpoint', ''], {'health', 'status', 'hashkv'}),
-                (['get', '--pre'], {'--prefix'}),
-                (['get', '--order', '=', 'A'], {'ASCEND'}),
-                (['get', '--order', 'D'], {'DESCEND'}),
-                (['-w', 'j'], {'json'}),
-                (['completion', 'z'], {'zsh'}),
-                (['lease', ''], {'grant', 'revoke', 'timetolive', 'list', 'keep-alive'}),
-                (['lease', 'keep-alive', '--o'], {'--once'}),
-                (['watch', '--pre'], {'--prefix', '--prev-kv'}),
-                (['lock', 'name', '--t'], {'--ttl='}),
-                (['elect', '--l'], {'--listen'}),
-                (['put', 'get', ''], set())):
-            script = 'source %s; COMP_WORDS=(gavelctl "$@"); COMP_CWORD=$#; _gavelctl; ' \
-                     'printf "%%s\\n" "${COMPREPLY[@]}"' % os.path.join(folder, 'gavelctl.bash')
-            done = subprocess.run([need('bash'), '-c', script, 'bash'] + words,
-                                  capture_output=True, text=True, timeout=30)
-            check(set(done.stdout.split()) == expected, '%s: %s' % (words, done.stdout))
-        asked = subprocess.run(
-            [need('fish'), '-c', 'source %s; complete -C "gavelctl endpoint "'
-             % os.path.join(folder, 'gavelctl.fish')],
-            capture_output=True, text=True, timeout=30, env={**os.environ, 'HOME': folder})
-        check({line.split('\t')[0] for line in asked.stdout.splitlines()} ==
-              {'health', 'status', 'hashkv'}, asked.stdout)
-
-
-@test
-def completion_of_the_server_is_read_by_the_shells(world):
-    folder = os.path.join(os.path.dirname(world.manual), 'completion')
-    for shell, name in (('bash', 'gaveld.bash'), ('zsh', '_gaveld'), ('fish', 'gaveld.fish')):
-        read = subprocess.run([need(shell), '-n', os.path.join(folder, name)], capture_output=True,
-                              timeout=30)
-        check(read.returncode == 0 and not read.stderr, '%s: %s' % (shell, read.stderr))
-    for words, expected in ((['--wal'], {'--wal-dir='}),
-                            (['--config-f'], {'--config-file='}),
-                            (['--ver'], {'--version'}),
-                            (['--data-dir', '=', '/de'], {'/dev'}),
-                            (['--config-file', '/etc/passw'], {'/etc/passwd'}),
-                            (['--name', ''], set())):
-        script = 'source %s; COMP_WORDS=(gaveld "$@"); COMP_CWORD=$#; _gaveld; ' \
-                 'printf "%%s\\n" "${COMPREPLY[@]}"' % os.path.join(folder, 'gaveld.bash')
-        done = subprocess.run([need('bash'), '-c', script, 'bash'] + words,
-                              capture_output=True, text=True, timeout=30)
-        check(expected <= set(done.stdout.split()) and bool(expected) == bool(done.stdout.split()),
-              '%s: %s' % (words, done.stdout))
-    asked = subprocess.run(
-        [need('fish'), '-c', 'source %s; complete -C "gaveld --data-d"'
-         % os.path.join(folder, 'gaveld.fish')],
-        capture_output=True, text=True, timeout=30, env={**os.environ, 'HOME': folder})
-    check('--data-dir' in asked.stdout, asked.stdout + asked.stderr)
-
-
-@test
-def manual_pages_are_read_by_man(world):
-    pages = [world.gavelctl('', 'manual').out]
-    with open(world.manual, 'rb') as page:
-        pages.append(page.read())
-    for page in pages:
-        read = subprocess.run([need('groff'), '-ww', '-man', '-Tutf8'], input=page,
-                              capture_output=True, timeout=30)
-        check(read.returncode == 0 and not read.stderr, read.stderr.decode())
-    for command in world.commands():
-        check('.SS gavelctl ' + command in pages[0].decode().replace('\\-', '-'),
-              command + ' is not in the manual')
-    shown = subprocess.run([need('man'), '-l', world.manual], capture_output=True, timeout=30,
-                           env=clean_environment({'MANPAGER': 'cat'}))
-    check(shown.returncode == 0 and b'data-dir' in shown.stdout, shown.stderr)
-
-
 class World:
     def __init__(self, options, cluster):
         self.gavelctl = Gavelctl(options.gavelctl)
         self.endpoint = cluster.endpoint()
         self.peer_endpoint = '127.0.0.1:%d' % cluster.ports[0][1]
-        self.manual = options.manual
-
-    def commands(self):
-        """All commands, as --help lists them."""
-        listed = self.gavelctl('', '--help').text().split('COMMANDS:')[1].split('GLOBAL')[0]
-        return [line.strip().split('  ')[0] for line in listed.splitlines() if line.strip()]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--server', required=True)
     parser.add_argument('--gavelctl', required=True)
-    parser.add_argument('--manual', required=True, help='the page gaveld.1')
     parser.add_argument('-k', default='', help='only tests whose name contains this')
     options = parser.parse_args()
     failed = 0

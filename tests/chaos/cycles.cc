@@ -27,6 +27,9 @@ void Sleep(uint64_t ms) { std::this_thread::sleep_for(milliseconds(ms)); }
 
 enum Extent { kOne, kQuorum, kAll, kExtents };
 
+// So many come upon each extent, but for one run in a hundred million.
+constexpr int64_t kCyclesForEach = 50;
+
 class Cycles {
  public:
   Cycles(const ScenarioOptions& options, bool power)
@@ -40,6 +43,10 @@ class Cycles {
     for (int cycle = 0; cycle < options_.count && checked_.problems().empty(); ++cycle) Cycle();
     workload.Stop();
     if (!checked_.problems().empty()) return checked_.problems();
+    const bool each = *std::min_element(std::begin(counts_), std::end(counts_)) > 0;
+    if (options_.count >= kCyclesForEach && !each) {
+      checked_.problems().push_back("not each of one member, a quorum and all was ended");
+    }
     std::printf("%s: %d of one member, %d of a quorum, %d of all %d; ", power_ ? "cuts" : "kills",
                 counts_[kOne], counts_[kQuorum], counts_[kAll], cluster().size());
     if (power_) {
@@ -54,11 +61,6 @@ class Cycles {
 
  private:
   ProcessCluster& cluster() { return checked_.cluster(); }
-
-  Extent RandomExtent() {
-    if (!power_) return random_.OneIn(4) ? kAll : kOne;
-    return static_cast<Extent>(random_.Below(kExtents));
-  }
 
   std::vector<int> RandomVictims(Extent extent) {
     std::vector<int> members;
@@ -95,7 +97,7 @@ class Cycles {
   void Cycle() {
     Sleep(random_.Between(50, 600));
     if (!checked_.NobodyDied()) return;
-    const Extent extent = RandomExtent();
+    const Extent extent = static_cast<Extent>(random_.Below(kExtents));
     const std::vector<int> victims = RandomVictims(extent);
     ++counts_[extent];
     if (power_ && random_.OneIn(2)) EndAtACall(victims);

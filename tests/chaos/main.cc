@@ -2,7 +2,7 @@
 //
 //   gavel_chaos --server build/bin/gaveld [--cycles 20]
 //   gavel_chaos --server ... --powercut build/tests/libpowercut.so --power-cuts 10
-//   gavel_chaos --server ... --powercut ... --lying-syncs 1
+//   gavel_chaos --server ... --powercut ... --lying-syncs 1 --unsynced-server PATH
 //   gavel_chaos --server ... --powercut ... --failing-syncs 10
 //   gavel_chaos --server ... --watch-events 500000
 //   gavel_chaos --server ... --locks 50 [--seconds 20]
@@ -92,6 +92,7 @@ std::optional<Request> Parse(Options given) {
   options.clients = TakeNumber(&given, "--clients", options.clients);
   options.kills = TakeNumber(&given, "--kills", options.kills);
   options.strict = TakeNumber(&given, "--strict", 0) != 0;
+  options.unsynced_server = Take(&given, "--unsynced-server", "");
   if (given.empty()) given["--cycles"] = "20";
   if (given.size() != 1) return std::nullopt;
   for (const Scenario& scenario : kScenarios) {
@@ -114,7 +115,8 @@ void PrintUsage() {
                  scenario.powercut ? ", with --powercut PATH" : "");
   }
   std::fputs(
-      "further, where scenario.h says so: [--seconds N] [--clients N] [--kills N] [--strict 1]\n",
+      "further, where scenario.h says so: [--seconds N] [--clients N] [--kills N] [--strict 1] "
+      "[--unsynced-server PATH]\n",
       stderr);
 }
 

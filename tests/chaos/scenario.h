@@ -14,22 +14,23 @@ struct ScenarioOptions {
   uint64_t seed = 0;
   int64_t count = 0;  // What was said with the scenario's own option: cycles, contenders, ...
   // Only where a scenario says so.
+  std::string unsynced_server;  // A server that was built to skip its syncs.
   int seconds = 20;
   int clients = 20;
   int kills = 1;        // Of leaders.
   bool strict = false;  // Judges times and memory too, which needs a machine of its own.
 };
 
-// Kills one random member, or all at once, with SIGKILL under load, `count` times.
+// Kills one member, a quorum or all at once with SIGKILL under load, `count` times.
 std::vector<std::string> RunKills(const ScenarioOptions& options);
 
 // Cuts the power of one member, of a quorum or of all under load, `count` times: at any moment,
 // at a chosen call on a file, or during the start after the cut before.
 std::vector<std::string> RunPowerCuts(const ScenarioOptions& options);
 
-// Lets every sync of every disk lie, and cuts the power of all. Something is wrong if no
-// acknowledged write is found to be lost within three cuts: then nothing that the power cuts
-// find, or do not find, means anything.
+// Lets every sync of every disk lie, or takes a server that was built to skip its syncs, and cuts
+// the power of all. Something is wrong if no acknowledged write is found to be lost within three
+// cuts: then nothing that the power cuts find, or do not find, means anything.
 std::vector<std::string> RunLyingSyncs(const ScenarioOptions& options);
 
 // Lets a sync of one member fail at `count` of its call sites, or at all of them if that is 0:

@@ -161,6 +161,7 @@ void Workload::Write(int client) {
     if (attempt.outcome == Outcome::kRefused || attempt.outcome == Outcome::kDropped) {
       AddRefused(value);
     } else if (attempt.changed) {
+      if (attempt.outcome == Outcome::kOk) ++acknowledged_;
       history_.Add({Operation::Kind::kWrite, start, end, attempt.outcome == Outcome::kOk,
                     attempt.revision, std::move(attempt.contents),
                     "writer " + std::to_string(client) + " value " + value});

@@ -33,6 +33,8 @@ class Workload {
   // Ends all threads, after their calls under way.
   void Stop();
 
+  // How many writes were acknowledged so far.
+  int64_t acknowledged() const { return acknowledged_; }
   std::vector<Operation> TakeOperations() { return history_.Take(); }
   // Values of writes that were certainly not carried out. After Stop.
   std::vector<std::string> TakeRefused();
@@ -46,6 +48,7 @@ class Workload {
   History history_;
   std::mutex refused_mutex_;
   std::vector<std::string> refused_;
+  std::atomic<int64_t> acknowledged_ = 0;
   std::atomic<bool> stopping_ = false;
   std::vector<std::thread> threads_;
 };

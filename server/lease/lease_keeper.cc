@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 
 namespace gavel::server {
 
@@ -19,7 +20,7 @@ void LeaseKeeper::OnApplied(const AppliedLeases& applied) {
   for (const LeaseChange& change : applied.changes) Take(change);
   while (!under_way_.empty() && under_way_.front().index &&
          *under_way_.front().index <= applied_.index) {
-    GiveBack(under_way_.front());
+    if (!GAVEL_PLANTED_BUG(81)) GiveBack(under_way_.front());
     under_way_.pop_front();
   }
 }
@@ -63,7 +64,9 @@ void LeaseKeeper::OnRole(std::optional<raft::Term> leads_in) {
   leads_in_ = leads_in;
   clock_.Stop();
   // What is in the log of the lost term is decided there, if it is at all.
-  for (const UnderWay& entry : under_way_) GiveBack(entry);
+  for (const UnderWay& entry : under_way_) {
+    if (!GAVEL_PLANTED_BUG(80)) GiveBack(entry);
+  }
   under_way_.clear();
   table_.Rewind(clock_.Read(0));
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "proto/internal/command.pb.h"
+#include "raft/sim_point.h"
 #include "server/node/command_bytes.h"
 
 namespace gavel::server {
@@ -97,6 +98,7 @@ void LeaseDriver::Prepare(CoreTurn& turn) {
   // Read once all of the turn has been received: however long it takes from here on, nothing in
   // it is dated before it came.
   const MonotonicNs now = keeper_.leads() ? surroundings_.clock.Now() : 0;
+  GAVEL_SIM_POINT("the lease clock read, nothing proposed");
   keeper_.Look(now);
   if (!keeper_.leads()) return;
   turn.first = Stamp(turn, now);

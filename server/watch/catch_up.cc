@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 
 namespace gavel::server {
 
@@ -84,7 +85,7 @@ uint64_t CatchUp::Match(std::string_view key, Revision main, bool tombstone, uin
   uint64_t matches = 0;
   index_.ForEachMatch(key, [&](WatchIndexEntry& base) {
     auto& entry = static_cast<Entry&>(base);
-    if (!entry.Wants(main, tombstone)) return;
+    if (!entry.Wants(main, tombstone != GAVEL_PLANTED_BUG(68))) return;
     if (builder_.Add(entry.marks, i, entry.watcher->prev_kv)) told_.push_back(&entry);
     ++matches;
   });
@@ -195,13 +196,18 @@ CatchUp::Result CatchUp::Read(const storage::ReadView& view, Revision through, u
   scan_position_ = scan.position();
   // After the reads: what a compaction took away was below what is published here.
   const Revision compacted = view.published_compacted->load();
-  if (compacted > position_) {
+  if (compacted > position_ && !GAVEL_PLANTED_BUG(67)) {
     building_ = false;
     result.status = absl::OkStatus();
     result.compacted = compacted;
     return result;
   }
   if (!result.status.ok()) return result;
+  if (row == ChangeScan::Result::kBudget && GAVEL_PLANTED_BUG(69) && current_ != 0) {
+    through = current_;
+    whole = true;
+    row = ChangeScan::Result::kEnd;
+  }
   if (row == ChangeScan::Result::kBudget) return result;
   GAVEL_CHECK(whole || row == ChangeScan::Result::kEnd);
   return Finish(std::make_shared<Portion>(std::move(changes_), position_, through), through);

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "raft/sim_point.h"
 #include "server/watch/hub_impl.h"
 
 namespace gavel::server {
@@ -70,7 +71,7 @@ void WatchHub::Impl::EveryoneFallsBehind(Revision from, After& after) {
 
 void WatchHub::Impl::FallBehind(State& stream, Revision from, After& after) {
   if (!std::exchange(stream.behind, true)) {
-    stream.behind_from = from;
+    stream.behind_from = from - (GAVEL_PLANTED_BUG(62) ? 1 : 0);
   } else if (!stream.all_in_walk) {
     stream.behind_from = std::min(stream.behind_from, from);
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 #include "server/watch/hub_impl.h"
 
 namespace gavel::server {
@@ -163,11 +164,12 @@ void WatchHub::Impl::Create(const StatePtr& stream, const WatchOptions& options)
         while (InUse(*stream, stream->next_id)) ++stream->next_id;
         watcher->id = stream->next_id++;
       }
-      watcher->start = watcher->from_now ? revision + 1 : options.start;
+      const Revision begin = GAVEL_PLANTED_BUG(70) ? revision : revision + 1;
+      watcher->start = watcher->from_now ? begin : options.start;
       watcher->settled = watcher->from_now ? revision : options.start;
       PostAbout(WatchItem::Kind::kCreated, stream, watcher->id, revision, after);
       const Revision compacted = view->published_compacted->load();
-      if (watcher->start < compacted) {
+      if (watcher->start < compacted && !GAVEL_PLANTED_BUG(67)) {
         EndCompacted(stream, watcher->id, compacted, after);
       } else {
         Begin(stream, std::move(watcher), after);

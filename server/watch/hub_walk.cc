@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 #include "server/watch/hub_impl.h"
 
 namespace gavel::server {
@@ -43,6 +44,7 @@ bool WatchHub::Impl::Step(const StatePtr& stream) {
   if (!walk.empty() && walk.position() <= head) result = Walk(walk, head, number);
   std::vector<std::shared_ptr<Watcher>> lost;
   if (result.compacted >= 0) lost = walk.TakeBelow(result.compacted);
+  GAVEL_SIM_POINT("walked, not concluded");
   After after;
   bool again = false;
   {
@@ -188,7 +190,7 @@ bool WatchHub::Impl::Arrive(const StatePtr& stream, After& after) {
     for (std::shared_ptr<Watcher>& watcher : walk.TakeArrived()) {
       if (std::exchange(watcher->lagging, false) && !watcher->canceled) --stream->lagging;
       // What apply handed to others before may yet be skipped: that is not this one's concern.
-      watcher->start = std::max(watcher->start, walk.position());
+      watcher->start = std::max(watcher->start, walk.position() + (GAVEL_PLANTED_BUG(61) ? 1 : 0));
       after.watchers.push_back(std::move(watcher));
     }
     std::erase_if(stream->newcomers, [&](const std::shared_ptr<Watcher>& newcomer) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 #include "server/watch/event_bytes.h"
 #include "storage/mvcc/change_scan.h"
 
@@ -26,8 +27,8 @@ absl::Status Portion::LoadPrevious(size_t i, const storage::ReadView& view) cons
   const bool created = !change.tombstone && change.create == change.id.main;
   if (!created) {
     KeyChange before;
-    const absl::StatusOr<bool> found =
-        storage::ReadPreviousValue(view, change.key, change.id.main, &before);
+    const absl::StatusOr<bool> found = storage::ReadPreviousValue(
+        view, change.key, GAVEL_PLANTED_BUG(71) ? view.revision + 1 : change.id.main, &before);
     if (!found.ok()) return found.status();
     if (*found) AppendKeyValue(before, &previous.key_value);
   }

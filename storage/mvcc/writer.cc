@@ -5,6 +5,7 @@
 #include <string>
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 
 namespace gavel::storage {
 
@@ -36,7 +37,7 @@ void Writer::Delete(std::string_view key, const NewestVersion& newest) {
 
 void Writer::Supersede(std::string_view key, const NewestVersion& newest) {
   if (!newest.live) return;
-  lease_keys_.Detach(newest.lease, key);
+  if (!GAVEL_PLANTED_BUG(82)) lease_keys_.Detach(newest.lease, key);
   const int64_t bytes = VersionBytes(key.size(), static_cast<size_t>(newest.value_bytes));
   --totals_.keys;
   totals_.live_bytes -= bytes;

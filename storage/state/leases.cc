@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "raft/sim_point.h"
 #include "storage/mvcc/key_codec.h"
 #include "storage/state/lease_reader.h"
 
@@ -42,7 +43,7 @@ absl::StatusOr<RequestError> Leases::Grant(const etcdserverpb::LeaseGrantRequest
   if (request.id() == 0) return RequestError::kLeaseNotFound;
   const absl::StatusOr<std::optional<LeaseRow>> known = Find(request.id());
   if (!known.ok()) return known.status();
-  if (known->has_value()) return RequestError::kLeaseExists;
+  if (known->has_value() && !GAVEL_PLANTED_BUG(74)) return RequestError::kLeaseExists;
   const LeaseRow row = {request.ttl(), LeaseDeadline(surroundings_.state.clock_ms, request.ttl()),
                         index};
   Set(request.id(), row, LeaseChange::Kind::kGranted);
@@ -93,7 +94,8 @@ absl::Status Leases::Fold() {
       const absl::StatusOr<std::optional<LeaseRow>> row = Find(id);
       if (!row.ok()) return row.status();
       // Not one that was renewed or granted anew since, or is gone.
-      if (row->has_value() && (*row)->renewed == oldest->index) Put(id, **row);
+      const bool newest = row->has_value() && (*row)->renewed == oldest->index;
+      if (newest && !GAVEL_PLANTED_BUG(79)) Put(id, **row);
     }
     renewals_.DropOldest();
   }
@@ -108,8 +110,11 @@ absl::Status Leases::Expire(const internal::ExpireLeases& command, raft::Term te
     const absl::StatusOr<std::optional<LeaseRow>> row = Find(expiry.id());
     if (!row.ok()) return row.status();
     // Renewed, or revoked and granted anew, since the leader decided.
-    if (!row->has_value() || (*row)->renewed.value() != expiry.renewed_index()) continue;
-    if ((*row)->deadline_ms > surroundings_.state.clock_ms) continue;
+    if (!row->has_value()) continue;
+    if (!GAVEL_PLANTED_BUG(72)) {
+      if ((*row)->renewed.value() != expiry.renewed_index()) continue;
+      if ((*row)->deadline_ms > surroundings_.state.clock_ms) continue;
+    }
     if (absl::Status status = End(expiry.id(), **row, LeaseChange::Kind::kExpired); !status.ok()) {
       return status;
     }
@@ -122,6 +127,7 @@ absl::Status Leases::End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind
   if (!keys.ok()) return keys.status();
   surroundings_.writer.Begin();
   for (const std::string& key : *keys) {
+    if (GAVEL_PLANTED_BUG(73) && keys->size() > 1 && &key == &keys->back()) break;
     const absl::StatusOr<NewestVersion> newest = surroundings_.overlay.Newest(key);
     if (!newest.ok()) return newest.status();
     if (!newest->live || newest->lease != id) {

@@ -37,6 +37,10 @@ const google::protobuf::Message* BodyOf(const internal::Command& command) {
       return &command.txn();
     case internal::Command::kCompact:
       return &command.compact();
+    case internal::Command::kLeaseGrant:
+      return &command.lease_grant();
+    case internal::Command::kLeaseRevoke:
+      return &command.lease_revoke();
     default:
       return nullptr;
   }
@@ -46,7 +50,7 @@ std::string Encoded(const storage::CommandResponse& response) {
   return std::visit(
       [](const auto& message) -> std::string {
         using Message = std::decay_t<decltype(message)>;
-        // Clients do not renew leases yet.
+        // Renewals are no writes of their own (lease_history.h).
         if constexpr (std::is_same_v<Message, std::monostate> ||
                       std::is_same_v<Message, storage::RenewOutcome>) {
           return "";
@@ -60,6 +64,7 @@ std::string Encoded(const storage::CommandResponse& response) {
 // What the checks say of a request, before any state is looked at.
 std::optional<server::Error> CheckRequest(const Operation& operation) {
   constexpr int64_t kTxnOpsMax = 128;
+  constexpr int64_t kLeaseTtlSecondsMax = 9'000'000'000;
   const internal::Command& command = operation.command;
   switch (command.body_case()) {
     case internal::Command::kPut:
@@ -69,7 +74,11 @@ std::optional<server::Error> CheckRequest(const Operation& operation) {
     case internal::Command::kTxn:
       return server::CheckTxn(command.txn(), kTxnOpsMax);
     case internal::Command::kCompact:
+    case internal::Command::kLeaseRevoke:
       return std::nullopt;
+    case internal::Command::kLeaseGrant:
+      if (command.lease_grant().ttl() <= kLeaseTtlSecondsMax) return std::nullopt;
+      return server::Error::kLeaseTtlTooLarge;
     default:
       break;
   }
@@ -79,8 +88,9 @@ std::optional<server::Error> CheckRequest(const Operation& operation) {
 
 class Checker {
  public:
-  Checker(const std::vector<Operation>& operations, const std::vector<raft::Payload>& log)
-      : operations_(operations), log_(log) {}
+  Checker(const std::vector<Operation>& operations, const std::vector<raft::Payload>& log,
+          const std::vector<uint64_t>& terms, ReplayObserver* observer)
+      : operations_(operations), log_(log), terms_(terms), observer_(observer) {}
 
   HistoryResult Run() {
     for (const Operation& operation : operations_) {
@@ -92,6 +102,7 @@ class Checker {
     }
     PlaceRefusedReads();
     Replay();
+    if (observer_ != nullptr) observer_->OnEnd(model_);
     for (; next_read_ != reads_.end(); ++next_read_) {
       Fail(*next_read_->second, "answered with a revision that the store never reached");
     }
@@ -196,12 +207,19 @@ class Checker {
 
   void Replay(size_t i) {
     internal::Command command;
-    if (log_[i] == nullptr || !command.ParseFromString(*log_[i])) return;
+    const uint64_t term = i < terms_.size() ? terms_[i] : 1;
+    if (log_[i] == nullptr || !command.ParseFromString(*log_[i])) {
+      // Of the core itself; the state is what it was, as of a later entry.
+      if (observer_ != nullptr) observer_->OnEntry(i + 1, term, internal::Command(), {}, model_);
+      return;
+    }
     const google::protobuf::Message* body = BodyOf(command);
-    if (body == nullptr) return;
     const int64_t before = model_.revision();
-    const testing::ModelOutcome outcome = model_.Apply(command);
-    CheckWrite({i + 1, model_.revision(), model_.revision() > before}, NumberOf(*body), outcome);
+    const testing::ModelOutcome outcome = model_.Apply(command, i + 1, term);
+    if (body != nullptr) {
+      CheckWrite({i + 1, model_.revision(), model_.revision() > before}, NumberOf(*body), outcome);
+    }
+    if (observer_ != nullptr) observer_->OnEntry(i + 1, term, command, outcome, model_);
     CheckReads();
   }
 
@@ -343,6 +361,8 @@ class Checker {
 
   const std::vector<Operation>& operations_;
   const std::vector<raft::Payload>& log_;
+  const std::vector<uint64_t>& terms_;
+  ReplayObserver* const observer_;
   testing::Model model_;
   std::unordered_map<uint64_t, const Operation*> writes_;
   std::multimap<int64_t, const Operation*> reads_;
@@ -367,8 +387,9 @@ uint64_t NumberOf(const google::protobuf::Message& request) {
 }
 
 HistoryResult CheckHistory(const std::vector<Operation>& operations,
-                           const std::vector<raft::Payload>& log) {
-  return Checker(operations, log).Run();
+                           const std::vector<raft::Payload>& log,
+                           const std::vector<uint64_t>& terms, ReplayObserver* observer) {
+  return Checker(operations, log, terms, observer).Run();
 }
 
 }  // namespace gavel::sim

@@ -12,6 +12,7 @@
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/internal/command.pb.h"
 #include "raft/types.h"
+#include "tests/storage/mvcc/model.h"
 
 namespace gavel::sim {
 
@@ -51,8 +52,21 @@ struct HistoryResult {
   uint64_t unknown_present = 0;
 };
 
-// Payloads of the committed log from index 1 on; null for what is no command.
+// Is told of the log as the model carries it out, entry by entry; of an empty command where an
+// entry carries none.
+class ReplayObserver {
+ public:
+  virtual ~ReplayObserver() = default;
+  virtual void OnEntry(uint64_t index, uint64_t term, const internal::Command& command,
+                       const testing::ModelOutcome& outcome, const testing::Model& after) = 0;
+  virtual void OnEnd(const testing::Model& model) = 0;
+};
+
+// Payloads of the committed log from index 1 on; null for what is no command. `terms`: of the
+// same entries; 1 if there are none. `observer` may be null.
 HistoryResult CheckHistory(const std::vector<Operation>& operations,
-                           const std::vector<raft::Payload>& log);
+                           const std::vector<raft::Payload>& log,
+                           const std::vector<uint64_t>& terms = {},
+                           ReplayObserver* observer = nullptr);
 
 }  // namespace gavel::sim

@@ -45,11 +45,23 @@ struct Arguments {
 
 // Rare states that a long run must reach: where one is missing, the run has gone blind.
 constexpr const char* kStates[] = {
+    "a compaction overtook a watcher that was behind",
     "a disk was full",
     "a forwarded proposal was dropped",
+    "a lease expired right after a change of the leader",
+    "a lease that was due was renewed",
+    "a lease was refused because its id was in use",
     "a quorum was down at once",
+    "a renewal found no lease",
+    "a renewal was lost",
+    "a stage ran while watchers were being told",
     "a stream of several chunks",
+    "a stream that was full went on",
     "a stream went on after its client had read",
+    "a watch from the future",
+    "a watch was canceled by a compaction",
+    "a watch was refused",
+    "a watcher went on elsewhere where it was",
     "a write was dropped for certain",
     "a member came back with an old copy",
     "a member came back with nothing",
@@ -61,12 +73,17 @@ constexpr const char* kStates[] = {
     "a vote was refused",
     "a write of unknown outcome was carried out",
     "all members were down at once",
+    "an I/O thread ran beside a stage",
     "an append did not fit",
+    "an expiry under way met a lease that had ended",
+    "an expiry under way was overtaken by a renewal",
     "crash at a point",
     "crash between disk operations",
     "damage on the disk was refused",
     "late frames of a life that has ended were refused",
     "leadership was handed over",
+    "progress was asked for and told",
+    "progress was told by itself",
     "the engine may lose what it has applied",
     "two stages of a member ran at once",
 };
@@ -97,12 +114,18 @@ void PrintFigures(const Figures& figures, uint64_t seeds, int bad, double took) 
       simulated, took, used, simulated / used, static_cast<unsigned long long>(figures.events));
   std::printf(
       "%llu entries committed, %llu writes acknowledged, %llu of unknown outcome, %llu "
-      "reads, %llu states compared\n",
+      "reads, %llu states compared; %llu watches were told %llu events; %llu "
+      "leases, of which %llu expired, %llu renewals\n",
       static_cast<unsigned long long>(figures.entries),
       static_cast<unsigned long long>(figures.writes),
       static_cast<unsigned long long>(figures.unknown_writes),
       static_cast<unsigned long long>(figures.reads),
-      static_cast<unsigned long long>(figures.states_compared));
+      static_cast<unsigned long long>(figures.states_compared),
+      static_cast<unsigned long long>(figures.watches),
+      static_cast<unsigned long long>(figures.watch_events),
+      static_cast<unsigned long long>(figures.leases),
+      static_cast<unsigned long long>(figures.leases_expired),
+      static_cast<unsigned long long>(figures.renewals));
   std::printf("faults:");
   for (const auto& [name, count] : figures.faults) {
     std::printf(" %s %llu;", name.c_str(), static_cast<unsigned long long>(count));
@@ -117,7 +140,23 @@ void PrintFigures(const Figures& figures, uint64_t seeds, int bad, double took) 
   }
 }
 
-bool ReadSeeds(const std::string& path, std::vector<uint64_t>& seeds) {
+// A seed of a file, and how long its faults last if the file says so: "SEED[:SECONDS] [what]".
+struct KeptSeed {
+  uint64_t seed = 0;
+  double duration = 0;  // Seconds; 0: as long as the others'.
+};
+
+bool ParseSeed(const std::string& line, KeptSeed* kept) {
+  const std::string first = line.substr(0, line.find(' '));
+  const size_t colon = first.find(':');
+  if (!absl::SimpleAtoi(first.substr(0, colon), &kept->seed)) return false;
+  if (colon == std::string::npos) return true;
+  constexpr double kSecondsMax = 100'000;
+  return absl::SimpleAtod(first.substr(colon + 1), &kept->duration) && kept->duration > 0 &&
+         kept->duration <= kSecondsMax;
+}
+
+bool ReadSeeds(const std::string& path, std::vector<KeptSeed>& seeds) {
   std::ifstream file(path);
   if (!file) {
     Usage(path + ": cannot be read");
@@ -126,12 +165,13 @@ bool ReadSeeds(const std::string& path, std::vector<uint64_t>& seeds) {
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
     if (line.empty() || line[0] == '#') continue;
-    uint64_t seed = 0;
-    if (!absl::SimpleAtoi(line.substr(0, line.find(' ')), &seed)) {
-      Usage(path + ":" + std::to_string(number) + ": not a seed: " + line);
+    KeptSeed kept;
+    if (!ParseSeed(line, &kept)) {
+      Usage(path + ":" + std::to_string(number) + ": not a seed: " + line +
+            " (a line is SEED or SEED:SECONDS, then a space and what it found)");
       return false;
     }
-    seeds.push_back(seed);
+    seeds.push_back(kept);
   }
   if (!file.eof()) {
     Usage(path + ": cannot be read");
@@ -224,11 +264,15 @@ int RunScripts(const Arguments& arguments, RunOptions options) {
 }
 
 // Adds a seed that failed to the file, unless it has it.
-void Keep(const std::string& path, uint64_t seed, const std::string& what) {
-  std::vector<uint64_t> seeds;
-  if (!ReadSeeds(path, seeds) || std::count(seeds.begin(), seeds.end(), seed) > 0) return;
+void Keep(const std::string& path, const KeptSeed& failed, const std::string& what) {
+  std::vector<KeptSeed> seeds;
+  if (!ReadSeeds(path, seeds)) return;
+  const bool known = std::any_of(seeds.begin(), seeds.end(), [&](const KeptSeed& kept) {
+    return kept.seed == failed.seed && kept.duration == failed.duration;
+  });
+  if (known) return;
   std::ofstream file(path, std::ios::app);
-  file << seed << " " << what << "\n";
+  file << failed.seed << ":" << failed.duration << " " << what << "\n";
   if (!file.flush()) Usage(path + ": cannot be written");
 }
 
@@ -256,7 +300,7 @@ int Planted(const Arguments& arguments, const RunOptions& options) {
 }
 
 int Swarm(const Arguments& arguments, const RunOptions& options) {
-  std::vector<uint64_t> seeds;
+  std::vector<KeptSeed> seeds;
   if (!arguments.seeds_file.empty()) {
     if (!ReadSeeds(arguments.seeds_file, seeds)) return 2;
     if (seeds.empty()) return Usage(arguments.seeds_file + ": holds no seed");
@@ -269,25 +313,33 @@ int Swarm(const Arguments& arguments, const RunOptions& options) {
   int bad = 0;
   uint64_t count = 0;
   uint64_t twice = 0;
-  const auto run = [&](uint64_t seed) {
-    RunResult result = RunSeed(seed, options);
+  const auto run = [&](uint64_t seed, const RunOptions& with) {
+    RunResult result = RunSeed(seed, with);
     ++count;
     total.Add(result.figures);
     if (!result.violation && arguments.twice_every > 0 && count % arguments.twice_every == 0) {
       ++twice;
-      if (RunSeed(seed, options).digest != result.digest) {
+      if (RunSeed(seed, with).digest != result.digest) {
         result.violation = "run twice, the seed gives two traces";
       }
     }
     if (!result.violation) return;
     ++bad;
-    PrintFailure(seed, options, result, arguments.shrink);
-    if (!arguments.keep_file.empty()) Keep(arguments.keep_file, seed, *result.violation);
+    PrintFailure(seed, with, result, arguments.shrink);
+    if (arguments.keep_file.empty()) return;
+    const double duration = static_cast<double>(with.duration) / server::kNsPerSecond;
+    Keep(arguments.keep_file, {seed, duration}, *result.violation);
   };
-  for (const uint64_t seed : seeds) run(seed);
+  for (const KeptSeed& kept : seeds) {
+    RunOptions as_kept = options;
+    if (kept.duration > 0) {
+      as_kept.duration = static_cast<int64_t>(kept.duration * server::kNsPerSecond);
+    }
+    run(kept.seed, as_kept);
+  }
   if (seeds.empty()) {
     for (uint64_t i = 0; i < arguments.seeds || took() < arguments.real_seconds; ++i) {
-      run(arguments.seed + i);
+      run(arguments.seed + i, options);
     }
   }
   std::printf("from seed %llu on, ", static_cast<unsigned long long>(arguments.seed));
@@ -319,7 +371,8 @@ int Run(int argc, char** argv) {
       ->check(CLI::Range(0, 20));
   app.add_option("--planted-seeds", arguments.planted_seeds, "seeds to try on each");
   app.add_option("--table", arguments.table, "write what caught them to this file");
-  app.add_option("--seeds-file", arguments.seeds_file, "run the seeds in this file");
+  app.add_option("--seeds-file", arguments.seeds_file,
+                 "run the seeds in this file, each as long as it says");
   app.add_option("--hashes", arguments.hashes_file, "compare 20 traces with this file");
   app.add_option("--keep", arguments.keep_file, "add seeds that fail to this file");
   app.add_option("--script", arguments.script, "run this script, or all, instead of plans");
@@ -343,7 +396,7 @@ int Run(int argc, char** argv) {
   }
   if (!arguments.hashes_file.empty()) return Hashes(arguments, options);
   if (!arguments.keep_file.empty()) {
-    std::vector<uint64_t> kept;
+    std::vector<KeptSeed> kept;
     if (!ReadSeeds(arguments.keep_file, kept)) return 2;
   }
   const bool hunt = arguments.rotate > 0 || !arguments.planted.empty();

@@ -149,6 +149,22 @@ void MakeFaults(uint64_t seed, const Without& without, Plan& plan) {
   plan.faults = std::move(kept);
 }
 
+void MakeStreams(uint64_t seed, Plan& plan) {
+  raft::Random random = Stream(seed, "plan-streams");
+  plan.watch_clients = random.OneIn(4) ? 0 : static_cast<int>(Scaled(random, 1, 6));
+  plan.watch_think_time = ScaledTime(random, 20 * kNsPerMs, 1000 * kNsPerMs);
+  plan.watch_progress_interval = ScaledTime(random, 100 * kNsPerMs, 10 * kNsPerSecond);
+  // Small ones make more of what is rare in production.
+  plan.watch_recent_bytes_max = random.OneIn(3) ? 4 << 20 : Scaled(random, 1, 1 << 16);
+  plan.watch_catch_up_rows = static_cast<int64_t>(random.OneIn(3) ? 1024 : Scaled(random, 1, 64));
+  plan.watch_undelivered_bytes_max = random.OneIn(3) ? 32 << 20 : Scaled(random, 256, 1 << 16);
+  plan.lease_clients = random.OneIn(4) ? 0 : static_cast<int>(Scaled(random, 1, 6));
+  plan.lease_think_time = ScaledTime(random, 50 * kNsPerMs, 2000 * kNsPerMs);
+  plan.lease_renewals_max = random.OneIn(3) ? 64 << 10 : Scaled(random, 1, 64);
+  plan.lease_cache_rows_max = random.OneIn(3) ? 128 << 10 : Scaled(random, 1, 16);
+  plan.stream_high_mark = Scaled(random, 64, 64 << 10);
+}
+
 }  // namespace
 
 std::string_view FaultName(FaultKind kind) { return kNames[static_cast<size_t>(kind)]; }
@@ -201,6 +217,7 @@ Plan MakePlan(uint64_t seed, int64_t duration, const Without& without) {
     plan.network.delay_min = kNsPerMs / 10;
     plan.network.delay_max = kNsPerMs;
   }
+  MakeStreams(seed, plan);
   MakeFaults(seed, without, plan);
   return plan;
 }

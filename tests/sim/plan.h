@@ -77,6 +77,17 @@ struct Plan {
   int64_t duration = 0;    // Of the phase with faults.
   int64_t think_time = 0;  // Of a client between requests, on average.
   int64_t client_timeout = 0;
+  int watch_clients = 0;
+  int64_t watch_think_time = 0;
+  int64_t watch_progress_interval = 10'000'000'000;
+  uint64_t watch_recent_bytes_max = 4 << 20;
+  int64_t watch_catch_up_rows = 1024;
+  uint64_t watch_undelivered_bytes_max = 32 << 20;
+  int lease_clients = 0;
+  int64_t lease_think_time = 0;
+  size_t lease_renewals_max = 64 << 10;
+  size_t lease_cache_rows_max = 128 << 10;
+  uint64_t stream_high_mark = 64 << 10;  // Bytes unread, beyond which a stream waits.
   uint32_t reads_percent = 40;
   uint32_t compactions_per_mille = 5;
   NetworkPlan network;

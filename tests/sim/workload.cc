@@ -29,6 +29,10 @@ Encodable MethodOf(internal::Command& command) {
       return {"/etcdserverpb.KV/DeleteRange", command.mutable_delete_range()};
     case internal::Command::kTxn:
       return {"/etcdserverpb.KV/Txn", command.mutable_txn()};
+    case internal::Command::kLeaseGrant:
+      return {"/etcdserverpb.Lease/LeaseGrant", command.mutable_lease_grant()};
+    case internal::Command::kLeaseRevoke:
+      return {"/etcdserverpb.Lease/LeaseRevoke", command.mutable_lease_revoke()};
     default:
       return {"/etcdserverpb.KV/Compact", command.mutable_compact()};
   }
@@ -57,6 +61,10 @@ bool TakeResponse(const std::string& bytes, Operation& operation) {
       return Normalize<etcdserverpb::DeleteRangeResponse>(bytes, operation);
     case internal::Command::kTxn:
       return Normalize<etcdserverpb::TxnResponse>(bytes, operation);
+    case internal::Command::kLeaseGrant:
+      return Normalize<etcdserverpb::LeaseGrantResponse>(bytes, operation);
+    case internal::Command::kLeaseRevoke:
+      return Normalize<etcdserverpb::LeaseRevokeResponse>(bytes, operation);
     default:
       return Normalize<etcdserverpb::CompactionResponse>(bytes, operation);
   }
@@ -296,6 +304,40 @@ void Workload::OnAnswer(size_t place, const server::RpcStatus& status,
   }
   operation.outcome = Operation::Outcome::kAnswered;
   newest_revision_ = std::max(newest_revision_, operation.revision);
+  world_.OnRevision(operation.revision);
+}
+
+void Workload::Write(int member, internal::Command command,
+                     std::function<void(const Operation&)> done) {
+  const size_t place = operations_.size();
+  operations_.emplace_back();
+  Operation& operation = operations_.back();
+  operation.number = next_number_++;
+  operation.write = true;
+  operation.start = world_.now();
+  operation.command = std::move(command);
+  const Encodable encodable = MethodOf(operation.command);
+  SetNumber(*encodable.request, operation.number);
+  const auto over = std::make_shared<bool>(false);
+  const auto end = [this, place, over, done = std::move(done)] {
+    if (!std::exchange(*over, true)) done(operations_[place]);
+  };
+  const int64_t patience = world_.plan().client_timeout;
+  world_.At(world_.now() + kNsPerMs, EventKind::kCall, member,
+            [this, member, place, over, end, patience, method = encodable.method,
+             request = encodable.request->SerializeAsString()] {
+              world_.Call(member, method, request, patience,
+                          [this, place, over, end](const server::RpcStatus& status,
+                                                   const std::string& response) {
+                            world_.At(world_.now() + kNsPerMs, EventKind::kAnswer, -1,
+                                      [this, place, over, end, status, response] {
+                                        if (*over) return;
+                                        OnAnswer(place, status, response);
+                                        end();
+                                      });
+                          });
+            });
+  world_.At(world_.now() + patience, EventKind::kTimer, -1, end);
 }
 
 void Workload::Probe(int member, std::shared_ptr<bool> done) {

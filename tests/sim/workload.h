@@ -28,6 +28,10 @@ class Workload {
   // One write through `member`, tried until it is acknowledged; for liveness.
   void Probe(int member, std::shared_ptr<bool> done);
 
+  // One write of another client, through `member`; `done` is told once how it ended, which is
+  // unknown after a client's patience.
+  void Write(int member, internal::Command command, std::function<void(const Operation&)> done);
+
   const std::vector<Operation>& operations() const { return operations_; }
 
  private:

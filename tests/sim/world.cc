@@ -6,8 +6,11 @@
 #include "absl/strings/str_cat.h"
 
 #include "server/node/cluster_ids.h"
+#include "tests/sim/client_streams.h"
+#include "tests/sim/lease_clients.h"
 #include "tests/sim/random_streams.h"
 #include "tests/sim/scripts.h"
+#include "tests/sim/watch_clients.h"
 #include "tests/sim/workload.h"
 
 namespace gavel::sim {
@@ -27,6 +30,11 @@ void Figures::Add(const Figures& other) {
   writes += other.writes;
   unknown_writes += other.unknown_writes;
   reads += other.reads;
+  watches += other.watches;
+  watch_events += other.watch_events;
+  leases += other.leases;
+  leases_expired += other.leases_expired;
+  renewals += other.renewals;
   states_compared += other.states_compared;
   for (const auto& [name, count] : other.faults) faults[name] += count;
   for (const auto& [name, count] : other.sometimes) sometimes[name] += count;
@@ -60,6 +68,12 @@ World::World(Plan plan)
   options_.apply.flush.entries_max = plan_.flush_entries;
   options_.apply.flush.age_max = 20 * kNsPerSecond;
   options_.apply.catchup_entries = plan_.catchup_entries;
+  options_.watch.progress_interval = plan_.watch_progress_interval;
+  options_.watch.recent_bytes_max = plan_.watch_recent_bytes_max;
+  options_.watch.catch_up_rows = plan_.watch_catch_up_rows;
+  options_.watch.undelivered_bytes_max = plan_.watch_undelivered_bytes_max;
+  options_.place.state.lease_renewals_max = plan_.lease_renewals_max;
+  options_.place.state.lease_cache_rows_max = plan_.lease_cache_rows_max;
   std::vector<raft::NodeId> ids;
   std::vector<const WalWatch*> watches;
   for (int i = 0; i < plan_.members; ++i) {
@@ -75,6 +89,9 @@ World::World(Plan plan)
   links_.resize(machines_.size() * machines_.size());
   ledger_ = std::make_unique<Ledger>(ids, watches, [this](const std::string& text) { Fail(text); });
   workload_ = std::make_unique<Workload>(*this);
+  client_streams_ = std::make_unique<ClientStreams>(*this);
+  watch_clients_ = std::make_unique<WatchClients>(*this);
+  lease_clients_ = std::make_unique<LeaseClients>(*this, *workload_);
   SetPointHandler(this);
 }
 
@@ -82,6 +99,7 @@ World::~World() {
   SetPointHandler(nullptr);
   // Nodes before what they use; what is queued may hold on to both.
   streams_.clear();
+  client_streams_->Clear();
   for (auto& machine : machines_) {
     machine->node.reset();
     machine->services.reset();
@@ -195,13 +213,20 @@ void World::RunStage(Machine& machine, Stage stage) {
 }
 
 void World::RunBeside(Machine& machine) {
-  if (beside_ || !stage_.has_value()) return;
-  const Stage outer = *stage_;
-  const auto other = static_cast<Stage>(
-      (static_cast<uint64_t>(outer) + 1 + point_random_.Below(kStages - 1)) % kStages);
+  if (beside_) return;
+  const std::optional<Stage> outer = stage_;
+  // An I/O thread, or a stage but the one that is at the point.
+  const uint64_t other = point_random_.Below(kStages);
   beside_ = true;
-  Sometimes("two stages of a member ran at once");
-  RunStage(machine, other);
+  if (!outer.has_value()) {
+    Sometimes("a stage ran while watchers were being told");
+    RunStage(machine, static_cast<Stage>(other));
+  } else if (other == static_cast<uint64_t>(*outer)) {
+    if (client_streams_->RunBeside(machine.index)) Sometimes("an I/O thread ran beside a stage");
+  } else {
+    Sometimes("two stages of a member ran at once");
+    RunStage(machine, static_cast<Stage>(other));
+  }
   beside_ = false;
   stage_ = outer;
 }
@@ -278,16 +303,18 @@ void World::OnPoint(const char* name) {
   } else {
     hot = known->second;
   }
-  if (!hot || now_ < next_point_fault_ || impostor_about()) return;
-  if (!point_random_.OneIn(plan_.point_chance)) return;
+  if (!hot || impostor_about()) return;
   Machine& machine = this->machine(current_);
   if (machine.must_die) return;
+  // That two threads run at once is no fault, and may come often.
+  if (!starting_ && point_random_.OneIn(1 + plan_.point_chance / 8)) return RunBeside(machine);
+  if (now_ < next_point_fault_ || !point_random_.OneIn(plan_.point_chance)) return;
   // Who starts has no stages yet that could stand still; it can only crash.
-  const uint64_t what = starting_ ? 0 : point_random_.Below(8);
+  const uint64_t what = starting_ ? 0 : point_random_.Below(4);
   const auto how_long = static_cast<int64_t>(point_random_.Below(3 * kNsPerSecond));
   Record(EventKind::kPoint, current_, what, 0, name);
   ++figures_.faults["at a point"];
-  if (what >= 4) return RunBeside(machine);
+  slow_times_.emplace_back(now_, now_ + how_long);
   next_point_fault_ = now_ + static_cast<int64_t>(point_random_.Below(2 * kNsPerSecond));
   if (what <= 1) {
     // Nothing of this event may leave the machine from here on.
@@ -315,6 +342,8 @@ std::optional<std::string> World::Run(const Limits& limits) {
     RunScript(*this, *limits.script);
   } else {
     workload_->Start();
+    watch_clients_->Start();
+    lease_clients_->Start();
     RunUntil(std::min(plan_.duration, limits.until));
   }
   if (!failed() && limits.until > plan_.duration) Converge();
@@ -322,18 +351,7 @@ std::optional<std::string> World::Run(const Limits& limits) {
   figures_.entries = ledger_->committed().value();
   figures_.states_compared = ledger_->states_compared();
   NoteQueues();
-  std::vector<raft::Payload> log;
-  for (uint64_t i = 1; i <= ledger_->committed().value() && !failed(); ++i) {
-    log.push_back(ledger_->CommittedPayload(raft::Index(i)));
-  }
-  if (!failed()) {
-    const HistoryResult history = CheckHistory(workload_->operations(), log);
-    figures_.writes = history.writes;
-    figures_.reads = history.reads;
-    figures_.unknown_writes = history.unknown;
-    if (history.unknown_present > 0) Sometimes("a write of unknown outcome was carried out");
-    if (!history.violations.empty()) Fail(history.violations[0]);
-  }
+  if (!failed()) CheckHistories();
   for (const auto& [state, count] : reached_) figures_.sometimes[state] += count;
   return violation_;
 }

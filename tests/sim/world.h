@@ -34,6 +34,11 @@ struct Figures {
   uint64_t writes = 0;
   uint64_t unknown_writes = 0;
   uint64_t reads = 0;
+  uint64_t watches = 0;
+  uint64_t watch_events = 0;  // That were told and compared.
+  uint64_t leases = 0;
+  uint64_t leases_expired = 0;
+  uint64_t renewals = 0;  // That were answered.
   uint64_t states_compared = 0;
   std::map<std::string, uint64_t> faults;     // By kind.
   std::map<std::string, uint64_t> sometimes;  // Rare states, and how often each was reached.
@@ -45,8 +50,11 @@ struct Figures {
 // What a client is told by a machine on which nothing runs.
 inline constexpr char kRefusedConnection[] = "connection refused";
 
+class ClientStreams;
+class LeaseClients;
 class ScriptHands;
 struct Script;
+class WatchClients;
 class Workload;
 
 class World final : public PointHandler {
@@ -85,6 +93,12 @@ class World final : public PointHandler {
   // The same for a stream that answers in messages; `done` gets all of them.
   void CallStream(int index, const std::string& method, std::string request, int64_t timeout,
                   std::function<void(server::RpcStatus, std::vector<std::string>)> done);
+
+  // True if member `index` runs now; otherwise `again` is run once it goes on.
+  bool WhenAwake(int index, std::function<void()> again);
+  // A client has heard of a revision.
+  void OnRevision(int64_t revision);
+  ClientStreams& client_streams() { return *client_streams_; }
 
   // --- PointHandler ---
   void OnPoint(const char* name) override;
@@ -134,7 +148,7 @@ class World final : public PointHandler {
   bool Step(int64_t until);
   void RunUntil(int64_t until);
   void RunStage(Machine& machine, Stage stage);
-  // Runs another stage of the machine whose stage is at a point, as another thread would.
+  // Runs a stage or an I/O thread of the machine that is at a point, as another thread would.
   void RunBeside(Machine& machine);
   void AfterEvent(int index);
   void Touch(Machine& machine);
@@ -184,11 +198,19 @@ class World final : public PointHandler {
   bool impostor_about() const;
   void HealDisk(Machine& machine);
 
+  // world_history.cc
+  void CheckHistories();
+
   // world_end.cc: liveness.
   void Converge();
   void HealAmong(const std::vector<int>& core);
   bool Probe(const std::vector<int>& members, int64_t until);
   bool AllEqual();
+  void CompareHashes();
+  // V3: all watchers are told everything.
+  bool DrainWatches(int64_t until);
+  // Leases that nobody renews end everywhere.
+  bool DrainLeases(int64_t until);
   std::string ProgressText();
 
   Plan plan_;
@@ -203,6 +225,11 @@ class World final : public PointHandler {
   std::vector<std::unique_ptr<Machine>> machines_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Workload> workload_;
+  std::unique_ptr<ClientStreams> client_streams_;
+  std::unique_ptr<WatchClients> watch_clients_;
+  std::unique_ptr<LeaseClients> lease_clients_;
+  std::vector<std::pair<int64_t, int64_t>> slow_times_;  // When some stage was held up.
+  std::vector<int64_t> committed_at_;                    // When each entry was, by index - 1.
   std::unique_ptr<server::Logger> logger_;
   server::NodeOptions options_;
 

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "tests/sim/watch_clients.h"
 #include "tests/sim/world.h"
 
 namespace gavel::sim {
@@ -43,6 +44,15 @@ void World::Call(int index, const std::string& method, std::string request, int6
              for (const auto& slice : response.slices()) bytes += slice.bytes;
              answer(status, bytes);
            });
+}
+
+void World::OnRevision(int64_t revision) { watch_clients_->OnRevision(revision); }
+
+bool World::WhenAwake(int index, std::function<void()> again) {
+  Machine& machine = this->machine(index);
+  if (!machine.up() || now_ >= machine.paused_until) return true;
+  Hold(machine, std::move(again));
+  return false;
 }
 
 // The end of a stream that its handler holds.

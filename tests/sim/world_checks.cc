@@ -43,6 +43,7 @@ void World::CheckCore(Machine& machine) {
     return;
   }
   ledger_->OnStatus(machine.index, machine.starts, status);
+  committed_at_.resize(ledger_->committed().value(), now_);
   for (const raft::PeerProgress& peer : status.peers) {
     longest_inflight_ = std::max<size_t>(longest_inflight_, peer.inflight_messages);
     if (peer.inflight_messages > kInflightMessagesMax) {
@@ -135,7 +136,9 @@ void World::CheckQueues(Machine& machine) {
   };
   server::Queues& queues = node.queues();
   look(0, queues.core.size(), server::Queues::kCoreInputsMax);
-  look(1, queues.log.size(), kItemsMax);
+  // While its disk is slow a leader goes on as long as the others do, up to the limit of writes;
+  // renewals have twice that.
+  look(1, queues.log.size(), kItemsMax + 2 * plan_.backlog_entries_max);
   look(2, queues.apply.size(), kItemsMax);
   look(3, queues.background.size(), kItemsMax);
   const size_t proposals = node.gate().pending_proposals();

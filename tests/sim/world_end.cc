@@ -3,9 +3,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "tests/sim/lease_clients.h"
 #include "tests/sim/random_streams.h"
+#include "tests/sim/watch_clients.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -94,9 +97,70 @@ bool World::AllEqual() {
   });
 }
 
+bool World::DrainWatches(int64_t until) {
+  const int64_t head = machine(0).node->gate().view()->revision;
+  watch_clients_->AskAll(head, /*again=*/false);
+  int64_t again = now_ + kNsPerSecond;
+  while (!watch_clients_->AllToldHead()) {
+    if (now_ >= until || failed()) return false;
+    if (now_ >= again) {
+      again = now_ + kNsPerSecond;
+      watch_clients_->AskAll(head, /*again=*/true);
+    }
+    RunUntil(now_ + 20 * kNsPerMs);
+  }
+  return true;
+}
+
+bool World::DrainLeases(int64_t until) {
+  const auto none = [this] {
+    return std::all_of(machines_.begin(), machines_.end(), [](const auto& machine) {
+      return machine->up() && machine->node->core().leases().keeper().size() == 0;
+    });
+  };
+  while (!none()) {
+    if (now_ >= until || failed()) return false;
+    RunUntil(now_ + 50 * kNsPerMs);
+  }
+  return true;
+}
+
+// H1: the keys of all members are the same.
+void World::CompareHashes() {
+  // Leases go on to end, on one member sooner than on another: what all have is compared.
+  int64_t everywhere = INT64_MAX;
+  for (const auto& machine : machines_) {
+    everywhere = std::min(everywhere, machine->node->gate().view()->revision);
+  }
+  etcdserverpb::HashKVRequest request;
+  request.set_revision(everywhere);
+  auto hashes = std::make_shared<std::vector<std::string>>();
+  for (int i = 0; i < size(); ++i) {
+    current_ = i;
+    Call(i, "/etcdserverpb.Maintenance/HashKV", request.SerializeAsString(), 5 * kNsPerSecond,
+         [hashes](const server::RpcStatus& status, const std::string& bytes) {
+           etcdserverpb::HashKVResponse response;
+           if (!status.ok()) hashes->push_back(status.message);
+           if (!status.ok() || !response.ParseFromString(bytes)) return;
+           hashes->push_back(absl::StrCat(response.hash(), " ", response.compact_revision()));
+         });
+    AfterEvent(i);
+  }
+  RunUntil(now_ + kNsPerSecond);
+  if (failed()) return;
+  if (hashes->size() != machines_.size() ||
+      std::count(hashes->begin(), hashes->end(), hashes->front()) !=
+          static_cast<std::ptrdiff_t>(size())) {
+    Fail(absl::StrCat("H1: HashKV differs between members that have applied the same: ",
+                      absl::StrJoin(*hashes, ", "), " at ", request.revision()));
+  }
+}
+
 void World::Converge() {
   faults_on_ = false;
   workload_->Stop();
+  watch_clients_->Stop();
+  lease_clients_->Stop();
   // A quorum that can talk, while the others stay as they are and cannot reach it.
   raft::Random random = Stream(plan_.seed, "end");
   std::vector<int> all;
@@ -140,25 +204,23 @@ void World::Converge() {
       RunUntil(now_ + 20 * kNsPerMs);
     }
     note("ms until all have caught up", began);
-    auto hashes = std::make_shared<std::vector<std::string>>();
-    for (const int i : all) {
-      current_ = i;
-      Call(i, "/etcdserverpb.Maintenance/HashKV", "", 5 * kNsPerSecond,
-           [hashes](const server::RpcStatus& status, const std::string& bytes) {
-             etcdserverpb::HashKVResponse response;
-             if (!status.ok() || !response.ParseFromString(bytes)) return;
-             hashes->push_back(absl::StrCat(response.hash(), " ", response.compact_revision()));
-           });
-      AfterEvent(i);
+    const int64_t asked = now_;
+    if (!DrainWatches(now_ + kBound) && !failed()) {
+      return Fail(absl::StrCat("V3: watchers are not told everything:", watch_clients_->Missing(),
+                               ProgressText()));
     }
-    RunUntil(now_ + kNsPerSecond);
+    note("ms until all watchers were told all", asked);
+    CompareHashes();
     if (failed()) return;
-    if (hashes->size() != all.size() ||
-        std::count(hashes->begin(), hashes->end(), hashes->front()) !=
-            static_cast<std::ptrdiff_t>(all.size())) {
-      return Fail("H1: HashKV differs between members that have applied the same");
+    // Before the restart too: it makes every member find its leases anew.
+    if (restart > 0 || random.OneIn(2)) {
+      const int64_t waited = now_;
+      if (!DrainLeases(now_ + kBound) && !failed()) {
+        return Fail(absl::StrCat("E3: leases that nobody renews do not end", ProgressText()));
+      }
+      note("ms until all leases had ended", waited);
     }
-    if (restart > 0) break;
+    if (restart > 0 || failed()) break;
     for (const int i : all) {
       Down(i, testing::CrashMode::kLoseAll);
       StartLater(i, kNsPerMs);

@@ -64,6 +64,16 @@ void World::Inject(const Fault& fault) {
       break;
   }
   if (!done) return;
+  switch (fault.kind) {
+    case FaultKind::kPause:
+    case FaultKind::kSlowDisk:
+    case FaultKind::kSlowProcess:
+    case FaultKind::kEngineStall:
+      slow_times_.emplace_back(now_, now_ + fault.duration);
+      break;
+    default:
+      break;
+  }
   ++figures_.faults[std::string(FaultName(fault.kind))];
   Record(EventKind::kFault, fault.node, static_cast<uint64_t>(fault.other),
          static_cast<uint64_t>(fault.duration / kNsPerMs), FaultName(fault.kind).data());

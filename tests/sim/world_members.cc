@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "server/peer/frame.h"
+#include "tests/sim/client_streams.h"
 #include "tests/sim/random_streams.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
@@ -157,6 +158,7 @@ void World::Down(int index, testing::CrashMode mode) {
   Machine& machine = this->machine(index);
   if (!machine.up()) return;
   machine.before_crash = machine.watch;
+  client_streams_->OnDown(index);
   machine.node.reset();
   machine.services.reset();
   machine.events = {};

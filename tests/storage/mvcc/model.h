@@ -56,6 +56,8 @@ class Model {
 
   int64_t revision() const { return revision_; }
   int64_t compacted() const { return compacted_; }
+  // Every version that ever was, of each key: oldest first.
+  const std::map<std::string, std::vector<ModelVersion>>& versions() const { return versions_; }
 
   // The rows that must remain when all compacted history has been collected, as (key, mod
   // revision, sub): of versions, and of changes.

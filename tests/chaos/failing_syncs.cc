@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <set>
@@ -32,7 +33,7 @@ using raft::Random;
 constexpr int kVictim = 0;
 
 // How often a call site that was missed is looked for once more.
-constexpr int kRoundsMax = 3;
+constexpr int kRoundsMax = 5;
 
 void Sleep(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
@@ -299,11 +300,17 @@ class FailingSyncs {
     bool struck = AwaitEnd(checked, site, 0);
     OthersServe(checked);
     Workload workload({.targets = cluster.targets(), .seed = random_.Next()});
-    for (const Phase phase : {kLoad, kRestart, kLoad, kStop, kRestart, kLoad}) {
-      if (struck || !checked.problems().empty()) break;
-      Do(checked, phase, /*expect_end=*/true);
-      struck = AwaitEnd(checked, site, 0);
-    }
+    const auto pass = [&](std::initializer_list<Phase> phases) {
+      for (const Phase phase : phases) {
+        if (struck || !checked.problems().empty()) return;
+        Do(checked, phase, /*expect_end=*/true);
+        struck = AwaitEnd(checked, site, 0);
+      }
+    };
+    pass({kLoad, kRestart, kLoad, kStop, kRestart, kLoad});
+    // What is left to be written at a stop depends on what came before it.
+    if (!struck) workload.Stop();
+    pass({kStop, kRestart, kLoad, kStop});
     if (struck) OthersServe(checked);
     ComeBack(checked);
     workload.Stop();

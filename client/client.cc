@@ -5,6 +5,7 @@
 #include "client/internal/core.h"
 #include "client/internal/endpoint.h"
 #include "client/internal/errors.h"
+#include "client/internal/submit.h"
 
 namespace gavel::client {
 
@@ -44,15 +45,26 @@ Status Client::SetEndpoints(const std::vector<std::string>& endpoints) {
   return Status();
 }
 
+Pending<MemberListResponse> Client::SyncEndpointsAsync(CallOptions options) {
+  auto state = std::make_shared<internal::PendingState<MemberListResponse>>();
+  const Pending<MemberListResponse> list = cluster().MemberListAsync(true, std::move(options));
+  list.Then([state, core = core_](const Result<MemberListResponse>& members) {
+    if (!members.ok()) return state->Complete(members.status());
+    std::vector<std::string> endpoints;
+    for (const Member& member : members->members) {
+      if (member.learner) continue;
+      endpoints.insert(endpoints.end(), member.client_urls.begin(), member.client_urls.end());
+    }
+    Result<std::vector<std::string>> addresses = internal::ParseEndpoints(endpoints);
+    if (!addresses.ok()) return state->Complete(addresses.status());
+    core->SetEndpoints(*addresses);
+    state->Complete(*members);
+  });
+  return Pending<MemberListResponse>(state, [list] { list.Cancel(); });
+}
+
 Status Client::SyncEndpoints(CallOptions options) {
-  const Result<MemberListResponse> members = cluster().MemberList(true, std::move(options));
-  if (!members.ok()) return members.status();
-  std::vector<std::string> endpoints;
-  for (const Member& member : members->members) {
-    if (member.learner) continue;
-    endpoints.insert(endpoints.end(), member.client_urls.begin(), member.client_urls.end());
-  }
-  return SetEndpoints(endpoints);
+  return internal::Block([&] { return SyncEndpointsAsync(std::move(options)); }).status();
 }
 
 }  // namespace gavel::client

@@ -70,6 +70,8 @@ class Client {
   Status SetEndpoints(const std::vector<std::string>& endpoints);
   // Replaces the endpoints by those that the members advertise (learners excepted).
   Status SyncEndpoints(CallOptions options = {});
+  // The same; they are replaced once the call has ended well.
+  Pending<MemberListResponse> SyncEndpointsAsync(CallOptions options = {});
 
  private:
   explicit Client(std::shared_ptr<internal::Core> core);

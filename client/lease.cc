@@ -158,12 +158,21 @@ std::chrono::milliseconds Session::valid_for() const {
 
 std::stop_token Session::lost() const { return state_->lease->lost.get_token(); }
 
+Pending<LeaseRevokeResponse> Session::CloseAsync(CallOptions options) {
+  Stop();
+  auto state = std::make_shared<internal::PendingState<LeaseRevokeResponse>>();
+  const Pending<LeaseRevokeResponse> revoke =
+      Lease(state_->core).RevokeAsync(state_->lease->id, std::move(options));
+  revoke.Then([state](const Result<LeaseRevokeResponse>& revoked) {
+    const bool gone = !revoked.ok() && revoked.status().reason() == Reason::kLeaseNotFound;
+    state->Complete(gone ? LeaseRevokeResponse() : revoked);
+  });
+  return Pending<LeaseRevokeResponse>(state, [revoke] { revoke.Cancel(); });
+}
+
 Status Session::Close(CallOptions options) {
   Stop();
-  const Result<LeaseRevokeResponse> revoked =
-      Lease(state_->core).Revoke(state_->lease->id, std::move(options));
-  if (revoked.ok() || revoked.status().reason() == Reason::kLeaseNotFound) return Status();
-  return revoked.status();
+  return Block([&] { return CloseAsync(std::move(options)); }).status();
 }
 
 void Session::Stop() {

@@ -98,6 +98,8 @@ class Session {
 
   // Ends the renewal and revokes the lease with its keys. That it is gone already is no error.
   Status Close(CallOptions options = {});
+  // The same; the header is empty if the lease was gone already. Renewal has ended on return.
+  Pending<LeaseRevokeResponse> CloseAsync(CallOptions options = {});
   // Ends the renewal; the lease lives on until its time is up.
   void Stop();
 

@@ -1,5 +1,8 @@
 #include "client/maintenance.h"
 
+#include <functional>
+#include <stop_token>
+
 #include "client/internal/deadline.h"
 #include "client/internal/submit.h"
 #include "client/kv.h"
@@ -28,6 +31,15 @@ Pending<AlarmResponse> AlarmAsync(const std::shared_ptr<internal::Core>& core,
       core, "/etcdserverpb.Maintenance/Alarm", request,
       action == etcdserverpb::AlarmRequest::GET ? kRead : kWrite, std::move(options));
 }
+
+// Two calls, one after the other, that one request stops; so does the caller's own token.
+struct StopRelay {
+  explicit StopRelay(const std::stop_token& token)
+      : relay(token, [stop = source]() mutable { stop.request_stop(); }) {}
+
+  std::stop_source source;
+  std::stop_callback<std::function<void()>> relay;
+};
 
 std::string Describe(const std::vector<Alarm>& alarms) {
   std::string text = "active alarm(s): ";
@@ -80,33 +92,47 @@ Pending<AlarmResponse> Maintenance::DeactivateAlarmAsync(Alarm alarm, CallOption
   return AlarmAsync(core_, etcdserverpb::AlarmRequest::DEACTIVATE, alarm, std::move(options));
 }
 
-HealthResponse Maintenance::Health(std::string endpoint, CallOptions options) const {
+Pending<HealthResponse> Maintenance::HealthAsync(std::string endpoint, CallOptions options) const {
   options = At(std::move(endpoint), std::move(options));
+  auto stop = std::make_shared<StopRelay>(options.stop);
+  options.stop = stop->source.get_token();
+  auto state = std::make_shared<internal::PendingState<HealthResponse>>();
   const internal::MonotonicUs start = internal::Now();
-  HealthResponse health;
+  const auto on_alarms = [state, stop](HealthResponse health, const Result<AlarmResponse>& alarms) {
+    if (alarms.ok()) {
+      health.alarms = alarms->alarms;
+      if (!health.alarms.empty()) health.error = Describe(health.alarms);
+    } else {
+      health.error = "unable to fetch the alarm list: " + alarms.status().message();
+    }
+    health.healthy = health.error.empty();
+    state->Complete(std::move(health));
+  };
   // etcd's own tools ask for this key.
-  const Result<GetResponse> read = Kv(core_).Get("health", options);
-  health.took = std::chrono::microseconds(internal::Now() - start);
-  if (!read.ok() && read.status().reason() != Reason::kPermissionDenied) {
-    health.error = read.status().message();
-    return health;
-  }
-  const Result<AlarmResponse> alarms = Alarms(options);
-  if (!alarms.ok()) {
-    health.error = "unable to fetch the alarm list: " + alarms.status().message();
-    return health;
-  }
-  health.alarms = alarms->alarms;
-  if (!health.alarms.empty()) {
-    health.error = Describe(health.alarms);
-    return health;
-  }
-  health.healthy = true;
-  return health;
+  Kv(core_)
+      .GetAsync("health", options)
+      .Then([state, self = *this, options, start, on_alarms](const Result<GetResponse>& read) {
+        HealthResponse health;
+        health.took = std::chrono::microseconds(internal::Now() - start);
+        if (!read.ok() && read.status().reason() != Reason::kPermissionDenied) {
+          health.error = read.status().message();
+          return state->Complete(std::move(health));
+        }
+        self.AlarmsAsync(options).Then([health, on_alarms](const Result<AlarmResponse>& alarms) {
+          on_alarms(health, alarms);
+        });
+      });
+  return Pending<HealthResponse>(state, [stop] { stop->source.request_stop(); });
 }
 
 // --- The blocking forms -----------------------------------------------------------------------
 
+HealthResponse Maintenance::Health(std::string endpoint, CallOptions options) const {
+  const Result<HealthResponse> health =
+      Block([&] { return HealthAsync(std::move(endpoint), std::move(options)); });
+  if (health.ok()) return *health;
+  return {.error = health.status().message()};
+}
 Result<StatusResponse> Maintenance::Status(std::string endpoint, CallOptions options) const {
   return Block([&] { return StatusAsync(std::move(endpoint), std::move(options)); });
 }

@@ -110,6 +110,8 @@ class Maintenance {
   // Asks one endpoint whether it can serve. Never fails: what went wrong is in the response. A
   // permission that is denied counts as healthy, since the member answered.
   HealthResponse Health(std::string endpoint, CallOptions options = {}) const;
+  // The same; the Result is always a response.
+  Pending<HealthResponse> HealthAsync(std::string endpoint, CallOptions options = {}) const;
 
  private:
   std::shared_ptr<internal::Core> core_;

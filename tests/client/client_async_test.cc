@@ -57,6 +57,24 @@ TEST(ClientAsyncTest, ALostHandleDoesNotEndTheCall) {
   while (server.count() == 0) std::this_thread::yield();
 }
 
+// Calls that are made of several end together.
+TEST(ClientAsyncTest, AHealthCheckIsCancelledAsAWhole) {
+  ScriptedServer server(NeverAnswer);
+  const Client client = MakeClient({server.target()});
+  const Pending<HealthResponse> check = client.maintenance().HealthAsync(server.target());
+  while (server.count() == 0) std::this_thread::yield();
+  check.Cancel();
+  EXPECT_FALSE(check.Get()->healthy);
+  EXPECT_EQ(check.Get()->error, "the call was cancelled");
+  std::stop_source stop;
+  const Pending<HealthResponse> stopped =
+      client.maintenance().HealthAsync(server.target(), {.stop = stop.get_token()});
+  while (server.count() == 1) std::this_thread::yield();
+  stop.request_stop();
+  EXPECT_EQ(stopped.Get()->error, "the call was cancelled");
+  EXPECT_EQ(server.count(), 2u);
+}
+
 TEST(ClientAsyncTest, ACancelledCallSaysWhatIsKnown) {
   ScriptedServer server(NeverAnswer);
   SilentPort silent;

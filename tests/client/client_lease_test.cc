@@ -319,7 +319,7 @@ TEST(ClientLeaseTest, CloseAndTheLastCopyRevokeAndStopDoesNot) {
   const Client client = MakeClient({server.target()});
   Result<Session> closed = client.lease().Open();
   ASSERT_TRUE(closed.ok());
-  EXPECT_TRUE(closed->Close().ok());
+  EXPECT_TRUE(closed->CloseAsync().Get().ok());
   EXPECT_THAT(server.revoked(), ElementsAre(1));
   {
     Result<Session> stopped = client.lease().Open();

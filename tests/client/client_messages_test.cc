@@ -273,10 +273,30 @@ TEST(ClientMessagesTest, ClusterAndMaintenance) {
   const HealthResponse health = client.maintenance().Health(server.target());
   EXPECT_FALSE(health.healthy);
   EXPECT_EQ(health.error, "active alarm(s): NOSPACE");
+  EXPECT_EQ(client.maintenance().HealthAsync(server.target()).Get()->alarms, health.alarms);
 
-  ASSERT_TRUE(client.SyncEndpoints().ok());
+  const Result<MemberListResponse> synced = client.SyncEndpointsAsync().Get();
+  ASSERT_TRUE(synced.ok());
+  EXPECT_EQ(synced->members.size(), 2u);
   EXPECT_EQ(client.endpoints().size(), 2u);
-  EXPECT_EQ(client.endpoints()[1].address, "d:1");
+  EXPECT_EQ(client.endpoints()[0].address, "c:1");
+}
+
+TEST(ClientMessagesTest, SyncedEndpointsAreThoseOfVoters) {
+  ScriptedServer server([](const Request&) {
+    etcdserverpb::MemberListResponse members;
+    for (const char* url : {"http://c:1", "http://d:1"}) members.add_members()->add_clienturls(url);
+    members.mutable_members(0)->add_clienturls("http://e:1");
+    etcdserverpb::Member* const learner = members.add_members();
+    learner->add_clienturls("http://f:1");
+    learner->set_islearner(true);
+    return Answer::Ok(members);
+  });
+  Client client = MakeClient({server.target()});
+  ASSERT_TRUE(client.SyncEndpoints().ok());
+  ASSERT_EQ(client.endpoints().size(), 3u);
+  EXPECT_EQ(client.endpoints()[1].address, "e:1");
+  EXPECT_EQ(client.endpoints()[2].address, "d:1");
 }
 
 // Bounds of a prefix, an open range, and everything.

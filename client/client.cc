@@ -18,6 +18,9 @@ Result<Client> Client::Create(ClientOptions options) {
       options.keepalive_timeout <= milliseconds(0)) {
     return internal::InvalidOptions("timeouts are above 0");
   }
+  if (options.request_bytes_max < 0 || options.response_bytes_max < 0) {
+    return internal::InvalidOptions("limits of bytes are not below 0; 0 is no limit");
+  }
   return Client(internal::Core::Create(options, *addresses));
 }
 

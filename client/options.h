@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -28,6 +29,11 @@ struct ClientOptions {
   // up if none comes in time. Servers end connections that ask more often than each 5 s.
   std::chrono::milliseconds keepalive_time{10'000};
   std::chrono::milliseconds keepalive_timeout{5'000};
+
+  // A larger request is refused before it is sent (Reason::kRequestTooLarge), and a larger response
+  // is not taken, whose call then ends as unknown. In bytes; 0: no limit but the servers'.
+  int64_t request_bytes_max = 0;
+  int32_t response_bytes_max = 0;
 };
 
 struct CallOptions {

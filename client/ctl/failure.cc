@@ -43,7 +43,8 @@ std::string HintFor(Reason reason) {
     case Reason::kDuplicateKey:
       return "A branch of a transaction may write a key only once.";
     case Reason::kRequestTooLarge:
-      return "Split it, or start the servers with a larger --max-request-bytes.";
+      return "Split it, or start the servers (and this program, if it was given) with a larger "
+             "--max-request-bytes.";
     case Reason::kLeaseNotFound:
       return "The lease has expired or was never granted; its id is written in hexadecimal.";
     case Reason::kLeaseTtlTooLarge:
@@ -81,6 +82,11 @@ Failure FromStatus(const Status& status, Effect effect) {
   if (status.reason() == Reason::kNotServed &&
       status.message().find(kForPeers) != std::string::npos) {
     failure.hint = "Members talk to each other there: name their client URLs with --endpoints.";
+  }
+  // gRPC's words.
+  constexpr std::string_view kTooLarge = "Received message larger than max";
+  if (status.code() == Code::kResourceExhausted && status.message().starts_with(kTooLarge)) {
+    failure.hint = "Give it a larger --max-recv-bytes, or ask for less, with --limit say.";
   }
   if (status.reason() == Reason::kNoEndpoint) failure.code = ExitCode::kBadConnection;
   if (effect == Effect::kWrites && status.error_class() == ErrorClass::kUnknown) {

@@ -1,6 +1,7 @@
 #include "client/ctl/settings.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "client/ctl/text.h"
 
@@ -70,6 +71,16 @@ std::vector<FlagSpec> MakeGlobalFlags() {
        .type = FlagType::kDuration,
        .default_text = "6s",
        .help = "Time that a probe may go unanswered."},
+      {.name = "max-request-bytes",
+       .type = FlagType::kInteger,
+       .default_text = "0",
+       .help = "Largest request that is sent; 0: the servers decide.",
+       .value_name = "BYTES"},
+      {.name = "max-recv-bytes",
+       .type = FlagType::kInteger,
+       .default_text = "0",
+       .help = "Largest answer that is taken; 0: any.",
+       .value_name = "BYTES"},
       {.name = "max-input-bytes",
        .type = FlagType::kInteger,
        .default_text = "67108864",
@@ -166,6 +177,14 @@ Expected<Settings> ReadSettings(const FlagValues& values) {
                         "It takes how many bytes may be read, 1 or more.");
   }
   ClientOptions& client = settings.client;
+  client.request_bytes_max = values.Integer("max-request-bytes");
+  const int64_t response_bytes_max = values.Integer("max-recv-bytes");
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  if (client.request_bytes_max < 0 || response_bytes_max < 0 || response_bytes_max > kMost) {
+    return BadArguments("--max-request-bytes and --max-recv-bytes are 0 or more",
+                        "0 is no limit; --max-recv-bytes is 2147483647 at most.");
+  }
+  client.response_bytes_max = static_cast<int32_t>(response_bytes_max);
   client.endpoints = settings.endpoints;
   client.timeout = values.Duration("command-timeout");
   if (client.timeout.count() == 0) {

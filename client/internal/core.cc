@@ -73,6 +73,10 @@ CallPtr Core::Start(CallSpec spec, CallDone done) {
       refused = address.status();
     }
   }
+  const int64_t bytes_max = options_.request_bytes_max;
+  if (refused.ok() && bytes_max > 0 && spec.request.size() > static_cast<uint64_t>(bytes_max)) {
+    refused = RequestTooLarge(spec.request.size(), bytes_max);
+  }
   // Outside the mutex, since it runs at once if stop was requested already.
   if (spec.options.stop.stop_possible()) {
     call->stop.emplace(spec.options.stop, [weak = weak_from_this(), target = std::weak_ptr(call)] {

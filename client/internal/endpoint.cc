@@ -59,7 +59,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // A name is looked up anew about as often as its connection is tried; gRPC would wait for 30 s.
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kReconnectMaxMs);
-  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxReceiveMessageSize(options.response_bytes_max == 0 ? -1
+                                                                     : options.response_bytes_max);
   return grpc::CreateCustomChannel(Target(address), grpc::InsecureChannelCredentials(), arguments);
 }
 

@@ -164,6 +164,12 @@ Status NoEndpoint(std::string details) {
                     "; check that the servers run and that these are their client URLs");
 }
 
+Status RequestTooLarge(size_t bytes, int64_t bytes_max) {
+  return Status(Code::kResourceExhausted, ErrorClass::kRejected, Reason::kRequestTooLarge,
+                "trying to send message larger than max (" + std::to_string(bytes) + " vs. " +
+                    std::to_string(bytes_max) + ")");
+}
+
 Status DeadlineOver(std::chrono::milliseconds timeout, bool sent) {
   const std::string within = " within " + std::to_string(timeout.count()) + " ms";
   return Status(Code::kDeadlineExceeded, sent ? ErrorClass::kUnknown : ErrorClass::kDropped,

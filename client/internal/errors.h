@@ -24,6 +24,8 @@ Status WatchCompacted(int64_t compact_revision);
 Status InvalidOptions(std::string message);
 // Nothing was sent; `details` names the endpoints and what is wrong with each.
 Status NoEndpoint(std::string details);
+// By ClientOptions::request_bytes_max; nothing was sent. As etcd's own client says it.
+Status RequestTooLarge(size_t bytes, int64_t bytes_max);
 // No answer came in time. `sent`: the request may have arrived.
 Status DeadlineOver(std::chrono::milliseconds timeout, bool sent);
 Status Cancelled(bool sent);

@@ -127,6 +127,30 @@ TEST(ClientErrorsTest, ADroppedWriteIsRepeated) {
   }
 }
 
+// The client's own limits: what is too large is not sent, or not taken.
+TEST(ClientErrorsTest, LimitsOfMessages) {
+  ScriptedServer server([](const Request&) {
+    etcdserverpb::RangeResponse response;
+    response.add_kvs()->set_value(std::string(2000, 'v'));
+    return Answer::Ok(response);
+  });
+  ClientOptions options = Options({server.target()});
+  options.request_bytes_max = 1000;
+  options.response_bytes_max = 1000;
+  const Client client = MakeClient(options);
+  const Result<PutResponse> put = client.kv().Put("k", std::string(1000, 'v'));
+  EXPECT_EQ(put.status().reason(), Reason::kRequestTooLarge);
+  EXPECT_EQ(put.status().error_class(), ErrorClass::kRejected);
+  EXPECT_EQ(server.count(), 0u);
+  const Result<GetResponse> got = client.kv().Get("k");
+  EXPECT_EQ(got.status().code(), Code::kResourceExhausted);
+  EXPECT_EQ(got.status().error_class(), ErrorClass::kUnknown);
+  options.response_bytes_max = 10'000;
+  EXPECT_TRUE(MakeClient(options).kv().Get("k").ok());
+  options.response_bytes_max = -1;
+  EXPECT_EQ(Client::Create(options).status().reason(), Reason::kInvalidOptions);
+}
+
 // A dropped write that meets an unknown outcome on its next attempt ends as unknown.
 TEST(ClientErrorsTest, AnUnknownOutcomeAfterADroppedOneIsUnknown) {
   std::atomic<int> calls = 0;

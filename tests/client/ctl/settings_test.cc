@@ -110,6 +110,18 @@ TEST(SettingsTest, TimesOfNought) {
   EXPECT_EQ(least->client.silence_timeout, std::chrono::milliseconds(1));
 }
 
+// Limits of messages, by the names that etcdctl gives them.
+TEST(SettingsTest, LimitsOfMessages) {
+  const Expected<Settings> given =
+      ReadSettings(Given({{"max-request-bytes", "100"}}, {{"ETCDCTL_MAX_RECV_BYTES", "200"}}));
+  ASSERT_TRUE(given.ok());
+  EXPECT_EQ(given->client.request_bytes_max, 100);
+  EXPECT_EQ(given->client.response_bytes_max, 200);
+  EXPECT_FALSE(ReadSettings(Given({{"max-request-bytes", "-1"}}, {})).ok());
+  EXPECT_FALSE(ReadSettings(Given({{"max-recv-bytes", "2147483648"}}, {})).ok());
+  EXPECT_EQ(ReadSettings(Given({}, {}))->client.response_bytes_max, 0);
+}
+
 TEST(SettingsTest, NoEndpointIsAnError) {
   const Expected<Settings> settings = ReadSettings(Given({{"endpoints", " , "}}, {}));
   ASSERT_FALSE(settings.ok());

@@ -47,7 +47,7 @@ constexpr PlantedBug kBugs[] = {
      "beyond-what-is-compared"},
     {40, "a grant to an earlier life of the candidate is believed", false,
      "votes-for-an-earlier-life"},
-    {41, "a write under way is counted for what took its entries' place"},
+    {41, "a write under way is counted for what took its entries' place", true},
     {42, "a proposal is called dropped although its first copy was appended", false,
      "forwarded-twice"},
     {43, "a proposal that is in some log is called dropped at its deadline"},

@@ -69,8 +69,11 @@ def lock_waiter_interrupted(stage):
         holder = stage.start(*command)
         holder.wait_for('m/')
         for how in (signal.SIGINT, signal.SIGTERM):
+            stage.wait_watchers(0)
             waiter = stage.start(*command)
             stage.wait_keys('m/', 2)
+            # It may not have been told of its key yet, which it would leave; now it waits.
+            stage.wait_watchers(1)
             stage.note_end('%s, interrupted by %d' % (command[0], how), waiter, how)
             stage.note('complaint', waiter.text('err').splitlines()[-1])
             stage.note('the queue', '\n'.join(stage.keys('m/')))

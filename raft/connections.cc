@@ -20,7 +20,7 @@ void Raft::Core::OnPeerConnectionLost(NodeId peer) {
   lost_.insert(peer);
   OnPeerUnreachable(peer);
   if (auto* led = As<Leader>(); led && led->transfer && led->transfer->target == peer) {
-    led->transfer.reset();
+    led->transfer->over = true;
   }
   const auto* follower = As<Follower>();
   if (!follower || follower->leader != peer) return;

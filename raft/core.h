@@ -82,6 +82,7 @@ class Raft::Core {
     NodeId target;
     uint32_t ticks = 0;
     bool told = false;  // TimeoutNow has been sent.
+    bool over = false;  // Ends with the next tick.
   };
   struct Leader {
     std::map<NodeId, Progress> peers;

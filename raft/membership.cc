@@ -86,8 +86,8 @@ void Raft::Core::SyncPeers(Leader& leader) {
       peer.commit_awaited = *peer.departing;
     }
   }
-  const auto& transfer = leader.transfer;
-  if (transfer && !configuration().IsVoter(transfer->target)) leader.transfer.reset();
+  auto& transfer = leader.transfer;
+  if (transfer && !configuration().IsVoter(transfer->target)) transfer->over = true;
 }
 
 // A member that has left is forgotten once it has been told that this is committed.

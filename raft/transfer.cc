@@ -1,4 +1,7 @@
 // Leadership transfer (Ongaro §3.10).
+//
+// A transfer that is given up ends with a tick. So a leader that was refused a proposal of its own
+// in a turn takes no other in the rest of it: renewals of leases are dated by what precedes them.
 #include <algorithm>
 
 #include "raft/core.h"
@@ -10,14 +13,14 @@ void Raft::Core::TransferLeadership(NodeId target) {
   if (!leader || target == options_.id) return;
   const auto& voters = configuration().voters;
   if (!std::binary_search(voters.begin(), voters.end(), target)) return;
-  if (leader->transfer && leader->transfer->target == target) return;
+  if (leader->transfer && leader->transfer->target == target && !leader->transfer->over) return;
   leader->transfer = Transfer{.target = target};
   AdvanceTransfer(*leader);
 }
 
 // Tells the target to campaign once it holds the whole log.
 void Raft::Core::AdvanceTransfer(Leader& leader) {
-  if (!leader.transfer || leader.transfer->told) return;
+  if (!leader.transfer || leader.transfer->told || leader.transfer->over) return;
   const auto peer = leader.peers.find(leader.transfer->target);
   if (peer == leader.peers.end() || peer->second.match != log_.last().index) return;
   leader.transfer->told = true;
@@ -25,8 +28,9 @@ void Raft::Core::AdvanceTransfer(Leader& leader) {
 }
 
 void Raft::Core::TickTransfer(Leader& leader) {
-  if (leader.transfer && ++leader.transfer->ticks >= options_.election_ticks) {
-    leader.transfer.reset();
+  auto& transfer = leader.transfer;
+  if (transfer && (transfer->over || ++transfer->ticks >= options_.election_ticks)) {
+    transfer.reset();
   }
 }
 

@@ -155,6 +155,24 @@ TEST(ReplicationTest, ALeadersOwnProposalIsAppendedOrNot) {
   EXPECT_EQ(cluster.core(1).ProposeAsLeader(Own(4)), std::nullopt) << "it hands over";
 }
 
+// What was refused at the beginning of a turn is refused for all of it: what comes later may depend
+// on it, as renewals do on the time that the leader reads into the log.
+TEST(ReplicationTest, AHandOverThatIsGivenUpEndsWithATick) {
+  Cluster cluster(Voters({1, 2, 3}));
+  cluster.Elect(1);
+  cluster.Isolate(1);
+  cluster.Propose(1, "the target lacks it");
+  const Index before = cluster.core(1).status().last;
+  cluster.Transfer(1, 2);
+  EXPECT_EQ(cluster.core(1).ProposeAsLeader(Own(1)), std::nullopt);
+  cluster.core(1).OnPeerConnectionLost(Id(2));
+  cluster.Propose(1, "of the same turn");
+  EXPECT_EQ(cluster.core(1).status().last, before);
+  EXPECT_EQ(cluster.core(1).ProposeAsLeader(Own(2)), std::nullopt);
+  cluster.core(1).Tick();
+  EXPECT_EQ(cluster.core(1).ProposeAsLeader(Own(3)), (EntryId{before.Next(), Term(1)}));
+}
+
 TEST(ReplicationTest, MustSyncIsFalseOnlyForTheCommitIndex) {
   Cluster cluster(Voters({1, 2, 3}));
   cluster.Elect(1);

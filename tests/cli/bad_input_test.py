@@ -5,7 +5,6 @@
 
 Each test wants a clear message and no lost data; a member that must stop says why and what to do.
 """
-import argparse
 import contextlib
 import glob
 import os
@@ -14,23 +13,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
+from checks import check, parse_options, run, test
 from servers import Cluster, etcdctl
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 def put(cluster, key, value, member=0):
@@ -352,22 +339,8 @@ def bad_flags(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--server', required=True)
-    parser.add_argument('--faults', required=True)
-    parser.add_argument('-k', default='', help='only tests whose name contains this')
-    options = parser.parse_args()
-    failed = 0
-    for function in TESTS:
-        if options.k not in function.__name__:
-            continue
-        try:
-            function(options)
-            print('ok     ' + function.__name__, flush=True)
-        except AssertionError as error:
-            failed += 1
-            print('FAILED %s: %s' % (function.__name__, error), flush=True)
-    sys.exit(1 if failed else 0)
+    options = parse_options(__doc__, 'server', 'faults')
+    run(options, options)
 
 
 main()

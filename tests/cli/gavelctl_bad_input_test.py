@@ -6,7 +6,6 @@
 Each test wants a message that says what and what to do, the documented exit code, and an end in
 time.
 """
-import argparse
 import contextlib
 import os
 import re
@@ -14,25 +13,13 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
+from checks import check, parse_options, run, test
 from gavelctl import FakeServer, Gavelctl, clean_environment, proxy_to, silent, unused_endpoint
 from servers import Cluster, Result
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 def check_failed(result, code, *said):
@@ -434,26 +421,11 @@ class World:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--server', required=True)
-    parser.add_argument('--gavelctl', required=True)
-    parser.add_argument('-k', default='', help='only tests whose name contains this')
-    options = parser.parse_args()
-    failed = 0
+    options = parse_options(__doc__, 'server', 'gavelctl')
     with contextlib.closing(Cluster(options.server)) as cluster:
         cluster.start()
         cluster.wait_ready()
-        world = World(options, cluster)
-        for function in TESTS:
-            if options.k not in function.__name__:
-                continue
-            try:
-                function(world)
-                print('ok     ' + function.__name__, flush=True)
-            except AssertionError as error:
-                failed += 1
-                print('FAILED %s: %s' % (function.__name__, error), flush=True)
-    sys.exit(1 if failed else 0)
+        run(World(options, cluster), options)
 
 
 main()

@@ -6,28 +6,15 @@
 What others write between the reading and the transaction is written by a proxy that holds the
 transaction back meanwhile.
 """
-import argparse
 import base64
 import contextlib
 import json
 import os
-import sys
 import tempfile
 
+from checks import check, parse_options, run, test
 from gavelctl import FakeServer, Gavelctl, before_txn, drop_at_txn, proxy_to
 from servers import Cluster
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 class Store:
@@ -248,24 +235,9 @@ def bad_files(store):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--server', required=True)
-    parser.add_argument('--gavelctl', required=True)
-    parser.add_argument('-k', default='', help='only tests whose name contains this')
-    options = parser.parse_args()
-    failed = 0
+    options = parse_options(__doc__, 'server', 'gavelctl')
     with contextlib.closing(Store(options)) as store:
-        for function in TESTS:
-            if options.k not in function.__name__:
-                continue
-            store.clear()
-            try:
-                function(store)
-                print('ok     ' + function.__name__, flush=True)
-            except AssertionError as error:
-                failed += 1
-                print('FAILED %s: %s' % (function.__name__, error), flush=True)
-    sys.exit(1 if failed else 0)
+        run(store, options, before=store.clear)
 
 
 main()

@@ -5,26 +5,13 @@
 
 The completion of gaveld lies beside its manual page.
 """
-import argparse
 import os
 import subprocess
-import sys
 import tempfile
 
+from checks import check, parse_options, run, test
 from gavelctl import Gavelctl, clean_environment
 from servers import need
-
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 @test
@@ -118,24 +105,8 @@ class World:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--server', help='not needed')
-    parser.add_argument('--gavelctl', required=True)
-    parser.add_argument('--manual', required=True, help='the page gaveld.1')
-    parser.add_argument('-k', default='', help='only tests whose name contains this')
-    options = parser.parse_args()
-    failed = 0
-    world = World(options)
-    for function in TESTS:
-        if options.k not in function.__name__:
-            continue
-        try:
-            function(world)
-            print('ok     ' + function.__name__, flush=True)
-        except AssertionError as error:
-            failed += 1
-            print('FAILED %s: %s' % (function.__name__, error), flush=True)
-    sys.exit(1 if failed else 0)
+    options = parse_options(__doc__, 'gavelctl', 'manual')
+    run(World(options), options)
 
 
 main()

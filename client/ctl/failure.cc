@@ -63,9 +63,8 @@ std::string HintFor(Reason reason) {
     case Reason::kNotANumber:
       return "Only keys that hold a decimal number can be counted up.";
     case Reason::kOverflow:
-      return "Count by a smaller number, or put the key anew: it holds from -9223372036854775808 "
-             "to "
-             "9223372036854775807.";
+      return "Count by a smaller number, or put the key anew: it holds from "
+             "-9223372036854775808 to 9223372036854775807.";
     case Reason::kContention:
       return "Others kept changing the key; try again.";
     default:

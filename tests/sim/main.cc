@@ -1,8 +1,9 @@
 // gavel_sim: runs whole clusters in simulated time, each from one seed.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -103,11 +104,24 @@ void PrintFailure(uint64_t seed, const RunOptions& options, const RunResult& res
   std::printf("less is enough: %s --trace\n", CommandLine(seed, small).c_str());
 }
 
+// Time of a core that this process and its children have used.
+double CoreSeconds() {
+  double seconds = 0;
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    getrusage(who, &usage);
+    for (const timeval& time : {usage.ru_utime, usage.ru_stime}) {
+      seconds += static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    }
+  }
+  return seconds;
+}
+
 void PrintFigures(const Figures& figures, uint64_t seeds, int bad, double took) {
   const double simulated = static_cast<double>(figures.simulated_ns) / server::kNsPerSecond;
   std::printf("%llu seeds, %d with a violation\n", static_cast<unsigned long long>(seeds), bad);
   // What other processes take of the core does not count.
-  const double used = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  const double used = CoreSeconds();
   std::printf(
       "%.0f simulated s in %.1f s, %.1f s of a core: %.0f simulated seconds a second; %llu "
       "events\n",

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 #include "tests/sim/planted_bugs.h"
 
@@ -21,16 +21,10 @@ constexpr char kHead[] =
 
 // What caught it, short enough for a table.
 std::string Short(std::string violation) {
-  const size_t path = violation.find("check failed: ");
-  if (path == 0) {
-    const size_t file = violation.find("/raft/") != std::string::npos ? violation.find("/raft/")
-                        : violation.find("/storage/") != std::string::npos
-                            ? violation.find("/storage/")
-                            : violation.find("/server/");
-    const size_t colon = violation.find(':', file);
-    if (file != std::string::npos && colon != std::string::npos) {
-      return absl::StrCat("check in ", violation.substr(file + 1, colon - file - 1));
-    }
+  constexpr std::string_view kCheck = "check failed: ";
+  if (violation.starts_with(kCheck)) {
+    return "check in " +
+           violation.substr(kCheck.size(), violation.find(':', kCheck.size()) - kCheck.size());
   }
   if (violation.size() > 70) violation = violation.substr(0, 67) + "...";
   std::replace(violation.begin(), violation.end(), '|', '/');
@@ -52,7 +46,7 @@ int RunPlanted(std::vector<int> bugs, uint64_t first_seed, uint64_t seeds_max,
     uint64_t seeds = 0;
     RunResult result;
     while (!result.violation && seeds < seeds_max) {
-      result = RunSeedApart(first_seed + seeds, planted);
+      result = RunSeed(first_seed + seeds, planted);
       ++seeds;
     }
     std::string how = result.violation ? Short(*result.violation) : "SURVIVED";

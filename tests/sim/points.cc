@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "raft/check.h"
 
@@ -13,6 +14,15 @@ namespace {
 PointHandler* point_handler = nullptr;
 int planted_bug = 0;
 OnCheckFailed on_check_failed = nullptr;
+
+// Without the folder of the checkout, which is another one everywhere.
+std::string_view InTree(std::string_view file) {
+  constexpr std::string_view kHere = __FILE__;
+  constexpr std::string_view kName = "tests/sim/points.cc";
+  constexpr std::string_view kRoot = kHere.substr(0, kHere.size() - kName.size());
+  if (file.substr(0, kRoot.size()) == kRoot) file.remove_prefix(kRoot.size());
+  return file;
+}
 
 }  // namespace
 
@@ -36,7 +46,7 @@ namespace gavel {
 // In the place of raft/check.cc: a failed check is a finding like any other.
 void CheckFailed(const char* file, int line, const std::string& what) {
   const std::string text =
-      std::string("check failed: ") + file + ":" + std::to_string(line) + ": " + what;
+      "check failed: " + std::string(sim::InTree(file)) + ":" + std::to_string(line) + ": " + what;
   if (sim::on_check_failed != nullptr) sim::on_check_failed(text.c_str());
   std::fprintf(stderr, "%s\n", text.c_str());
   std::fflush(stderr);

@@ -1,5 +1,7 @@
 #include "tests/sim/runner.h"
 
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -7,12 +9,15 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 
 #include "tests/sim/points.h"
 #include "tests/sim/scripts.h"
@@ -21,13 +26,18 @@ namespace gavel::sim {
 namespace {
 
 constexpr size_t kTranscriptLines = 60;
-// A run in a child that takes longer hangs: that is a finding too.
-constexpr unsigned kHangSeconds = 300;
+// A run that takes longer than this and the time that it simulates hangs.
+constexpr unsigned kHangSeconds = 120;
 
-// The world of this process, for a check that fails in it.
+// In a child: its world, for a check that fails in it, and where to report.
 World* running = nullptr;
-const RunOptions* running_options = nullptr;
 int report_to = -1;
+
+// What the simulator cannot run without is no finding.
+[[noreturn]] void GiveUp(const char* call) {
+  std::fprintf(stderr, "gavel_sim: %s: %s\n", call, std::strerror(errno));
+  std::exit(2);
+}
 
 void WriteAll(int to, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -38,121 +48,177 @@ void WriteAll(int to, std::string_view bytes) {
   }
 }
 
-// What a child tells its parent: time, digest, number of faults, violation, transcript.
-std::string Encode(const RunResult& result) {
-  return absl::StrCat(result.at, " ", result.digest, " ", result.faults, "\n",
-                      result.violation.value_or(""), "\n", result.transcript);
-}
-
-RunResult Broken(const char* what) {
-  RunResult result;
-  result.violation = what;
-  return result;
-}
-
-RunResult Decode(const std::string& bytes) {
-  RunResult result;
-  const size_t line = bytes.find('\n');
-  if (line == std::string::npos) {
-    result.violation = "the process ended without a word";
-    return result;
+std::string ReadAll(int from) {
+  std::string bytes;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t got = read(from, buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return bytes;
+    bytes.append(buffer, static_cast<size_t>(got));
   }
-  unsigned long long digest = 0;
-  long long at = 0;
-  unsigned long long faults = 0;
-  std::sscanf(bytes.c_str(), "%lld %llu %llu", &at, &digest, &faults);
-  result.at = at;
-  result.digest = digest;
-  result.faults = faults;
-  const size_t end = bytes.find('\n', line + 1);
-  const std::string violation = bytes.substr(line + 1, end - line - 1);
-  if (!violation.empty()) result.violation = violation;
-  if (end != std::string::npos) result.transcript = bytes.substr(end + 1);
-  return result;
+}
+
+// Shared with the children, so that it outlives them. Its texts are constants of this program,
+// which are at the same place in both.
+TraceTail& SharedTail() {
+  static TraceTail* const tail = [] {
+    void* const memory =
+        mmap(nullptr, sizeof(TraceTail), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) GiveUp("mmap");
+    return new (memory) TraceTail;
+  }();
+  return *tail;
 }
 
 void OnFailedCheck(const char* text) {
-  if (running == nullptr) return;
   RunResult result;
   result.violation = text;
-  result.at = running->now();
-  result.digest = running->trace().digest();
-  result.faults = running->plan().faults.size();
-  result.transcript = running->trace().Transcript(kTranscriptLines);
-  if (report_to < 0) {
-    std::printf("seed %llu: %s\n%s", static_cast<unsigned long long>(running->plan().seed), text,
-                result.transcript.c_str());
-    std::printf("repeat it with: %s --trace\n",
-                CommandLine(running->plan().seed, *running_options).c_str());
-    std::fflush(stdout);
-    return;
+  std::replace(result.violation->begin(), result.violation->end(), '\n', ' ');
+  if (running != nullptr) {
+    result.figures = running->figures();
+    result.figures.simulated_ns = running->now();
+    result.digest = running->trace().digest();
+    result.faults = running->plan().faults.size();
+    result.transcript = running->trace().Transcript(kTranscriptLines);
   }
-  WriteAll(report_to, Encode(result));
+  WriteAll(report_to, EncodeResult(result));
+  std::fflush(stdout);
   _exit(0);
+}
+
+using Counts = std::map<std::string, uint64_t>;
+constexpr std::pair<const char*, Counts Figures::*> kNamedCounts[] = {
+    {"fault", &Figures::faults}, {"state", &Figures::sometimes}, {"longest", &Figures::longest}};
+
+// One line: what it tells, a number, and for counts that have names the name.
+bool DecodeLine(std::string_view line, RunResult& result) {
+  const std::vector<std::string> parts = absl::StrSplit(std::string(line), absl::MaxSplits(' ', 2));
+  if (parts[0] == "violation") {
+    result.violation = line.substr(std::min(line.size(), parts[0].size() + 1));
+    return true;
+  }
+  uint64_t number = 0;
+  if (parts.size() < 2 || !absl::SimpleAtoi(parts[1], &number)) return false;
+  if (parts[0] == "digest") {
+    result.digest = number;
+  } else if (parts[0] == "faults") {
+    result.faults = number;
+  } else if (parts[0] == "simulated") {
+    result.figures.simulated_ns = static_cast<int64_t>(number);
+  } else if (parts[0] == "count" && parts.size() == 3) {
+    size_t place = 0;
+    if (!absl::SimpleAtoi(parts[2], &place) || place >= kFigureCounts.size()) return false;
+    result.figures.*kFigureCounts[place] = number;
+  } else {
+    for (const auto& [kind, counts] : kNamedCounts) {
+      if (parts[0] != kind || parts.size() < 3) continue;
+      (result.figures.*counts)[parts[2]] = number;
+      return true;
+    }
+    return false;
+  }
+  return true;
+}
+
+RunResult RunHere(uint64_t seed, const RunOptions& options, TraceTail& tail) {
+  SetPlantedBug(options.planted);
+  RunResult result;
+  const Script* script = FindScript(options.script);
+  World world(script != nullptr ? ScriptPlan(*script, seed)
+                                : MakePlan(seed, options.duration, options.without));
+  running = &world;
+  result.violation =
+      world.Run({.until = options.until, .trace = options.trace, .script = script, .tail = &tail});
+  running = nullptr;
+  result.digest = world.trace().digest();
+  result.faults = world.plan().faults.size();
+  result.figures = world.figures();
+  if (result.violation) {
+    result.transcript = world.trace().Transcript(kTranscriptLines);
+    std::replace(result.violation->begin(), result.violation->end(), '\n', ' ');
+  }
+  return result;
 }
 
 }  // namespace
 
-RunResult RunSeed(uint64_t seed, const RunOptions& options) {
-  SetPlantedBug(options.planted);
-  SetOnCheckFailed(OnFailedCheck);
-  RunResult result;
-  {
-    const Script* script = FindScript(options.script);
-    World world(script != nullptr ? ScriptPlan(*script, seed)
-                                  : MakePlan(seed, options.duration, options.without));
-    running = &world;
-    running_options = &options;
-    result.violation =
-        world.Run({.until = options.until, .trace = options.trace, .script = script});
-    running = nullptr;
-    result.at = world.now();
-    result.digest = world.trace().digest();
-    result.faults = world.plan().faults.size();
-    result.figures = world.figures();
-    if (result.violation) {
-      result.transcript = world.trace().Transcript(kTranscriptLines);
-      std::replace(result.violation->begin(), result.violation->end(), '\n', ' ');
+std::string EncodeResult(const RunResult& result) {
+  const Figures& figures = result.figures;
+  std::string text = absl::StrCat("digest ", result.digest, "\nfaults ", result.faults,
+                                  "\nsimulated ", figures.simulated_ns, "\n");
+  for (size_t place = 0; place < kFigureCounts.size(); ++place) {
+    absl::StrAppend(&text, "count ", figures.*kFigureCounts[place], " ", place, "\n");
+  }
+  for (const auto& [kind, counts] : kNamedCounts) {
+    for (const auto& [name, count] : figures.*counts) {
+      absl::StrAppend(&text, kind, " ", count, " ", name, "\n");
     }
   }
-  SetPlantedBug(0);
+  if (result.violation) absl::StrAppend(&text, "violation ", *result.violation, "\n");
+  // An empty line ends what is known; the transcript has the rest.
+  return absl::StrCat(text, "\n", result.transcript);
+}
+
+std::optional<RunResult> DecodeResult(std::string_view bytes) {
+  RunResult result;
+  for (;;) {
+    const size_t end = bytes.find('\n');
+    if (end == std::string_view::npos) return std::nullopt;
+    const std::string_view line = bytes.substr(0, end);
+    bytes.remove_prefix(end + 1);
+    if (line.empty()) break;
+    if (!DecodeLine(line, result)) return std::nullopt;
+  }
+  result.transcript = bytes;
   return result;
 }
 
-RunResult RunSeedApart(uint64_t seed, const RunOptions& options) {
+RunResult RunApart(unsigned seconds, const std::function<RunResult(TraceTail& tail)>& work) {
+  TraceTail& tail = SharedTail();
+  tail.count = 0;
   int ends[2];
-  if (pipe(ends) != 0) return Broken("no pipe");
+  if (pipe(ends) != 0) GiveUp("pipe");
   std::fflush(stdout);
+  const pid_t parent = getpid();
   const pid_t child = fork();
-  if (child < 0) return Broken("no process");
+  if (child < 0) GiveUp("fork");
   if (child == 0) {
+    // It ends with its parent.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
     close(ends[0]);
     report_to = ends[1];
-    alarm(kHangSeconds);
-    WriteAll(ends[1], Encode(RunSeed(seed, options)));
-    _exit(0);
+    SetOnCheckFailed(OnFailedCheck);
+    alarm(seconds);
+    WriteAll(report_to, EncodeResult(work(tail)));
+    std::exit(0);  // With the sanitizers' last checks.
   }
   close(ends[1]);
-  std::string bytes;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t got = read(ends[0], buffer, sizeof(buffer));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    bytes.append(buffer, static_cast<size_t>(got));
-  }
+  const std::string bytes = ReadAll(ends[0]);
   close(ends[0]);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (WIFSIGNALED(status)) {
-    RunResult result;
-    result.violation = WTERMSIG(status) == SIGALRM
-                           ? "the run hangs"
-                           : absl::StrCat("the process died of signal ", WTERMSIG(status));
-    return result;
+  std::optional<RunResult> result = DecodeResult(bytes);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && result) return *std::move(result);
+  RunResult broken;
+  if (!WIFSIGNALED(status)) {
+    broken.violation = absl::StrCat("the process ended with status ", WEXITSTATUS(status));
+  } else if (WTERMSIG(status) == SIGALRM) {
+    broken.violation = absl::StrCat("the run hangs: it has not ended after ", seconds, " s");
+  } else {
+    broken.violation = absl::StrCat("the process died of signal ", WTERMSIG(status), " (",
+                                    strsignal(WTERMSIG(status)), ")");
   }
-  return Decode(bytes);
+  broken.transcript = tail.Transcript(kTranscriptLines);
+  return broken;
+}
+
+RunResult RunSeed(uint64_t seed, const RunOptions& options) {
+  const auto simulated = static_cast<unsigned>(options.duration / server::kNsPerSecond);
+  return RunApart(kHangSeconds + simulated,
+                  [&](TraceTail& tail) { return RunHere(seed, options, tail); });
 }
 
 std::string CommandLine(uint64_t seed, const RunOptions& options) {
@@ -180,7 +246,7 @@ std::string CommandLine(uint64_t seed, const RunOptions& options) {
 RunOptions Shrink(uint64_t seed, RunOptions options, int tries) {
   const auto fails = [&](const RunOptions& candidate) {
     if (tries-- <= 0) return false;
-    return RunSeedApart(seed, candidate).violation.has_value();
+    return RunSeed(seed, candidate).violation.has_value();
   };
   RunOptions candidate = options;
   candidate.without.network = true;

@@ -1,9 +1,12 @@
-// Runs seeds, each in a process of its own where a failed check must not end the run.
+// Runs seeds, each in a process of its own: a failed check, a crash or a hang is a finding like any
+// other, and the run goes on.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "tests/sim/plan.h"
 #include "tests/sim/world.h"
@@ -20,20 +23,23 @@ struct RunOptions {
 };
 
 struct RunResult {
-  std::optional<std::string> violation;
-  std::string transcript;  // The last events before it.
-  int64_t at = 0;          // When the run ended.
-  uint64_t digest = 0;     // Of the trace.
+  std::optional<std::string> violation;  // One line.
+  std::string transcript;                // The last events before it.
+  uint64_t digest = 0;                   // Of the trace.
   size_t faults = 0;
   Figures figures;
 };
 
-// Runs `seed` in this process. A failed GAVEL_CHECK ends it, as in production.
+// Runs `seed` in a child process. What breaks the child is a violation, with the events before it.
 RunResult RunSeed(uint64_t seed, const RunOptions& options);
 
-// Runs `seed` in a child process; a failed check or a crash there is a violation. The result has
-// no figures.
-RunResult RunSeedApart(uint64_t seed, const RunOptions& options);
+// What RunSeed is made of: runs `work` in a child, which is given up after `seconds` of real time.
+// `work` may keep its last events in `tail`.
+RunResult RunApart(unsigned seconds, const std::function<RunResult(TraceTail& tail)>& work);
+
+// A result as a child hands it to its parent, and back (nothing if it is cut short).
+std::string EncodeResult(const RunResult& result);
+std::optional<RunResult> DecodeResult(std::string_view bytes);
 
 // The options of the command that repeats the run.
 std::string CommandLine(uint64_t seed, const RunOptions& options);

@@ -46,10 +46,10 @@ std::string_view EventName(EventKind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-std::string Trace::Transcript(size_t events) const {
+std::string TraceTail::Transcript(size_t events) const {
   std::string text;
-  const uint64_t shown = std::min<uint64_t>({count_, kKept, events});
-  for (uint64_t i = count_ - shown; i < count_; ++i) text += Line(last_[i % kKept]);
+  const uint64_t shown = std::min<uint64_t>({count, kKept, events});
+  for (uint64_t i = count - shown; i < count; ++i) text += Line(last[i % kKept]);
   return text;
 }
 

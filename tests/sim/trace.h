@@ -1,10 +1,11 @@
 // What happened, as a digest that a replay must reproduce and as the last events for a reader.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "tests/sim/random_streams.h"
 
@@ -36,9 +37,21 @@ struct TraceEvent {
   const char* text = "";  // A constant.
 };
 
+// The last events of a trace.
+struct TraceTail {
+  static constexpr size_t kKept = 512;
+
+  // The last `events` of them, a line each.
+  std::string Transcript(size_t events) const;
+
+  uint64_t count = 0;  // Of all events that there were.
+  std::array<TraceEvent, kKept> last = {};
+};
+
 class Trace {
  public:
-  static constexpr size_t kKept = 512;
+  // Keeps the last events in `tail` from here on; it must outlive the trace.
+  void KeepIn(TraceTail& tail) { tail_ = &tail; }
 
   // Prints every event as it comes.
   void SetPrinting(bool on) { printing_ = on; }
@@ -50,22 +63,22 @@ class Trace {
                   (static_cast<uint64_t>(event.kind) << 8) ^ static_cast<uint64_t>(event.node + 1));
     digest_ = Mix(digest_, event.a);
     digest_ = Mix(digest_, event.b);
-    last_[count_++ % kKept] = event;
+    tail_->last[tail_->count++ % TraceTail::kKept] = event;
     if (printing_) Print(event);
   }
 
   uint64_t digest() const { return digest_; }
-  uint64_t count() const { return count_; }
+  uint64_t count() const { return tail_->count; }
   // The last events, a line each.
-  std::string Transcript(size_t events) const;
+  std::string Transcript(size_t events) const { return tail_->Transcript(events); }
 
  private:
   static void Print(const TraceEvent& event);
 
   uint64_t digest_ = 0;
-  uint64_t count_ = 0;
   bool printing_ = false;
-  std::vector<TraceEvent> last_ = std::vector<TraceEvent>(kKept);
+  std::unique_ptr<TraceTail> own_tail_ = std::make_unique<TraceTail>();
+  TraceTail* tail_ = own_tail_.get();
 };
 
 }  // namespace gavel::sim

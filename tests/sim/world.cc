@@ -24,18 +24,8 @@ constexpr char kToken[] = "sim";
 }  // namespace
 
 void Figures::Add(const Figures& other) {
-  events += other.events;
   simulated_ns += other.simulated_ns;
-  entries += other.entries;
-  writes += other.writes;
-  unknown_writes += other.unknown_writes;
-  reads += other.reads;
-  watches += other.watches;
-  watch_events += other.watch_events;
-  leases += other.leases;
-  leases_expired += other.leases_expired;
-  renewals += other.renewals;
-  states_compared += other.states_compared;
+  for (const auto count : kFigureCounts) this->*count += other.*count;
   for (const auto& [name, count] : other.faults) faults[name] += count;
   for (const auto& [name, count] : other.sometimes) sometimes[name] += count;
   for (const auto& [name, length] : other.longest) {
@@ -331,6 +321,7 @@ void World::OnPoint(const char* name) {
 
 std::optional<std::string> World::Run(const Limits& limits) {
   trace_.SetPrinting(limits.trace);
+  if (limits.tail != nullptr) trace_.KeepIn(*limits.tail);
   for (int i = 0; i < size(); ++i) {
     const auto when = static_cast<int64_t>(crash_random_.Below(200 * kNsPerMs));
     At(when, EventKind::kTimer, -1, [this, i] { Start(i); });

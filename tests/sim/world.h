@@ -28,8 +28,8 @@ namespace gavel::sim {
 
 // Figures of a run; sums over many are formed by Add.
 struct Figures {
-  uint64_t events = 0;
   int64_t simulated_ns = 0;
+  uint64_t events = 0;
   uint64_t entries = 0;
   uint64_t writes = 0;
   uint64_t unknown_writes = 0;
@@ -46,6 +46,13 @@ struct Figures {
 
   void Add(const Figures& other);
 };
+
+// Every number of the figures but the time.
+inline constexpr std::array kFigureCounts = {
+    &Figures::events,         &Figures::entries,        &Figures::writes,
+    &Figures::unknown_writes, &Figures::reads,          &Figures::watches,
+    &Figures::watch_events,   &Figures::leases,         &Figures::leases_expired,
+    &Figures::renewals,       &Figures::states_compared};
 
 // What a client is told by a machine on which nothing runs.
 inline constexpr char kRefusedConnection[] = "connection refused";
@@ -66,6 +73,7 @@ class World final : public PointHandler {
     int64_t until = kNever;  // World time at which to stop without judging liveness.
     bool trace = false;
     const Script* script = nullptr;  // Instead of faults and clients.
+    TraceTail* tail = nullptr;       // Where the last events are kept, if not in the world.
   };
   // Runs all phases. Returns the first violation, or nothing.
   std::optional<std::string> Run(const Limits& limits);

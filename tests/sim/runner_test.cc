@@ -1,0 +1,123 @@
+// Whatever breaks a run breaks that run alone, and is told with the events before it.
+#include "tests/sim/runner.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "raft/check.h"
+
+namespace gavel::sim {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr unsigned kSeconds = 60;
+
+// An event that the transcript must show.
+void Happen(TraceTail& tail) {
+  Trace trace;
+  trace.KeepIn(tail);
+  trace.Add({.at = 1'000'000, .kind = EventKind::kCore, .node = 3, .a = 7, .b = 11, .text = ""});
+}
+
+TEST(SimRunnerTest, AFailedCheckIsTheViolation) {
+  const RunResult result = RunApart(kSeconds, [](TraceTail&) -> RunResult {
+    GAVEL_CHECK(1 + 1 == 3) << "of two\nlines";
+    return {};
+  });
+  ASSERT_TRUE(result.violation.has_value());
+  EXPECT_THAT(*result.violation, HasSubstr("check failed: "));
+  EXPECT_THAT(*result.violation, HasSubstr("of two lines"));
+}
+
+TEST(SimRunnerTest, ACrashIsTheViolation) {
+  const RunResult result = RunApart(kSeconds, [](TraceTail& tail) -> RunResult {
+    Happen(tail);
+    std::signal(SIGSEGV, SIG_DFL);  // Sanitizers have a handler of their own.
+    std::raise(SIGSEGV);
+    return {};
+  });
+  ASSERT_TRUE(result.violation.has_value());
+  EXPECT_THAT(*result.violation, HasSubstr("died of signal 11"));
+  EXPECT_THAT(result.transcript, HasSubstr("m3 core"));
+}
+
+TEST(SimRunnerTest, AnExceptionThatNobodyTakesIsTheViolation) {
+  const RunResult result = RunApart(kSeconds, [](TraceTail& tail) -> RunResult {
+    Happen(tail);
+    std::abort();
+  });
+  ASSERT_TRUE(result.violation.has_value());
+  EXPECT_THAT(*result.violation, HasSubstr("died of signal 6"));
+  EXPECT_THAT(result.transcript, HasSubstr("m3 core"));
+}
+
+TEST(SimRunnerTest, AnEndWithoutAResultIsTheViolation) {
+  const RunResult result = RunApart(kSeconds, [](TraceTail&) -> RunResult { std::quick_exit(7); });
+  ASSERT_TRUE(result.violation.has_value());
+  EXPECT_THAT(*result.violation, HasSubstr("status 7"));
+}
+
+TEST(SimRunnerTest, AHangIsTheViolation) {
+  const RunResult result = RunApart(1, [](TraceTail& tail) -> RunResult {
+    Happen(tail);
+    for (volatile bool forever = true; forever;) {
+    }
+    return {};
+  });
+  ASSERT_TRUE(result.violation.has_value());
+  EXPECT_THAT(*result.violation, HasSubstr("hangs"));
+  EXPECT_THAT(result.transcript, HasSubstr("m3 core"));
+}
+
+// The next run sees nothing of the one that broke.
+TEST(SimRunnerTest, TheTranscriptIsThatOfTheRunThatBroke) {
+  RunApart(kSeconds, [](TraceTail& tail) -> RunResult {
+    Happen(tail);
+    std::abort();
+  });
+  const RunResult result = RunApart(kSeconds, [](TraceTail&) -> RunResult { std::abort(); });
+  EXPECT_EQ(result.transcript, "");
+}
+
+// Everything that a child found reaches its parent.
+TEST(SimRunnerTest, ResultsCrossWhole) {
+  RunResult result;
+  result.violation = "I1: two leaders, \"said\" m1";
+  result.transcript = "one\n\ntwo\n";
+  result.digest = ~uint64_t{0};
+  result.faults = 12;
+  result.figures.simulated_ns = 5'000'000'001;
+  uint64_t number = 100;
+  for (const auto count : kFigureCounts) result.figures.*count = number++;
+  result.figures.faults = {{"crash", 3}, {"frame lost", 70}};
+  result.figures.sometimes = {{"a state of many words", 1}};
+  result.figures.longest = {{"inputs of the core", 9}};
+
+  const std::optional<RunResult> back = DecodeResult(EncodeResult(result));
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(back->violation, result.violation);
+  EXPECT_EQ(back->transcript, result.transcript);
+  EXPECT_EQ(back->digest, result.digest);
+  EXPECT_EQ(back->faults, result.faults);
+  EXPECT_EQ(back->figures.simulated_ns, result.figures.simulated_ns);
+  for (const auto count : kFigureCounts) EXPECT_EQ(back->figures.*count, result.figures.*count);
+  EXPECT_EQ(back->figures.faults, result.figures.faults);
+  EXPECT_EQ(back->figures.sometimes, result.figures.sometimes);
+  EXPECT_EQ(back->figures.longest, result.figures.longest);
+}
+
+// Half a result is none.
+TEST(SimRunnerTest, AResultThatIsCutShortIsRefused) {
+  const std::string whole = EncodeResult({});
+  for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
+    EXPECT_FALSE(DecodeResult(whole.substr(0, bytes)).has_value()) << bytes;
+  }
+}
+
+}  // namespace
+}  // namespace gavel::sim

@@ -12,6 +12,8 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 #include "tests/sim/planted_bugs.h"
 #include "tests/sim/planted_run.h"
@@ -20,6 +22,9 @@
 
 namespace gavel::sim {
 namespace {
+
+// Simulated seconds of one seed.
+constexpr double kDurationMax = 100'000;
 
 struct Arguments {
   uint64_t seed = 0;
@@ -165,9 +170,8 @@ bool ParseSeed(const std::string& line, KeptSeed* kept) {
   const size_t colon = first.find(':');
   if (!absl::SimpleAtoi(first.substr(0, colon), &kept->seed)) return false;
   if (colon == std::string::npos) return true;
-  constexpr double kSecondsMax = 100'000;
   return absl::SimpleAtod(first.substr(colon + 1), &kept->duration) && kept->duration > 0 &&
-         kept->duration <= kSecondsMax;
+         kept->duration <= kDurationMax;
 }
 
 bool ReadSeeds(const std::string& path, std::vector<KeptSeed>& seeds) {
@@ -194,6 +198,13 @@ bool ReadSeeds(const std::string& path, std::vector<KeptSeed>& seeds) {
   return true;
 }
 
+// A file that is written when much time has passed must be one that can be.
+bool CanBeWritten(const std::string& path) {
+  const std::ofstream file(path, std::ios::app);
+  if (!file) Usage(path + ": cannot be written");
+  return static_cast<bool>(file);
+}
+
 // Compares the digests of traces with those in the file, or writes them.
 int Hashes(const Arguments& arguments, const RunOptions& options) {
   constexpr uint64_t kSeeds = 20;
@@ -202,7 +213,9 @@ int Hashes(const Arguments& arguments, const RunOptions& options) {
   const std::string version = text.str();
   text << "\n";
   std::ostringstream known;
-  if (!arguments.write_hashes) {
+  if (arguments.write_hashes) {
+    if (!CanBeWritten(arguments.hashes_file)) return 2;
+  } else {
     std::ifstream file(arguments.hashes_file);
     if (!file) return Usage(arguments.hashes_file + ": cannot be read");
     known << file.rdbuf();
@@ -290,19 +303,30 @@ void Keep(const std::string& path, const KeptSeed& failed, const std::string& wh
   if (!file.flush()) Usage(path + ": cannot be written");
 }
 
-int Planted(const Arguments& arguments, const RunOptions& options) {
+// The planted bugs that are named; none for "all".
+bool TakePlanted(const std::string& named, std::vector<int>& bugs) {
+  if (named == "all") return true;
   const auto all = PlantedBugs();
-  std::vector<int> bugs;
-  std::istringstream list(arguments.planted);
-  for (std::string part; std::getline(list, part, ',');) {
+  const std::vector<std::string> parts = absl::StrSplit(named, ',');
+  for (const std::string& part : parts) {
     int bug = 0;
-    if (part == "all") break;
-    if (!absl::SimpleAtoi(part, &bug)) return Usage("--planted: not a number: " + part);
+    if (!absl::SimpleAtoi(part, &bug)) {
+      Usage("--planted: not a number: " + part + " (give all, or numbers with commas)");
+      return false;
+    }
     const bool known = std::any_of(all.begin(), all.end(),
                                    [bug](const PlantedBug& it) { return it.number == bug; });
-    if (!known) return Usage("--planted: there is no bug " + part + "; see planted_bugs.cc");
+    if (!known) {
+      Usage("--planted: there is no bug " + part + "; see tests/sim/MUTANTS.md");
+      return false;
+    }
     bugs.push_back(bug);
   }
+  return true;
+}
+
+int Planted(const Arguments& arguments, std::vector<int> bugs, const RunOptions& options) {
+  const auto all = PlantedBugs();
   const auto day = static_cast<size_t>(std::chrono::system_clock::now().time_since_epoch() /
                                        std::chrono::hours(24));
   const auto rotated = static_cast<size_t>(arguments.rotate);
@@ -310,7 +334,9 @@ int Planted(const Arguments& arguments, const RunOptions& options) {
     const PlantedBug& bug = all[place % all.size()];
     if (!bug.rare) bugs.push_back(bug.number);
   }
-  return RunPlanted(bugs, arguments.seed, arguments.planted_seeds, options, arguments.table) > 0;
+  const int survivors =
+      RunPlanted(bugs, arguments.seed, arguments.planted_seeds, options, arguments.table);
+  return survivors > 0 ? 1 : 0;
 }
 
 int Swarm(const Arguments& arguments, const RunOptions& options) {
@@ -369,33 +395,82 @@ int Swarm(const Arguments& arguments, const RunOptions& options) {
   return bad > 0 || missing > 0 ? 1 : 0;
 }
 
+// Seconds from `min` to `max`; CLI::Range lets through what is not a number.
+CLI::Validator Seconds(double min, double max) {
+  CLI::Validator validator;
+  validator.description("SECONDS");
+  return validator.operation([min, max](const std::string& text) {
+    double seconds = 0;
+    const bool number = absl::SimpleAtod(text, &seconds);
+    if (number && seconds >= min && seconds <= max) return std::string();
+    return absl::StrCat(text, ": not a number of seconds from ", min, " to ", max);
+  });
+}
+
+void AddOptions(CLI::App& app, Arguments& arguments) {
+  constexpr double kShort = 0.001;
+  constexpr uint64_t kSeedsMax = 1'000'000'000;
+  app.add_option("--seed", arguments.seed, "the first seed (default: from the clock)");
+  auto* const seeds = app.add_option("--seeds", arguments.seeds, "how many seeds to run")
+                          ->check(CLI::Range(uint64_t{1}, kSeedsMax));
+  app.add_option("--seconds", arguments.real_seconds, "go on for so many seconds of real time")
+      ->check(Seconds(0, 1'000'000));
+  app.add_option("--duration", arguments.duration, "simulated seconds with faults, per seed")
+      ->check(Seconds(kShort, kDurationMax));
+  auto* const until = app.add_option("--until", arguments.until, "stop at this simulated second")
+                          ->check(Seconds(kShort, 2 * kDurationMax));
+  auto* const without =
+      app.add_option("--without", arguments.without, "leave out a kind of fault, frames or points");
+  auto* const drop =
+      app.add_option("--drop", arguments.drop, "leave out single faults of the plan, by number")
+          ->excludes(seeds);
+  auto* const planted =
+      app.add_option("--planted", arguments.planted, "numbers of planted bugs to catch, or all");
+  auto* const rotate = app.add_option("--rotate", arguments.rotate,
+                                      "catch so many planted bugs (at most 20), others each day")
+                           ->check(CLI::Range(1, 20))
+                           ->excludes(planted)
+                           ->excludes(seeds);
+  app.add_option("--planted-seeds", arguments.planted_seeds, "seeds to try on each")
+      ->check(CLI::Range(uint64_t{1}, kSeedsMax));
+  app.add_option("--table", arguments.table, "write what caught them to this file");
+  auto* const file = app.add_option("--seeds-file", arguments.seeds_file,
+                                    "run the seeds in this file, each as long as it says")
+                         ->excludes(seeds)
+                         ->excludes(drop);
+  auto* const hashes =
+      app.add_option("--hashes", arguments.hashes_file, "compare 20 traces with this file")
+          ->excludes(seeds);
+  app.add_option("--keep", arguments.keep_file, "add seeds that fail to this file");
+  app.add_option("--script", arguments.script, "run this script, or all, instead of plans")
+      ->excludes(until)
+      ->excludes(without)
+      ->excludes(drop)
+      ->excludes(file)
+      ->excludes(hashes);
+  app.add_option("--twice-every", arguments.twice_every,
+                 "run every so many seeds one twice and compare the traces; 0: none");
+  app.add_flag("--write-hashes", arguments.write_hashes, "write that file")->needs(hashes);
+  app.add_flag("--trace", arguments.trace, "print every event")->excludes(rotate);
+  app.add_flag("--shrink", arguments.shrink, "look for fewer faults that still fail");
+  app.add_flag("--every-state", arguments.every_state, "fail unless all rare states are reached");
+}
+
+bool DropsWhatIsThere(const RunOptions& options, uint64_t seed) {
+  const size_t faults = MakePlan(seed, options.duration).faults.size();
+  for (const size_t fault : options.without.faults) {
+    if (fault < faults) continue;
+    Usage(absl::StrCat("--drop ", fault, ": the plan of seed ", seed, " has ", faults,
+                       " faults, numbered from 0; give its --seed and --duration"));
+    return false;
+  }
+  return true;
+}
+
 int Run(int argc, char** argv) {
   Arguments arguments;
   CLI::App app{"Runs whole clusters in simulated time, each from one seed."};
-  app.add_option("--seed", arguments.seed, "the first seed (default: from the clock)");
-  app.add_option("--seeds", arguments.seeds, "how many seeds to run");
-  app.add_option("--seconds", arguments.real_seconds, "go on for so many seconds of real time");
-  app.add_option("--duration", arguments.duration, "simulated seconds with faults, per seed");
-  app.add_option("--until", arguments.until, "stop at this simulated second");
-  app.add_option("--without", arguments.without, "leave out a kind of fault, frames or points");
-  app.add_option("--drop", arguments.drop, "leave out single faults of the plan, by number");
-  app.add_option("--planted", arguments.planted, "numbers of planted bugs to catch, or all");
-  app.add_option("--rotate", arguments.rotate,
-                 "catch so many planted bugs (at most 20), others each day")
-      ->check(CLI::Range(0, 20));
-  app.add_option("--planted-seeds", arguments.planted_seeds, "seeds to try on each");
-  app.add_option("--table", arguments.table, "write what caught them to this file");
-  app.add_option("--seeds-file", arguments.seeds_file,
-                 "run the seeds in this file, each as long as it says");
-  app.add_option("--hashes", arguments.hashes_file, "compare 20 traces with this file");
-  app.add_option("--keep", arguments.keep_file, "add seeds that fail to this file");
-  app.add_option("--script", arguments.script, "run this script, or all, instead of plans");
-  app.add_option("--twice-every", arguments.twice_every,
-                 "run every so many seeds one twice and compare the traces; 0: none");
-  app.add_flag("--write-hashes", arguments.write_hashes, "write that file");
-  app.add_flag("--trace", arguments.trace, "print every event");
-  app.add_flag("--shrink", arguments.shrink, "look for fewer faults that still fail");
-  app.add_flag("--every-state", arguments.every_state, "fail unless all rare states are reached");
+  AddOptions(app, arguments);
   CLI11_PARSE(app, argc, argv);
   RunOptions options;
   options.duration = static_cast<int64_t>(arguments.duration * server::kNsPerSecond);
@@ -404,22 +479,34 @@ int Run(int argc, char** argv) {
     options.until = static_cast<int64_t>(arguments.until * server::kNsPerSecond);
   }
   if (!TakeWithout(arguments, options.without)) return 2;
-  if (arguments.seed == 0) {
+  if (app.count("--seed") == 0) {
     arguments.seed = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
                                            std::chrono::seconds(1) * 1000);
+  }
+  if (!DropsWhatIsThere(options, arguments.seed)) return 2;
+  std::vector<int> bugs;
+  const bool named = app.count("--planted") > 0;
+  if (named && !TakePlanted(arguments.planted, bugs)) return 2;
+  const bool hunt = arguments.rotate > 0 || named;
+  if (!arguments.table.empty()) {
+    if (!hunt) return Usage("--table: nothing is caught without --planted or --rotate");
+    if (!CanBeWritten(arguments.table)) return 2;
   }
   if (!arguments.hashes_file.empty()) return Hashes(arguments, options);
   if (!arguments.keep_file.empty()) {
     std::vector<KeptSeed> kept;
-    if (!ReadSeeds(arguments.keep_file, kept)) return 2;
+    if (!ReadSeeds(arguments.keep_file, kept) || !CanBeWritten(arguments.keep_file)) return 2;
   }
-  const bool hunt = arguments.rotate > 0 || !arguments.planted.empty();
-  if (hunt && arguments.seeds <= 1 && !arguments.trace) {
-    return Planted(arguments, options);
+  // One bug over seeds that are named is a swarm like any other.
+  const bool swarm = app.count("--seeds") > 0 || arguments.trace || !arguments.script.empty() ||
+                     !arguments.seeds_file.empty();
+  if (hunt && !swarm) return Planted(arguments, bugs, options);
+  if (hunt && bugs.size() != 1) {
+    return Usage(
+        "--planted: give one number with --seeds, --seeds-file, --script or --trace; without them "
+        "as many as you like are caught");
   }
-  if (!arguments.planted.empty() && !absl::SimpleAtoi(arguments.planted, &options.planted)) {
-    return Usage("--planted: not a number: " + arguments.planted);
-  }
+  if (hunt) options.planted = bugs[0];
   if (!arguments.script.empty()) return RunScripts(arguments, options);
   return Swarm(arguments, options);
 }

@@ -65,6 +65,10 @@ int RunPlanted(std::vector<int> bugs, uint64_t first_seed, uint64_t seeds_max,
   if (!table.empty()) {
     std::ofstream file(table);
     file << kHead << rows << "\n" << caught << " caught, " << survivors << " survived.\n";
+    if (!file.flush()) {
+      std::fprintf(stderr, "gavel_sim: %s: cannot be written\n", table.c_str());
+      return survivors + 1;
+    }
   }
   std::printf("%d caught, %d survived\n", caught, survivors);
   return survivors;

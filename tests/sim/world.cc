@@ -161,6 +161,7 @@ bool World::Step(int64_t until) {
 }
 
 void World::RunUntil(int64_t until) {
+  until = std::min(until, until_);
   while (!failed() && Step(until)) {
   }
 }
@@ -321,6 +322,7 @@ void World::OnPoint(const char* name) {
 
 std::optional<std::string> World::Run(const Limits& limits) {
   trace_.SetPrinting(limits.trace);
+  until_ = limits.until;
   if (limits.tail != nullptr) trace_.KeepIn(*limits.tail);
   for (int i = 0; i < size(); ++i) {
     const auto when = static_cast<int64_t>(crash_random_.Below(200 * kNsPerMs));
@@ -335,9 +337,9 @@ std::optional<std::string> World::Run(const Limits& limits) {
     workload_->Start();
     watch_clients_->Start();
     lease_clients_->Start();
-    RunUntil(std::min(plan_.duration, limits.until));
+    RunUntil(plan_.duration);
   }
-  if (!failed() && limits.until > plan_.duration) Converge();
+  if (!over()) Converge();
   figures_.simulated_ns = now_;
   figures_.entries = ledger_->committed().value();
   figures_.states_compared = ledger_->states_compared();

@@ -70,7 +70,7 @@ class World final : public PointHandler {
   ~World() override;
 
   struct Limits {
-    int64_t until = kNever;  // World time at which to stop without judging liveness.
+    int64_t until = kNever;  // World time at which to stop; what has not come yet may be missing.
     bool trace = false;
     const Script* script = nullptr;  // Instead of faults and clients.
     TraceTail* tail = nullptr;       // Where the last events are kept, if not in the world.
@@ -210,6 +210,7 @@ class World final : public PointHandler {
   void CheckHistories();
 
   // world_end.cc: liveness.
+  bool over() const { return failed() || now_ >= until_; }
   void Converge();
   void HealAmong(const std::vector<int>& core);
   bool Probe(const std::vector<int>& members, int64_t until);
@@ -223,6 +224,7 @@ class World final : public PointHandler {
 
   Plan plan_;
   int64_t now_ = 0;
+  int64_t until_ = kNever;
   Trace trace_;
   Figures figures_;
   // By the place of the text, which is quicker than by the text.

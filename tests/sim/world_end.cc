@@ -61,7 +61,7 @@ bool World::Probe(const std::vector<int>& members, int64_t until) {
     auto done = std::make_shared<bool>(false);
     int64_t again = now_;
     while (!*done) {
-      if (now_ >= until || failed()) return false;
+      if (now_ >= until || over()) return false;
       if (now_ >= again) {
         again = now_ + 500 * kNsPerMs;
         current_ = index;
@@ -102,7 +102,7 @@ bool World::DrainWatches(int64_t until) {
   watch_clients_->AskAll(head, /*again=*/false);
   int64_t again = now_ + kNsPerSecond;
   while (!watch_clients_->AllToldHead()) {
-    if (now_ >= until || failed()) return false;
+    if (now_ >= until || over()) return false;
     if (now_ >= again) {
       again = now_ + kNsPerSecond;
       watch_clients_->AskAll(head, /*again=*/true);
@@ -119,7 +119,7 @@ bool World::DrainLeases(int64_t until) {
     });
   };
   while (!none()) {
-    if (now_ >= until || failed()) return false;
+    if (now_ >= until || over()) return false;
     RunUntil(now_ + 50 * kNsPerMs);
   }
   return true;
@@ -147,7 +147,7 @@ void World::CompareHashes() {
     AfterEvent(i);
   }
   RunUntil(now_ + kNsPerSecond);
-  if (failed()) return;
+  if (over()) return;
   if (hashes->size() != machines_.size() ||
       std::count(hashes->begin(), hashes->end(), hashes->front()) !=
           static_cast<std::ptrdiff_t>(size())) {
@@ -182,21 +182,21 @@ void World::Converge() {
   };
   const int64_t healed = now_;
   HealAmong(core);
-  if (!Probe(core, now_ + kBound) && !failed()) {
+  if (!Probe(core, now_ + kBound) && !over()) {
     return Fail(absl::StrCat("V1: a healed quorum takes no writes", ProgressText()));
   }
   note("ms until a quorum takes writes", healed);
   const int64_t all_healed = now_;
   HealAmong(all);
-  if (!Probe(all, now_ + kBound) && !failed()) {
+  if (!Probe(all, now_ + kBound) && !over()) {
     return Fail(absl::StrCat("V2: a healed cluster takes no writes everywhere", ProgressText()));
   }
   note("ms until all take writes", all_healed);
-  for (int restart = 0; restart < 2 && !failed(); ++restart) {
+  for (int restart = 0; restart < 2 && !over(); ++restart) {
     const int64_t began = now_;
     const int64_t until = now_ + kBound;
     while (!AllEqual()) {
-      if (failed()) return;
+      if (over()) return;
       if (now_ >= until) {
         return Fail(absl::StrCat("V2: members do not catch up with ", ledger_->committed().value(),
                                  ProgressText()));
@@ -205,28 +205,28 @@ void World::Converge() {
     }
     note("ms until all have caught up", began);
     const int64_t asked = now_;
-    if (!DrainWatches(now_ + kBound) && !failed()) {
+    if (!DrainWatches(now_ + kBound) && !over()) {
       return Fail(absl::StrCat("V3: watchers are not told everything:", watch_clients_->Missing(),
                                ProgressText()));
     }
     note("ms until all watchers were told all", asked);
     CompareHashes();
-    if (failed()) return;
+    if (over()) return;
     // Before the restart too: it makes every member find its leases anew.
     if (restart > 0 || random.OneIn(2)) {
       const int64_t waited = now_;
-      if (!DrainLeases(now_ + kBound) && !failed()) {
+      if (!DrainLeases(now_ + kBound) && !over()) {
         return Fail(absl::StrCat("E3: leases that nobody renews do not end", ProgressText()));
       }
       note("ms until all leases had ended", waited);
     }
-    if (restart > 0 || failed()) break;
+    if (restart > 0 || over()) break;
     for (const int i : all) {
       Down(i, testing::CrashMode::kLoseAll);
       StartLater(i, kNsPerMs);
     }
     RunUntil(now_ + 10 * kNsPerMs);
-    if (!Probe(all, now_ + kBound) && !failed()) {
+    if (!Probe(all, now_ + kBound) && !over()) {
       return Fail(absl::StrCat("V2: no writes after a restart of all", ProgressText()));
     }
   }

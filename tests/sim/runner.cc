@@ -121,16 +121,22 @@ bool DecodeLine(std::string_view line, RunResult& result) {
   return true;
 }
 
-RunResult RunHere(uint64_t seed, const RunOptions& options, TraceTail& tail) {
+// Runs `seed` in this process. With `earlier`, compares the trace with that; with `all`, keeps it.
+RunResult RunHere(uint64_t seed, const RunOptions& options, TraceTail& tail,
+                  const std::vector<TraceEvent>* earlier, std::vector<TraceEvent>* all) {
   SetPlantedBug(options.planted);
+  tail.count = 0;
   RunResult result;
   const Script* script = FindScript(options.script);
   World world(script != nullptr ? ScriptPlan(*script, seed)
                                 : MakePlan(seed, options.duration, options.without));
+  if (earlier != nullptr) world.trace().CompareWith(*earlier);
+  if (all != nullptr) world.trace().KeepAllIn(*all);
   running = &world;
   result.violation =
       world.Run({.until = options.until, .trace = options.trace, .script = script, .tail = &tail});
   running = nullptr;
+  if (!result.violation) result.violation = world.trace().Difference(/*ended=*/true);
   result.digest = world.trace().digest();
   result.faults = world.plan().faults.size();
   result.figures = world.figures();
@@ -138,6 +144,16 @@ RunResult RunHere(uint64_t seed, const RunOptions& options, TraceTail& tail) {
     result.transcript = world.trace().Transcript(kTranscriptLines);
     std::replace(result.violation->begin(), result.violation->end(), '\n', ' ');
   }
+  return result;
+}
+
+RunResult RunTwiceHere(uint64_t seed, RunOptions options, TraceTail& tail) {
+  std::vector<TraceEvent> all;
+  RunResult result = RunHere(seed, options, tail, nullptr, &all);
+  if (result.violation) return result;
+  options.trace = false;
+  RunResult second = RunHere(seed, options, tail, &all, nullptr);
+  if (second.violation) return second;
   return result;
 }
 
@@ -217,8 +233,11 @@ RunResult RunApart(unsigned seconds, const std::function<RunResult(TraceTail& ta
 
 RunResult RunSeed(uint64_t seed, const RunOptions& options) {
   const auto simulated = static_cast<unsigned>(options.duration / server::kNsPerSecond);
-  return RunApart(kHangSeconds + simulated,
-                  [&](TraceTail& tail) { return RunHere(seed, options, tail); });
+  const unsigned times = options.twice ? 2 : 1;
+  return RunApart(times * (kHangSeconds + simulated), [&](TraceTail& tail) {
+    return options.twice ? RunTwiceHere(seed, options, tail)
+                         : RunHere(seed, options, tail, nullptr, nullptr);
+  });
 }
 
 std::string CommandLine(uint64_t seed, const RunOptions& options) {
@@ -230,6 +249,7 @@ std::string CommandLine(uint64_t seed, const RunOptions& options) {
     absl::StrAppend(&line, " --script ", options.script);
   }
   if (options.planted != 0) absl::StrAppend(&line, " --planted ", options.planted);
+  if (options.twice) absl::StrAppend(&line, " --twice-every 1");
   for (const FaultKind kind : options.without.kinds) {
     absl::StrAppend(&line, " --without ", std::string(FaultName(kind)));
   }

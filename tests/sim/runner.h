@@ -20,6 +20,7 @@ struct RunOptions {
   int planted = 0;
   std::string script;  // Its name; empty: what the seed plans.
   bool trace = false;
+  bool twice = false;  // A second run must give the same trace.
 };
 
 struct RunResult {

@@ -4,6 +4,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -109,6 +111,37 @@ TEST(SimRunnerTest, ResultsCrossWhole) {
   EXPECT_EQ(back->figures.faults, result.figures.faults);
   EXPECT_EQ(back->figures.sometimes, result.figures.sometimes);
   EXPECT_EQ(back->figures.longest, result.figures.longest);
+}
+
+// Of two traces that differ, the first event that does is told.
+TEST(SimTraceTest, TheFirstDifferenceIsTold) {
+  std::vector<TraceEvent> events;
+  Trace first;
+  first.KeepAllIn(events);
+  for (uint64_t i = 1; i <= 5; ++i) {
+    first.Add({.at = 1'000'000, .kind = EventKind::kCore, .node = 0, .a = i, .b = i, .text = ""});
+  }
+  Trace same;
+  same.CompareWith(events);
+  for (size_t i = 0; i < 4; ++i) same.Add(events[i]);
+  EXPECT_EQ(same.Difference(/*ended=*/false), std::nullopt);
+  EXPECT_THAT(same.Difference(/*ended=*/true).value_or(""), HasSubstr("event 5 was "));
+  same.Add(events[4]);
+  EXPECT_EQ(same.Difference(/*ended=*/true), std::nullopt);
+  same.Add(events[4]);
+  EXPECT_THAT(same.Difference(/*ended=*/false).value_or(""), HasSubstr("event 6 was none, then "));
+
+  Trace other;
+  other.CompareWith(events);
+  other.Add(events[0]);
+  TraceEvent changed = events[1];
+  changed.b = 70;
+  other.Add(changed);
+  other.Add(events[2]);
+  const std::string difference = other.Difference(/*ended=*/false).value_or("");
+  EXPECT_THAT(difference, HasSubstr("event 2 was "));
+  EXPECT_THAT(difference, HasSubstr("commit 2, then "));
+  EXPECT_THAT(difference, HasSubstr("commit 70"));
 }
 
 // Half a result is none.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace gavel::sim {
@@ -34,7 +35,7 @@ std::string Line(const TraceEvent& event) {
       line += absl::StrFormat(" %d %d", event.a, event.b);
   }
   if (*event.text != '\0') line += absl::StrFormat("  %s", event.text);
-  return line + "\n";
+  return line;
 }
 
 }  // namespace
@@ -49,10 +50,30 @@ std::string_view EventName(EventKind kind) {
 std::string TraceTail::Transcript(size_t events) const {
   std::string text;
   const uint64_t shown = std::min<uint64_t>({count, kKept, events});
-  for (uint64_t i = count - shown; i < count; ++i) text += Line(last[i % kKept]);
+  for (uint64_t i = count - shown; i < count; ++i) text += Line(last[i % kKept]) + "\n";
   return text;
 }
 
-void Trace::Print(const TraceEvent& event) { std::fputs(Line(event).c_str(), stdout); }
+void Trace::Compare(const TraceEvent& event) {
+  if (same_ < expected_->size()) {
+    const TraceEvent& earlier = (*expected_)[same_];
+    if (event.at == earlier.at && event.kind == earlier.kind && event.node == earlier.node &&
+        event.a == earlier.a && event.b == earlier.b) {
+      ++same_;
+      return;
+    }
+  }
+  first_difference_ = event;
+}
+
+std::optional<std::string> Trace::Difference(bool ended) const {
+  if (expected_ == nullptr) return std::nullopt;
+  if (!first_difference_ && !(ended && same_ < expected_->size())) return std::nullopt;
+  return absl::StrCat("run twice, the seed gives two traces: event ", same_ + 1, " was ",
+                      same_ < expected_->size() ? Line((*expected_)[same_]) : "none", ", then ",
+                      first_difference_ ? Line(*first_difference_) : "none");
+}
+
+void Trace::Print(const TraceEvent& event) { std::puts(Line(event).c_str()); }
 
 }  // namespace gavel::sim

@@ -4,8 +4,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/sim/random_streams.h"
 
@@ -53,6 +55,13 @@ class Trace {
   // Keeps the last events in `tail` from here on; it must outlive the trace.
   void KeepIn(TraceTail& tail) { tail_ = &tail; }
 
+  // Keeps all events in `all` as well.
+  void KeepAllIn(std::vector<TraceEvent>& all) { all_ = &all; }
+  // Compares with the events of an earlier run; `all` must outlive the trace.
+  void CompareWith(const std::vector<TraceEvent>& all) { expected_ = &all; }
+  // The first difference, or nothing. With `ended`, that events are missing counts as one.
+  std::optional<std::string> Difference(bool ended) const;
+
   // Prints every event as it comes.
   void SetPrinting(bool on) { printing_ = on; }
   bool printing() const { return printing_; }
@@ -64,6 +73,8 @@ class Trace {
     digest_ = Mix(digest_, event.a);
     digest_ = Mix(digest_, event.b);
     tail_->last[tail_->count++ % TraceTail::kKept] = event;
+    if (all_ != nullptr) all_->push_back(event);
+    if (expected_ != nullptr && !first_difference_) Compare(event);
     if (printing_) Print(event);
   }
 
@@ -74,11 +85,16 @@ class Trace {
 
  private:
   static void Print(const TraceEvent& event);
+  void Compare(const TraceEvent& event);
 
   uint64_t digest_ = 0;
   bool printing_ = false;
   std::unique_ptr<TraceTail> own_tail_ = std::make_unique<TraceTail>();
   TraceTail* tail_ = own_tail_.get();
+  std::vector<TraceEvent>* all_ = nullptr;
+  const std::vector<TraceEvent>* expected_ = nullptr;
+  std::optional<TraceEvent> first_difference_;
+  size_t same_ = 0;  // How many events were as in the earlier run.
 };
 
 }  // namespace gavel::sim

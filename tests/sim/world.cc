@@ -111,6 +111,7 @@ void World::At(int64_t at, EventKind kind, int node, std::function<void()> work)
 
 void World::Record(EventKind kind, int node, uint64_t a, uint64_t b, const char* text) {
   trace_.Add({now_, kind, node, a, b, text});
+  if (auto difference = trace_.Difference(/*ended=*/false)) Fail(*std::move(difference));
 }
 
 void World::Fail(const std::string& violation) {

@@ -81,7 +81,7 @@ class World final : public PointHandler {
   int64_t now() const { return now_; }
   const Plan& plan() const { return plan_; }
   Figures& figures() { return figures_; }
-  const Trace& trace() const { return trace_; }
+  Trace& trace() { return trace_; }
   Ledger& ledger() { return *ledger_; }
   Machine& machine(int index) { return *machines_[static_cast<size_t>(index)]; }
   int size() const { return static_cast<int>(machines_.size()); }

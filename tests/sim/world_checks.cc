@@ -15,7 +15,8 @@
 namespace gavel::sim {
 namespace {
 
-// HashKV is compared at every so many revisions, contents at each; after a start, of so many.
+// HashKV is compared at every so many revisions, contents at each; of those from before a start,
+// of so many.
 constexpr int64_t kHashEvery = 64;
 constexpr int64_t kRevisionsAgain = 64;
 
@@ -84,8 +85,8 @@ void World::CheckApplied(Machine& machine) {
 void World::CheckRevisions(Machine& machine, const storage::ReadView& view) {
   const int64_t last = view.revision;
   // Nothing made revision 1, and what is compacted may be collected.
-  const int64_t before =
-      std::max({int64_t{1}, machine.revision_seen, view.compacted, last - kRevisionsAgain});
+  const int64_t seen = machine.revision_seen > 0 ? machine.revision_seen : last - kRevisionsAgain;
+  const int64_t before = std::max({int64_t{1}, seen, view.compacted});
   machine.revision_seen = last;
   if (before >= last) return;
   const auto iterator = view.engine->NewIterator(storage::Family::kChanges);

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 #include "tests/sim/random_streams.h"
 #include "tests/sim/world.h"
 
@@ -118,18 +120,18 @@ int ClientStreams::MemberOf(uint64_t stream) const {
   return found == streams_.end() ? -1 : found->second.index;
 }
 
-uint64_t ClientStreams::Open(int index, std::string method, Client client) {
+uint64_t ClientStreams::Open(int index, const char* method, Client client) {
   const uint64_t number = next_stream_++;
   Stream& stream = streams_[number];
   stream.index = index;
   stream.client = std::move(client);
   stream.high_mark = static_cast<size_t>(world_.plan().stream_high_mark);
   stream.pause_max = kNsPerMs;
-  Later(number, [this, number, method = std::move(method)] { Begin(number, method); });
+  Later(number, [this, number, method] { Begin(number, method); });
   return number;
 }
 
-void ClientStreams::Begin(uint64_t number, const std::string& method) {
+void ClientStreams::Begin(uint64_t number, const char* method) {
   Stream& stream = streams_.at(number);
   Machine& machine = world_.machine(stream.index);
   if (!machine.up()) {
@@ -137,7 +139,8 @@ void ClientStreams::Begin(uint64_t number, const std::string& method) {
     return Break(number);
   }
   const server::StreamMethod* found = machine.services->router()->FindStream(method);
-  if (found == nullptr) return world_.Fail("a method is not served: " + method);
+  if (found == nullptr) return world_.Fail(absl::StrCat("a method is not served: ", method));
+  world_.Record(EventKind::kCall, stream.index, 0, number, method);
   auto& loops = loops_[stream.index];
   for (size_t i = loops.size(); i < kLoops; ++i) {
     loops.push_back(std::make_shared<Loop>(world_, stream.index, raft::Random(random_.Next())));

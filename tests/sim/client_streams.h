@@ -40,8 +40,8 @@ class ClientStreams {
   explicit ClientStreams(World& world);
   ~ClientStreams();
 
-  // Begins a stream on member `index`, and returns its number.
-  uint64_t Open(int index, std::string method, Client client);
+  // Begins a stream on member `index`, and returns its number. Requires: `method` is a constant.
+  uint64_t Open(int index, const char* method, Client client);
   void Send(uint64_t stream, std::string message);
   void HalfClose(uint64_t stream);
   // The client is gone: it says no more and hears no more.
@@ -78,7 +78,7 @@ class ClientStreams {
     server::RpcStatus status;
   };
 
-  void Begin(uint64_t stream, const std::string& method);
+  void Begin(uint64_t stream, const char* method);
   // Runs `work` on the stream's machine, after all that the client has said before.
   void Later(uint64_t stream, std::function<void()> work);
   void Arrive(uint64_t stream);

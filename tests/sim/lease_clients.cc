@@ -167,7 +167,7 @@ void LeaseClients::Ask(Client& client) {
   }
   const auto hop = static_cast<int64_t>(1 + random.Below(2 * kNsPerMs));
   world_.At(world_.now() + hop, EventKind::kCall, member, [this, member, all, question, request] {
-    world_.Call(member, all ? kLeases : kTimeToLive, request, world_.plan().client_timeout,
+    world_.Call(member, all ? kLeases : kTimeToLive, 0, request, world_.plan().client_timeout,
                 [this, all, question](const server::RpcStatus& status, const std::string& bytes) {
                   if (!status.ok()) return;
                   LeaseQuestion answered = question;

@@ -144,6 +144,7 @@ void MakeFaults(uint64_t seed, const Without& without, Plan& plan) {
     const FaultKind kind = plan.faults[i].kind;
     const bool dropped = std::count(without.faults.begin(), without.faults.end(), i) > 0 ||
                          std::count(without.kinds.begin(), without.kinds.end(), kind) > 0;
+    plan.faults[i].number = i;
     if (!dropped) kept.push_back(plan.faults[i]);
   }
   plan.faults = std::move(kept);

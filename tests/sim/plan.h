@@ -48,6 +48,7 @@ FaultKind FaultFromName(std::string_view name);
 
 struct Fault {
   int64_t at = 0;
+  size_t number = 0;  // Its place in the unchanged plan, by which it is left out.
   FaultKind kind = FaultKind::kCrash;
   int node = 0;
   int other = 0;

@@ -100,7 +100,7 @@ class ScriptHands {
     world_.filter_ = std::move(take);
   }
   void Deliver(int from, int to, const std::string& frame) {
-    world_.Transmit(from, to, frame, false);
+    world_.Transmit(from, to, frame, "by the script", false);
   }
   // A message that `from` may send as things stand.
   void Send(int from, int to, decltype(raft::Message::body) body) {

@@ -28,13 +28,35 @@ std::string Line(const TraceEvent& event) {
       line += absl::StrFormat(" applied %d, revision %d", event.a, event.b);
       break;
     case EventKind::kCall:
+      // A stream has a number of its own.
+      if (event.a != 0) line += absl::StrFormat(" operation %d", event.a);
+      if (event.b != 0) line += absl::StrFormat(" stream %d", event.b);
+      break;
     case EventKind::kAnswer:
-      line += absl::StrFormat(" operation %d, %d", event.a, event.b);
+      line += std::string_view(event.text) == "watch"
+                  ? absl::StrFormat(" watcher %d, revision %d", event.a, event.b)
+                  : absl::StrFormat(" operation %d, status %d", event.a, event.b);
+      break;
+    case EventKind::kFault:
+      line += absl::StrFormat(" number %d, with m%d, %d ms", event.a, event.b >> 32,
+                              event.b & 0xffffffff);
+      break;
+    case EventKind::kStart:
+      line += absl::StrFormat(" life %d, log up to %d", event.a, event.b);
+      break;
+    case EventKind::kPoint:
+      line += event.a <= 1 ? " crash" : event.a == 2 ? " pause" : " a stage stands still";
+      break;
+    case EventKind::kDown:
+      line += absl::StrFormat(" life %d", event.a);
       break;
     default:
-      line += absl::StrFormat(" %d %d", event.a, event.b);
+      break;
   }
-  if (*event.text != '\0') line += absl::StrFormat("  %s", event.text);
+  std::string_view text = event.text;
+  constexpr std::string_view kService = "/etcdserverpb.";
+  if (text.starts_with(kService)) text.remove_prefix(kService.size());
+  if (!text.empty()) line.append("  ").append(text);
   return line;
 }
 

@@ -245,7 +245,8 @@ void Workload::Ask(Client& client, int member, size_t place, uint64_t turn, int6
   };
   if (operation.stream) {
     world_.CallStream(
-        member, "/etcdserverpb.KV/RangeStream", operation.range.SerializeAsString(), patience,
+        member, "/etcdserverpb.KV/RangeStream", operation.number,
+        operation.range.SerializeAsString(), patience,
         [this, answer](const server::RpcStatus& status, const std::vector<std::string>& chunks) {
           const std::optional<std::string> merged = Merge(chunks);
           if (status.ok() && !merged.has_value()) {
@@ -259,12 +260,13 @@ void Workload::Ask(Client& client, int member, size_t place, uint64_t turn, int6
     return;
   }
   if (operation.command.body_case() == internal::Command::BODY_NOT_SET) {
-    world_.Call(member, "/etcdserverpb.KV/Range", operation.range.SerializeAsString(), patience,
-                answer);
+    world_.Call(member, "/etcdserverpb.KV/Range", operation.number,
+                operation.range.SerializeAsString(), patience, answer);
     return;
   }
   const Encodable encodable = MethodOf(operation.command);
-  world_.Call(member, encodable.method, encodable.request->SerializeAsString(), patience, answer);
+  world_.Call(member, encodable.method, operation.number, encodable.request->SerializeAsString(),
+              patience, answer);
 }
 
 void Workload::Arrive(Client& client, size_t place, uint64_t turn, const server::RpcStatus& status,
@@ -325,8 +327,8 @@ void Workload::Write(int member, internal::Command command,
   const int64_t patience = world_.plan().client_timeout;
   world_.At(world_.now() + kNsPerMs, EventKind::kCall, member,
             [this, member, place, over, end, patience, method = encodable.method,
-             request = encodable.request->SerializeAsString()] {
-              world_.Call(member, method, request, patience,
+             number = operation.number, request = encodable.request->SerializeAsString()] {
+              world_.Call(member, method, number, request, patience,
                           [this, place, over, end](const server::RpcStatus& status,
                                                    const std::string& response) {
                             world_.At(world_.now() + kNsPerMs, EventKind::kAnswer, -1,
@@ -352,7 +354,7 @@ void Workload::Probe(int member, std::shared_ptr<bool> done) {
   const std::string request = put.SerializeAsString();
   const size_t place = operations_.size();
   operations_.push_back(std::move(operation));
-  world_.Call(member, "/etcdserverpb.KV/Put", request, 2000 * kNsPerMs,
+  world_.Call(member, "/etcdserverpb.KV/Put", operations_[place].number, request, 2000 * kNsPerMs,
               [this, place, done](const server::RpcStatus& status, const std::string& response) {
                 OnAnswer(place, status, response);
                 if (status.ok()) *done = true;

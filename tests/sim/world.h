@@ -95,11 +95,13 @@ class World final : public PointHandler {
   void Sometimes(const char* state) { ++reached_[state]; }
 
   // A client's request reaches member `index`; `answer` runs there once, unless it goes down.
-  void Call(int index, const std::string& method, std::string request, int64_t timeout,
+  // `operation` is its number in the trace. Requires: `method` is a constant.
+  void Call(int index, const char* method, uint64_t operation, std::string request, int64_t timeout,
             std::function<void(server::RpcStatus, std::string)> answer);
 
   // The same for a stream that answers in messages; `done` gets all of them.
-  void CallStream(int index, const std::string& method, std::string request, int64_t timeout,
+  void CallStream(int index, const char* method, uint64_t operation, std::string request,
+                  int64_t timeout,
                   std::function<void(server::RpcStatus, std::vector<std::string>)> done);
 
   // True if member `index` runs now; otherwise `again` is run once it goes on.
@@ -150,6 +152,7 @@ class World final : public PointHandler {
     int index;
     uint64_t life;
     bool impostor;
+    const char* what;  // It has sent.
   };
 
   // world.cc: the loop.
@@ -179,8 +182,10 @@ class World final : public PointHandler {
   void Hold(Machine& machine, std::function<void()> work);
   void ReleaseLater(Machine& machine);
   void Send(int from, raft::NodeId to, std::string frame);
-  void CheckSent(int from, std::string_view frame);
-  void Transmit(int from, int to, std::string frame, bool damaged);
+  // Returns what it is, for the trace.
+  const char* CheckSent(int from, std::string_view frame);
+  // `what` is a constant.
+  void Transmit(int from, int to, std::string frame, const char* what, bool damaged);
   void Deliver(const Sender& sender, int to, const std::string& frame, bool damaged);
   void SetCut(int from, int to, bool cut);
   Link& link(int from, int to) { return links_[static_cast<size_t>(from * size() + to)]; }

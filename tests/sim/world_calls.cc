@@ -2,6 +2,8 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "tests/sim/watch_clients.h"
 #include "tests/sim/world.h"
 
@@ -16,8 +18,8 @@ constexpr size_t kStreamHighMark = 2048;
 
 }  // namespace
 
-void World::Call(int index, const std::string& method, std::string request, int64_t timeout,
-                 std::function<void(server::RpcStatus, std::string)> answer) {
+void World::Call(int index, const char* method, uint64_t operation, std::string request,
+                 int64_t timeout, std::function<void(server::RpcStatus, std::string)> answer) {
   Machine& machine = this->machine(index);
   const uint64_t starts = machine.starts;
   if (!machine.up()) {
@@ -25,16 +27,17 @@ void World::Call(int index, const std::string& method, std::string request, int6
     return;
   }
   if (now_ < machine.paused_until) {
-    Hold(machine, [this, index, method, request, timeout, answer] {
-      Call(index, method, request, timeout, answer);
+    Hold(machine, [this, index, method, operation, request, timeout, answer] {
+      Call(index, method, operation, request, timeout, answer);
     });
     return;
   }
+  Record(EventKind::kCall, index, operation, 0, method);
   server::CallContext context;
   context.deadline = machine.clock.Now() + timeout;
   context.peer = "client";
   const server::UnaryMethod* found = machine.services->router()->FindUnary(method);
-  if (found == nullptr) return Fail("a method is not served: " + method);
+  if (found == nullptr) return Fail(absl::StrCat("a method is not served: ", method));
   (*found)(std::move(request), std::move(context),
            [&machine, starts, answer = std::move(answer)](server::RpcStatus status,
                                                           server::Encoded response) {
@@ -69,7 +72,8 @@ class World::Writer final : public server::StreamWriter {
   const uint64_t stream_;
 };
 
-void World::CallStream(int index, const std::string& method, std::string request, int64_t timeout,
+void World::CallStream(int index, const char* method, uint64_t operation, std::string request,
+                       int64_t timeout,
                        std::function<void(server::RpcStatus, std::vector<std::string>)> done) {
   Machine& machine = this->machine(index);
   if (!machine.up()) {
@@ -77,16 +81,17 @@ void World::CallStream(int index, const std::string& method, std::string request
     return;
   }
   if (now_ < machine.paused_until) {
-    Hold(machine, [this, index, method, request, timeout, done] {
-      CallStream(index, method, request, timeout, done);
+    Hold(machine, [this, index, method, operation, request, timeout, done] {
+      CallStream(index, method, operation, request, timeout, done);
     });
     return;
   }
+  Record(EventKind::kCall, index, operation, 0, method);
   server::CallContext context;
   context.deadline = machine.clock.Now() + timeout;
   context.peer = "client";
   const server::StreamMethod* found = machine.services->router()->FindStream(method);
-  if (found == nullptr) return Fail("a method is not served: " + method);
+  if (found == nullptr) return Fail(absl::StrCat("a method is not served: ", method));
   const uint64_t stream = next_stream_++;
   const auto handler = (*found)(std::move(context), std::make_shared<Writer>(*this, stream));
   streams_[stream] = {index, handler, {}, 0, std::move(done)};

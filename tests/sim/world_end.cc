@@ -137,7 +137,7 @@ void World::CompareHashes() {
   auto hashes = std::make_shared<std::vector<std::string>>();
   for (int i = 0; i < size(); ++i) {
     current_ = i;
-    Call(i, "/etcdserverpb.Maintenance/HashKV", request.SerializeAsString(), 5 * kNsPerSecond,
+    Call(i, "/etcdserverpb.Maintenance/HashKV", 0, request.SerializeAsString(), 5 * kNsPerSecond,
          [hashes](const server::RpcStatus& status, const std::string& bytes) {
            etcdserverpb::HashKVResponse response;
            if (!status.ok()) hashes->push_back(status.message);

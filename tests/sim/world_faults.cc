@@ -75,8 +75,10 @@ void World::Inject(const Fault& fault) {
       break;
   }
   ++figures_.faults[std::string(FaultName(fault.kind))];
-  Record(EventKind::kFault, fault.node, static_cast<uint64_t>(fault.other),
-         static_cast<uint64_t>(fault.duration / kNsPerMs), FaultName(fault.kind).data());
+  Record(
+      EventKind::kFault, fault.node, fault.number,
+      static_cast<uint64_t>(fault.other) << 32 | static_cast<uint64_t>(fault.duration / kNsPerMs),
+      FaultName(fault.kind).data());
 }
 
 bool World::InjectNode(const Fault& fault, Machine& machine) {

@@ -1,6 +1,8 @@
 // Members start, go down and send; frames cross the network.
 #include <algorithm>
+#include <iterator>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 
@@ -21,6 +23,12 @@ constexpr char kWalDirectory[] = "/data/member/wal";
 constexpr uint64_t kMillion = 1'000'000;
 // Frames under way on one link; what comes then is dropped with notice.
 constexpr int kInFlightMax = 1000;
+
+// As in raft::Message::body.
+constexpr const char* kMessageNames[] = {
+    "append",       "append reply", "heartbeat", "heartbeat reply", "vote request", "vote reply",
+    "read request", "read reply",   "proposals", "drops",           "timeout now",  "snapshot"};
+static_assert(std::size(kMessageNames) == std::variant_size_v<decltype(raft::Message::body)>);
 
 }  // namespace
 
@@ -125,7 +133,8 @@ bool World::ComesFromTheDisk(const absl::Status& status) {
 }
 
 void World::OnStartFailed(Machine& machine, const absl::Status& status) {
-  Record(EventKind::kDown, machine.index, static_cast<uint64_t>(status.code()), 0, "cannot start");
+  Record(EventKind::kDown, machine.index, machine.life, static_cast<uint64_t>(status.code()),
+         "cannot start");
   const bool crashed = machine.disk->crashed() || machine.must_die;
   if (crashed) Sometimes("a member crashed while it started");
   const bool failed = machine.faulty && ComesFromTheDisk(status);
@@ -172,7 +181,10 @@ void World::Down(int index, testing::CrashMode mode) {
   machine.heard.assign(machines_.size(), 0);
   ++machine.starts;  // Kills what was meant for this life.
   std::erase_if(streams_, [index](const auto& stream) { return stream.second.index == index; });
-  Record(EventKind::kDown, index, machine.life, static_cast<uint64_t>(mode));
+  constexpr const char* kModes[] = {"unsynced writes are lost", "unsynced writes are kept",
+                                    "unsynced writes are torn", "unsynced writes are torn"};
+  Record(EventKind::kDown, index, machine.life, static_cast<uint64_t>(mode),
+         kModes[static_cast<size_t>(mode)]);
   for (int other = 0; other < size(); ++other) {
     if (other == index || !this->machine(other).up() || crash_random_.OneIn(3)) continue;
     this->machine(other).events.on_connection_lost(machine.id);
@@ -194,9 +206,12 @@ void World::ReleaseLater(Machine& machine) {
   });
 }
 
-void World::CheckSent(int from, std::string_view frame) {
+const char* World::CheckSent(int from, std::string_view frame) {
   const absl::StatusOr<server::Frame> decoded = server::DecodeFrame(frame);
-  if (!decoded.ok()) return Fail("a member sends what is no frame");
+  if (!decoded.ok()) {
+    Fail("a member sends what is no frame");
+    return "";
+  }
   for (raft::Message message : decoded->messages) {
     message.from = decoded->address.from;
     message.to = decoded->address.to;
@@ -213,12 +228,14 @@ void World::CheckSent(int from, std::string_view frame) {
       Sometimes("leadership was handed over");
     }
   }
+  if (decoded->messages.empty()) return "nothing";
+  return kMessageNames[decoded->messages.front().body.index()];
 }
 
 void World::Send(int from, raft::NodeId to_id, std::string frame) {
   Machine& sender = machine(from);
   if (sender.must_die || sender.disk->crashed()) return;  // It is dead already.
-  if (!sender.impostor) CheckSent(from, frame);
+  const char* const what = sender.impostor ? "of an impostor" : CheckSent(from, frame);
   const int to = IndexOf(to_id);
   if (to < 0) return Fail("a frame goes to nobody");
   if (filter_ && filter_(from, to, frame)) return;
@@ -229,7 +246,7 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
   raft::Random& random = network_random_;
   const NetworkPlan& network = plan_.network;
   if (link(from, to).cuts > 0) return;
-  if (!faults_on_) return Transmit(from, to, std::move(frame), false);
+  if (!faults_on_) return Transmit(from, to, std::move(frame), what, false);
   if (random.Below(kMillion) < network.loss) {
     ++figures_.faults["frame lost"];
     return;
@@ -237,33 +254,34 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
   if (random.Below(kMillion) < network.misdeliver) {
     ++figures_.faults["frame misdelivered"];
     const auto wrong = static_cast<int>(random.Below(machines_.size()));
-    if (wrong != to && machine(wrong).up()) Transmit(from, wrong, frame, true);
+    if (wrong != to && machine(wrong).up()) Transmit(from, wrong, frame, "misdelivered", true);
   }
   if (random.Below(kMillion) < network.foreign) {
     ++figures_.faults["frame of another cluster"];
     server::Frame other = *server::DecodeFrame(frame);
     other.address.cluster_id ^= uint64_t{1} << random.Below(64);
-    Transmit(from, to, server::EncodeFrame(other.address, other.messages), true);
+    Transmit(from, to, server::EncodeFrame(other.address, other.messages), "of another cluster",
+             true);
   }
   if (random.Below(kMillion) < network.cut_short) {
     ++figures_.faults["frame cut short"];
     frame.resize(random.Below(frame.size()));
-    return Transmit(from, to, std::move(frame), true);
+    return Transmit(from, to, std::move(frame), "cut short", true);
   }
   if (random.Below(kMillion) < network.corrupt) {
     ++figures_.faults["frame damaged"];
     const uint64_t place = random.Below(frame.size());
     frame[place] ^= static_cast<char>(1 << random.Below(8));
-    return Transmit(from, to, std::move(frame), true);
+    return Transmit(from, to, std::move(frame), "damaged", true);
   }
   if (random.Below(kMillion) < network.duplicate) {
     ++figures_.faults["frame duplicated"];
-    Transmit(from, to, frame, false);
+    Transmit(from, to, frame, what, false);
   }
-  Transmit(from, to, std::move(frame), false);
+  Transmit(from, to, std::move(frame), what, false);
 }
 
-void World::Transmit(int from, int to, std::string frame, bool damaged) {
+void World::Transmit(int from, int to, std::string frame, const char* what, bool damaged) {
   Link& link = this->link(from, to);
   const NetworkPlan& network = plan_.network;
   int64_t arrival = now_ + network.delay_min +
@@ -281,7 +299,7 @@ void World::Transmit(int from, int to, std::string frame, bool damaged) {
   ++link.in_flight;
   const uint64_t starts = machine(to).starts;
   // What a life that has ended, or a copy of a disk, had still on its way may be refused.
-  const Sender sender{from, machine(from).life, machine(from).impostor};
+  const Sender sender{from, machine(from).life, machine(from).impostor, what};
   At(arrival, EventKind::kFrame, to,
      [this, from, sender, to, starts, damaged, frame = std::move(frame)] {
        --this->link(from, to).in_flight;
@@ -295,7 +313,8 @@ void World::Transmit(int from, int to, std::string frame, bool damaged) {
 void World::Deliver(const Sender& sender, int to, const std::string& frame, bool damaged) {
   const int from = sender.index;
   Machine& receiver = machine(to);
-  Record(EventKind::kFrame, to, static_cast<uint64_t>(from), DigestOf(frame) << 32 | frame.size());
+  Record(EventKind::kFrame, to, static_cast<uint64_t>(from), DigestOf(frame) << 32 | frame.size(),
+         sender.what);
   // What is of an earlier life may be dropped without a word, so the word does not tell.
   const size_t before = receiver.node->queues().core.size();
   const absl::Status received = receiver.events.on_frame(frame);

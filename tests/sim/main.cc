@@ -105,8 +105,14 @@ void PrintFailure(uint64_t seed, const RunOptions& options, const RunResult& res
   std::printf("the last events:\n%s", result.transcript.c_str());
   std::printf("repeat it with: %s --trace\n", CommandLine(seed, options).c_str());
   if (!shrink) return;
-  const RunOptions small = Shrink(seed, options, 150);
-  std::printf("less is enough: %s --trace\n", CommandLine(seed, small).c_str());
+  const RunOptions small = Shrink(seed, options, *result.violation, 150);
+  const RunResult less = RunSeed(seed, small);
+  const size_t faults = MakePlan(seed, options.duration, options.without).faults.size();
+  const size_t needed = MakePlan(seed, options.duration, small.without).faults.size();
+  std::printf("less is enough, %llu of %llu faults: %s --trace\n%s\nits last events:\n%s",
+              static_cast<unsigned long long>(needed), static_cast<unsigned long long>(faults),
+              CommandLine(seed, small).c_str(), less.violation.value_or("no violation").c_str(),
+              less.transcript.c_str());
 }
 
 // Time of a core that this process and its children have used.

@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -28,6 +30,8 @@ namespace {
 constexpr size_t kTranscriptLines = 60;
 // A run that takes longer than this and the time that it simulates hangs.
 constexpr unsigned kHangSeconds = 120;
+constexpr std::string_view kHangs = "the run hangs";
+constexpr std::string_view kCheckFailed = "check failed: ";
 
 // In a child: its world, for a check that fails in it, and where to report.
 World* running = nullptr;
@@ -79,7 +83,6 @@ void OnFailedCheck(const char* text) {
     result.figures = running->figures();
     result.figures.simulated_ns = running->now();
     result.digest = running->trace().digest();
-    result.faults = running->plan().faults.size();
     result.transcript = running->trace().Transcript(kTranscriptLines);
   }
   WriteAll(report_to, EncodeResult(result));
@@ -102,8 +105,6 @@ bool DecodeLine(std::string_view line, RunResult& result) {
   if (parts.size() < 2 || !absl::SimpleAtoi(parts[1], &number)) return false;
   if (parts[0] == "digest") {
     result.digest = number;
-  } else if (parts[0] == "faults") {
-    result.faults = number;
   } else if (parts[0] == "simulated") {
     result.figures.simulated_ns = static_cast<int64_t>(number);
   } else if (parts[0] == "count" && parts.size() == 3) {
@@ -138,7 +139,6 @@ RunResult RunHere(uint64_t seed, const RunOptions& options, TraceTail& tail,
   running = nullptr;
   if (!result.violation) result.violation = world.trace().Difference(/*ended=*/true);
   result.digest = world.trace().digest();
-  result.faults = world.plan().faults.size();
   result.figures = world.figures();
   if (result.violation) {
     result.transcript = world.trace().Transcript(kTranscriptLines);
@@ -161,8 +161,8 @@ RunResult RunTwiceHere(uint64_t seed, RunOptions options, TraceTail& tail) {
 
 std::string EncodeResult(const RunResult& result) {
   const Figures& figures = result.figures;
-  std::string text = absl::StrCat("digest ", result.digest, "\nfaults ", result.faults,
-                                  "\nsimulated ", figures.simulated_ns, "\n");
+  std::string text =
+      absl::StrCat("digest ", result.digest, "\nsimulated ", figures.simulated_ns, "\n");
   for (size_t place = 0; place < kFigureCounts.size(); ++place) {
     absl::StrAppend(&text, "count ", figures.*kFigureCounts[place], " ", place, "\n");
   }
@@ -222,7 +222,8 @@ RunResult RunApart(unsigned seconds, const std::function<RunResult(TraceTail& ta
   if (!WIFSIGNALED(status)) {
     broken.violation = absl::StrCat("the process ended with status ", WEXITSTATUS(status));
   } else if (WTERMSIG(status) == SIGALRM) {
-    broken.violation = absl::StrCat("the run hangs: it has not ended after ", seconds, " s");
+    broken.violation =
+        absl::StrCat(std::string(kHangs), ": it has not ended after ", seconds, " s");
   } else {
     broken.violation = absl::StrCat("the process died of signal ", WTERMSIG(status), " (",
                                     strsignal(WTERMSIG(status)), ")");
@@ -263,40 +264,66 @@ std::string CommandLine(uint64_t seed, const RunOptions& options) {
   return line;
 }
 
-RunOptions Shrink(uint64_t seed, RunOptions options, int tries) {
+std::string KindOf(std::string_view violation) {
+  if (violation.starts_with(kCheckFailed)) {
+    return std::string(violation.substr(0, violation.find(": ", kCheckFailed.size())));
+  }
+  // Which invariant, with its number; then the words without theirs.
+  const size_t colon = violation.find(": ");
+  const bool named = colon != std::string_view::npos && colon <= 3 &&
+                     std::isdigit(static_cast<unsigned char>(violation[0])) == 0;
+  std::string kind(violation.substr(0, named ? colon : 0));
+  constexpr size_t kCharacters = 48;
+  for (const char c : violation.substr(kind.size())) {
+    if (c == '"' || kind.size() == kCharacters) break;
+    if (std::isdigit(static_cast<unsigned char>(c)) == 0) kind += c;
+  }
+  return kind;
+}
+
+RunOptions Shrink(uint64_t seed, RunOptions options, const std::string& violation, int tries) {
+  // That takes minutes for each try.
+  if (violation.find(kHangs) != std::string::npos) return options;
+  const std::string kind = KindOf(violation);
   const auto fails = [&](const RunOptions& candidate) {
     if (tries-- <= 0) return false;
-    return RunSeed(seed, candidate).violation.has_value();
+    const RunResult result = RunSeed(seed, candidate);
+    return result.violation.has_value() && KindOf(*result.violation) == kind;
   };
   RunOptions candidate = options;
   candidate.without.network = true;
   if (fails(candidate)) options = candidate;
-  candidate = options;
-  candidate.without.points = true;
-  if (fails(candidate)) options = candidate;
-  for (int k = 0; k < kFaultKinds; ++k) {
+  const Plan plan = MakePlan(seed, options.duration);
+  if (plan.point_share > 0) {
     candidate = options;
-    candidate.without.kinds.push_back(static_cast<FaultKind>(k));
+    candidate.without.points = true;
     if (fails(candidate)) options = candidate;
   }
+  std::set<FaultKind> kinds;
+  for (const Fault& fault : plan.faults) kinds.insert(fault.kind);
+  for (const FaultKind one : kinds) {
+    candidate = options;
+    candidate.without.kinds.push_back(one);
+    if (fails(candidate)) options = candidate;
+  }
+  const auto left_out = [&](size_t i) {
+    const auto& without = options.without.kinds;
+    return std::count(without.begin(), without.end(), plan.faults[i].kind) > 0;
+  };
   // Then runs of single faults, halved each time (delta debugging).
-  const size_t all = MakePlan(seed, options.duration).faults.size();
+  const size_t all = plan.faults.size();
   for (size_t run = all / 2; run > 0; run /= 2) {
     for (size_t from = 0; from < all && tries > 0; from += run) {
       candidate = options;
+      auto& dropped = candidate.without.faults;
       for (size_t i = from; i < std::min(all, from + run); ++i) {
-        auto& dropped = candidate.without.faults;
-        if (std::count(dropped.begin(), dropped.end(), i) == 0) dropped.push_back(i);
+        if (!left_out(i) && std::count(dropped.begin(), dropped.end(), i) == 0) {
+          dropped.push_back(i);
+        }
       }
-      if (fails(candidate)) options = candidate;
+      if (dropped.size() > options.without.faults.size() && fails(candidate)) options = candidate;
     }
   }
-  // Single faults of kinds that are left out need not be named.
-  const Plan plan = MakePlan(seed, options.duration);
-  std::erase_if(options.without.faults, [&](size_t i) {
-    const auto& kinds = options.without.kinds;
-    return std::count(kinds.begin(), kinds.end(), plan.faults[i].kind) > 0;
-  });
   return options;
 }
 

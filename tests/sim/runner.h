@@ -27,7 +27,6 @@ struct RunResult {
   std::optional<std::string> violation;  // One line.
   std::string transcript;                // The last events before it.
   uint64_t digest = 0;                   // Of the trace.
-  size_t faults = 0;
   Figures figures;
 };
 
@@ -45,8 +44,11 @@ std::optional<RunResult> DecodeResult(std::string_view bytes);
 // The options of the command that repeats the run.
 std::string CommandLine(uint64_t seed, const RunOptions& options);
 
-// Leaves out what a failing run does not need: kinds of faults, then single ones. At most `tries`
-// runs.
-RunOptions Shrink(uint64_t seed, RunOptions options, int tries);
+// What a violation says, whoever did it and when: two runs that find the same say the same.
+std::string KindOf(std::string_view violation);
+
+// Leaves out what a run does not need to fail with such a `violation`: kinds of faults, then single
+// ones. At most `tries` runs.
+RunOptions Shrink(uint64_t seed, RunOptions options, const std::string& violation, int tries);
 
 }  // namespace gavel::sim

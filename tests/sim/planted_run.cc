@@ -4,8 +4,11 @@
 #include <cstdio>
 #include <fstream>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 #include "tests/sim/planted_bugs.h"
 
@@ -14,10 +17,19 @@ namespace {
 
 constexpr char kHead[] =
     "# Planted bugs\n\n"
-    "Written by `gavel_sim --planted all --table tests/sim/MUTANTS.md`. Each bug is in the\n"
-    "simulator's build alone and switched on by its number; the run ends with an error if one\n"
-    "survives.\n\n"
-    "| bug | what is wrong | caught by | seeds needed |\n|---|---|---|---|\n";
+    "Written by `gavel_sim --planted %s --seed %d --duration %g --planted-seeds %d\n"
+    "--table tests/sim/MUTANTS.md`. Each bug is in the simulator's build alone and switched on by\n"
+    "its number; the run ends with an error if one survives.\n\n"
+    "Invariants: I of Raft and of replicas, D of durability, L of requests, W of watches, E of\n"
+    "leases, H of hashes, V of liveness and queues; -: a check without a number.\n\n"
+    "| bug | what is wrong | invariant | caught by | seeds needed |\n|---|---|---|---|---|\n";
+
+// The invariant that was broken, and how it showed.
+std::pair<std::string, std::string> Split(const std::string& violation) {
+  const size_t colon = violation.find(": ");
+  if (colon > 3) return {"-", violation};
+  return {violation.substr(0, colon), violation.substr(colon + 2)};
+}
 
 // What caught it, short enough for a table.
 std::string Short(std::string violation) {
@@ -49,7 +61,8 @@ int RunPlanted(std::vector<int> bugs, uint64_t first_seed, uint64_t seeds_max,
       result = RunSeed(first_seed + seeds, planted);
       ++seeds;
     }
-    std::string how = result.violation ? Short(*result.violation) : "SURVIVED";
+    const auto [invariant, shown] = Split(result.violation.value_or(": SURVIVED"));
+    std::string how = Short(shown);
     if (!bug.script.empty()) {
       // A script that cannot go on as written shows nothing.
       if (how.rfind("script: ", 0) == 0) result.violation.reset();
@@ -59,12 +72,15 @@ int RunPlanted(std::vector<int> bugs, uint64_t first_seed, uint64_t seeds_max,
     std::printf("bug %2d, %s: %s (%s %llu)\n", bug.number, std::string(bug.what).c_str(),
                 how.c_str(), seeds == 1 ? "seed" : "seeds", static_cast<unsigned long long>(seeds));
     std::fflush(stdout);
-    absl::StrAppend(&rows, "| ", bug.number, " | ", std::string(bug.what), " | ", how, " | ", seeds,
-                    " |\n");
+    absl::StrAppend(&rows, "| ", bug.number, " | ", std::string(bug.what), " | ", invariant, " | ",
+                    how, " | ", seeds, " |\n");
   }
   if (!table.empty()) {
     std::ofstream file(table);
-    file << kHead << rows << "\n" << caught << " caught, " << survivors << " survived.\n";
+    file << absl::StrFormat(kHead, bugs.empty() ? "all" : absl::StrJoin(bugs, ","), first_seed,
+                            static_cast<double>(options.duration) / server::kNsPerSecond, seeds_max)
+         << rows << "\n"
+         << caught << " caught, " << survivors << " survived.\n";
     if (!file.flush()) {
       std::fprintf(stderr, "gavel_sim: %s: cannot be written\n", table.c_str());
       return survivors + 1;

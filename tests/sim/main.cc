@@ -19,12 +19,10 @@
 #include "tests/sim/planted_run.h"
 #include "tests/sim/runner.h"
 #include "tests/sim/scripts.h"
+#include "tests/sim/seed_file.h"
 
 namespace gavel::sim {
 namespace {
-
-// Simulated seconds of one seed.
-constexpr double kDurationMax = 100'000;
 
 struct Arguments {
   uint64_t seed = 0;
@@ -94,11 +92,6 @@ constexpr const char* kStates[] = {
     "two stages of a member ran at once",
 };
 
-int Usage(const std::string& what) {
-  std::fprintf(stderr, "gavel_sim: %s\n", what.c_str());
-  return 2;
-}
-
 void PrintFailure(uint64_t seed, const RunOptions& options, const RunResult& result, bool shrink) {
   std::printf("\nseed %llu: %s\n%s", static_cast<unsigned long long>(seed),
               result.violation->c_str(), Describe(MakePlan(seed, options.duration)).c_str());
@@ -163,52 +156,6 @@ void PrintFigures(const Figures& figures, uint64_t seeds, int bad, double took) 
   for (const auto& [name, count] : figures.sometimes) {
     std::printf("  %8llu  %s\n", static_cast<unsigned long long>(count), name.c_str());
   }
-}
-
-// A seed of a file, and how long its faults last if the file says so: "SEED[:SECONDS] [what]".
-struct KeptSeed {
-  uint64_t seed = 0;
-  double duration = 0;  // Seconds; 0: as long as the others'.
-};
-
-bool ParseSeed(const std::string& line, KeptSeed* kept) {
-  const std::string first = line.substr(0, line.find(' '));
-  const size_t colon = first.find(':');
-  if (!absl::SimpleAtoi(first.substr(0, colon), &kept->seed)) return false;
-  if (colon == std::string::npos) return true;
-  return absl::SimpleAtod(first.substr(colon + 1), &kept->duration) && kept->duration > 0 &&
-         kept->duration <= kDurationMax;
-}
-
-bool ReadSeeds(const std::string& path, std::vector<KeptSeed>& seeds) {
-  std::ifstream file(path);
-  if (!file) {
-    Usage(path + ": cannot be read");
-    return false;
-  }
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (line.empty() || line[0] == '#') continue;
-    KeptSeed kept;
-    if (!ParseSeed(line, &kept)) {
-      Usage(path + ":" + std::to_string(number) + ": not a seed: " + line +
-            " (a line is SEED or SEED:SECONDS, then a space and what it found)");
-      return false;
-    }
-    seeds.push_back(kept);
-  }
-  if (!file.eof()) {
-    Usage(path + ": cannot be read");
-    return false;
-  }
-  return true;
-}
-
-// A file that is written when much time has passed must be one that can be.
-bool CanBeWritten(const std::string& path) {
-  const std::ofstream file(path, std::ios::app);
-  if (!file) Usage(path + ": cannot be written");
-  return static_cast<bool>(file);
 }
 
 // Compares the digests of traces with those in the file, or writes them.
@@ -296,19 +243,6 @@ int RunScripts(const Arguments& arguments, RunOptions options) {
   return bad > 0 ? 1 : 0;
 }
 
-// Adds a seed that failed to the file, unless it has it.
-void Keep(const std::string& path, const KeptSeed& failed, const std::string& what) {
-  std::vector<KeptSeed> seeds;
-  if (!ReadSeeds(path, seeds)) return;
-  const bool known = std::any_of(seeds.begin(), seeds.end(), [&](const KeptSeed& kept) {
-    return kept.seed == failed.seed && kept.duration == failed.duration;
-  });
-  if (known) return;
-  std::ofstream file(path, std::ios::app);
-  file << failed.seed << ":" << failed.duration << " " << what << "\n";
-  if (!file.flush()) Usage(path + ": cannot be written");
-}
-
 // The planted bugs that are named; none for "all".
 bool TakePlanted(const std::string& named, std::vector<int>& bugs) {
   if (named == "all") return true;
@@ -370,7 +304,7 @@ int Swarm(const Arguments& arguments, const RunOptions& options) {
     PrintFailure(seed, with, result, arguments.shrink);
     if (arguments.keep_file.empty()) return;
     const double duration = static_cast<double>(with.duration) / server::kNsPerSecond;
-    Keep(arguments.keep_file, {seed, duration}, *result.violation);
+    KeepSeed(arguments.keep_file, {seed, duration}, *result.violation);
   };
   for (const KeptSeed& kept : seeds) {
     RunOptions as_kept = options;

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace gavel::sim {
@@ -97,7 +98,7 @@ class WatchHistory::Walk {
   void Fail(const std::string& what) {
     if (violation_) return;
     violation_ = absl::StrCat(what, " (watch ", record_.number, " on m", record_.member, ", id ",
-                              request_.watch_id(), ", key ", request_.key(),
+                              request_.watch_id(), ", key ", absl::CHexEscape(request_.key()),
                               request_.range_end().empty() ? "" : " and more", ", from ",
                               request_.start_revision(), ", created at ", record_.created_at, ")");
   }

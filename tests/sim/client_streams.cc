@@ -189,11 +189,20 @@ void ClientStreams::Tell(uint64_t number, const std::function<void(server::Strea
   what(*handler);
 }
 
-void ClientStreams::Send(uint64_t number, std::string message) {
+void ClientStreams::Send(uint64_t number, std::string message,
+                         std::function<void(int64_t revision)> arrived) {
   if (!streams_.contains(number)) return;
-  Later(number, [this, number, message = std::move(message)] {
-    Tell(number, [&](server::StreamHandler& handler) { handler.OnMessage(message); });
+  Later(number, [this, number, message = std::move(message), arrived = std::move(arrived)] {
+    Tell(number, [&](server::StreamHandler& handler) {
+      const Machine& machine = world_.machine(streams_.at(number).index);
+      if (arrived) arrived(machine.node->gate().view()->revision);
+      handler.OnMessage(message);
+    });
   });
+}
+
+void ClientStreams::Hurry(uint64_t number) {
+  while (streams_.contains(number) && !streams_.at(number).arriving.empty()) Arrive(number);
 }
 
 void ClientStreams::HalfClose(uint64_t number) {

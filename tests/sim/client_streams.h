@@ -42,7 +42,11 @@ class ClientStreams {
 
   // Begins a stream on member `index`, and returns its number. Requires: `method` is a constant.
   uint64_t Open(int index, const char* method, Client client);
-  void Send(uint64_t stream, std::string message);
+  // `arrived` is told which revision the member has published when the message reaches it.
+  void Send(uint64_t stream, std::string message,
+            std::function<void(int64_t revision)> arrived = nullptr);
+  // All that the client has said has arrived.
+  void Hurry(uint64_t stream);
   void HalfClose(uint64_t stream);
   // The client is gone: it says no more and hears no more.
   void Drop(uint64_t stream);

@@ -74,6 +74,8 @@ constexpr PlantedBug kBugs[] = {
     {80, "what a leader was about to end when it was deposed it never ends", true},
     {81, "a lease that outlived its expiry is forgotten", true},
     {82, "a key that is put anew stays on its lease as well"},
+    {83, "a watch from now is told of what was published before it was asked for", false,
+     "watched-before-the-hand-out"},
 };
 
 }  // namespace

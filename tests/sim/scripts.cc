@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "server/peer/frame.h"
+#include "tests/sim/watch_clients.h"
 #include "tests/sim/workload.h"
 #include "tests/sim/world.h"
 
@@ -22,7 +23,10 @@ using server::kNsPerSecond;
 class ScriptHands {
  public:
   explicit ScriptHands(World& world) : world_(world) {}
-  ~ScriptHands() { world_.filter_ = nullptr; }
+  ~ScriptHands() {
+    world_.filter_ = nullptr;
+    world_.at_point_ = nullptr;
+  }
 
   bool failed() const { return world_.failed(); }
   int size() const { return world_.size(); }
@@ -99,6 +103,13 @@ class ScriptHands {
   void OnFrame(std::function<bool(int from, int to, const std::string& frame)> take) {
     world_.filter_ = std::move(take);
   }
+  // `what` happens beside a member that is at a point.
+  void AtPoint(std::function<void(int index, std::string_view point)> what) {
+    world_.at_point_ = std::move(what);
+  }
+  // The only client that watches wants all keys from now on; `at_once`: nothing comes in between.
+  void WatchNow(int index, bool at_once) { world_.watch_clients_->WatchNow(0, index, at_once); }
+  size_t watches() const { return world_.watch_clients_->WatchesOf(0); }
   void Deliver(int from, int to, const std::string& frame) {
     world_.Transmit(from, to, frame, "by the script", false);
   }
@@ -250,6 +261,24 @@ void ForwardedTwice(ScriptHands& hands) {
   hands.Await("the write is acknowledged", [&] { return *done; });
 }
 
+// A watch is asked for while apply has published a revision and not yet handed it to the watches:
+// it begins after that revision, since a read would have shown it (W5).
+void WatchedBeforeTheHandOut(ScriptHands& hands) {
+  const int leader = hands.AwaitCalm();
+  if (hands.failed()) return;
+  const int follower = (leader + 1) % hands.size();
+  hands.WatchNow(follower, false);
+  hands.Await("the first watch is created", [&] { return hands.watches() == 1; });
+  bool asked = false;
+  hands.AtPoint([&](int index, std::string_view point) {
+    if (index != follower || point != "applied, clients not told") return;
+    if (!std::exchange(asked, true)) hands.WatchNow(follower, true);
+  });
+  hands.AwaitPut(leader);
+  hands.Await("the second watch is created", [&] { return hands.watches() == 2; });
+  hands.AwaitPut(leader);
+}
+
 constexpr Script kScripts[] = {
     {"beyond-what-is-compared",
      "an append covers less than a follower has, and the rest differs from the leader's", 5,
@@ -258,6 +287,9 @@ constexpr Script kScripts[] = {
      3, VotesForAnEarlierLife},
     {"forwarded-twice", "a forwarded proposal reaches its leader again when that leads no more", 3,
      ForwardedTwice},
+    {"watched-before-the-hand-out",
+     "a watch is asked for when a revision is published and not handed out", 3,
+     WatchedBeforeTheHandOut},
 };
 
 }  // namespace
@@ -276,6 +308,7 @@ Plan ScriptPlan(const Script& script, uint64_t seed) {
   plan.members = script.members;
   plan.clients = 0;
   plan.client_timeout = kNsPerSecond;
+  plan.watch_clients = 1;
   plan.network.delay_min = kNsPerMs / 10;
   plan.network.delay_max = kNsPerMs;
   plan.clock_rates_ppm.assign(static_cast<size_t>(script.members), 1'000'000);

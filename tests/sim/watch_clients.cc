@@ -27,6 +27,12 @@ constexpr int64_t kIds = 6;         // From which clients choose ids, so that th
 
 }  // namespace
 
+// What is asked for, and which revision its member had published when it was.
+struct WatchClients::Creating {
+  WatchCreateRequest request;
+  std::shared_ptr<int64_t> published = std::make_shared<int64_t>(0);
+};
+
 struct WatchClients::Client {
   Client(uint64_t seed, uint64_t number)
       : requests(Stream(seed, "watch-requests", number).Next()),
@@ -37,7 +43,7 @@ struct WatchClients::Client {
   int member = 0;
   uint64_t stream = 0;                      // 0: none.
   bool heard = false;                       // Anything on the stream.
-  std::deque<WatchCreateRequest> creating;  // Not answered yet.
+  std::deque<Creating> creating;            // Not answered yet.
   std::map<int64_t, WatchRecord*> watches;  // By id: created, and not ended.
   std::set<int64_t> compacted;       // Ids that a compaction ended: in use until they are canceled.
   std::map<int64_t, int> canceling;  // Ids that were asked to end, and how often.
@@ -103,7 +109,11 @@ void WatchClients::Act(Client& client) {
 }
 
 void WatchClients::Open(Client& client) {
-  client.member = static_cast<int>(client.random.Below(static_cast<uint64_t>(world_.size())));
+  Open(client, static_cast<int>(client.random.Below(static_cast<uint64_t>(world_.size()))));
+}
+
+void WatchClients::Open(Client& client, int member) {
+  client.member = member;
   client.heard = false;
   client.stream = world_.client_streams().Open(
       client.member, kMethod,
@@ -156,8 +166,10 @@ WatchCreateRequest WatchClients::NewRequest(Client& client) {
 void WatchClients::Create(Client& client, WatchCreateRequest create) {
   WatchRequest request;
   *request.mutable_create_request() = create;
-  client.creating.push_back(std::move(create));
-  world_.client_streams().Send(client.stream, request.SerializeAsString());
+  client.creating.push_back({std::move(create)});
+  const std::shared_ptr<int64_t> published = client.creating.back().published;
+  world_.client_streams().Send(client.stream, request.SerializeAsString(),
+                               [published](int64_t revision) { *published = revision; });
 }
 
 void WatchClients::Cancel(Client& client, int64_t id) {
@@ -212,8 +224,14 @@ void WatchClients::OnMessage(Client& client, StreamMessage message) {
 
 void WatchClients::OnCreated(Client& client, const Response& response, const StreamMessage&) {
   if (client.creating.empty()) return world_.Fail("a watch is created that nobody asked for");
-  WatchCreateRequest request = std::move(client.creating.front());
+  WatchCreateRequest request = std::move(client.creating.front().request);
+  const int64_t published = *client.creating.front().published;
   client.creating.pop_front();
+  if (response.header().revision() < published) {
+    return world_.Fail(absl::StrCat("W5: a watch is created at revision ",
+                                    response.header().revision(), ", but ", published,
+                                    " was published on m", client.member, " before"));
+  }
   const int64_t id = request.watch_id();
   const bool empty = !request.range_end().empty() && request.range_end() != std::string(1, '\0') &&
                      request.key() >= request.range_end();
@@ -331,8 +349,8 @@ void WatchClients::Forget(Client& client, bool resume) {
       client.to_resume.push_back(std::move(request));
     }
     if (!client.to_resume.empty()) world_.Sometimes("a watcher went on elsewhere where it was");
-    for (WatchCreateRequest& request : client.creating) {
-      client.to_resume.push_back(std::move(request));
+    for (Creating& creating : client.creating) {
+      client.to_resume.push_back(std::move(creating.request));
     }
   } else {
     client.to_resume.clear();
@@ -344,6 +362,18 @@ void WatchClients::Forget(Client& client, bool resume) {
   client.canceling.clear();
   client.progress_asked = client.progress_told = 0;
 }
+
+void WatchClients::WatchNow(size_t number, int member, bool at_once) {
+  Client& client = *clients_[number];
+  if (client.stream == 0) Open(client, member);
+  WatchCreateRequest request;
+  request.set_key(std::string(1, '\0'));
+  request.set_range_end(std::string(1, '\0'));
+  Create(client, std::move(request));
+  if (at_once) world_.client_streams().Hurry(client.stream);
+}
+
+size_t WatchClients::WatchesOf(size_t client) const { return clients_[client]->watches.size(); }
 
 void WatchClients::AskAll(int64_t head, bool again) {
   for (auto& client : clients_) {

@@ -29,6 +29,12 @@ class WatchClients {
   // The clients do nothing more of their own accord.
   void Stop() { stopped_ = true; }
 
+  // For a script: the client opens a stream on `member` unless it has one, and watches all keys
+  // from now; with `at_once`, what it has said has arrived.
+  void WatchNow(size_t client, int member, bool at_once);
+  // Watches of the client that are created, and have not ended.
+  size_t WatchesOf(size_t client) const;
+
   // V3: asks every stream how far it is; `again`: only those that have not come to the head yet.
   void AskAll(int64_t head, bool again);
   // Whether all that were asked have been told everything up to the head.
@@ -41,12 +47,14 @@ class WatchClients {
   void OnRevision(int64_t revision) { newest_revision_ = std::max(newest_revision_, revision); }
 
  private:
+  struct Creating;
   struct Client;
   using Response = etcdserverpb::WatchResponse;
 
   void Think(Client& client);
   void Act(Client& client);
   void Open(Client& client);
+  void Open(Client& client, int member);
   void Create(Client& client, etcdserverpb::WatchCreateRequest request);
   etcdserverpb::WatchCreateRequest NewRequest(Client& client);
   void Resume(Client& client);

@@ -285,6 +285,7 @@ void World::Touch(Machine& machine) {
 }
 
 void World::OnPoint(const char* name) {
+  if (current_ >= 0 && at_point_) at_point_(current_, name);
   if (current_ < 0 || !faults_on_ || plan_.point_share == 0) return;
   if (!machine(current_).up() && !starting_) return;
   const auto known = hot_points_.find(std::string_view(name));

@@ -268,6 +268,8 @@ class World final : public PointHandler {
   bool starting_ = false;       // It is being opened.
   // A script's hand on frames that leave: true takes one off the network.
   std::function<bool(int from, int to, const std::string& frame)> filter_;
+  // The same: what else happens while a member is at a point.
+  std::function<void(int index, std::string_view point)> at_point_;
   bool faults_on_ = true;
   std::map<std::string, bool, std::less<>> hot_points_;
   int64_t next_point_fault_ = 0;

@@ -206,6 +206,8 @@ RunResult RunApart(unsigned seconds, const std::function<RunResult(TraceTail& ta
     close(ends[0]);
     report_to = ends[1];
     SetOnCheckFailed(OnFailedCheck);
+    // Whoever started this may have ignored the signal, as git does for what it runs.
+    std::signal(SIGALRM, SIG_DFL);
     alarm(seconds);
     WriteAll(report_to, EncodeResult(work(tail)));
     std::exit(0);  // With the sanitizers' last checks.

@@ -49,6 +49,7 @@ bool Call::Open(Session& session, int32_t stream) {
   method_ = nullptr;
   started_ = loop_.now();
   deadline_.reset();
+  rules_ = HeaderRules();
   unknown_path_.clear();
   encoding_.clear();
   header_bytes_ = request_bytes_ = 0;

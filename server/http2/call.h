@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/http2/header_rules.h"
 #include "server/http2/http2_options.h"
 #include "server/http2/io_loop.h"
 #include "server/http2/messages.h"
@@ -61,6 +62,7 @@ class Call final : public Timer {
   // Requires: NextPart was the last.
   const RpcStatus& finish() const { return *finish_; }
 
+  HeaderRules& rules() { return rules_; }
   MonotonicNs opened() const { return started_; }
   bool half_closed() const { return half_closed_; }
   int32_t stream() const { return stream_; }
@@ -125,6 +127,7 @@ class Call final : public Timer {
   std::optional<MonotonicNs> deadline_;
 
   // Of the headers.
+  HeaderRules rules_;
   std::string unknown_path_;
   std::string encoding_;  // Of messages; empty: none.
   std::vector<std::pair<std::string, std::string>> metadata_;

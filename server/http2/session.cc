@@ -74,9 +74,14 @@ struct SessionCallbacks {
   static int OnHeader(nghttp2_session* session, const nghttp2_frame* frame, const uint8_t* name,
                       size_t name_size, const uint8_t* value, size_t value_size, uint8_t,
                       void* self_ptr) {
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
     Call* call = Find(session, frame->hd.stream_id);
-    if (call == nullptr || call->OnHeader(View(name, name_size), View(value, value_size))) return 0;
+    if (call == nullptr || call->rules().broken()) return 0;
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
+      call->rules().OnTrailer(View(name, name_size));
+      return 0;
+    }
+    if (!call->rules().OnHeader(View(name, name_size), View(value, value_size))) return 0;
+    if (call->OnHeader(View(name, name_size), View(value, value_size))) return 0;
     static_cast<Session*>(self_ptr)->GoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_headers");
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
@@ -86,26 +91,53 @@ struct SessionCallbacks {
     ++static_cast<Session*>(self_ptr)->progress_;
     // The connection's window is for all its streams, whichever of them is held up.
     nghttp2_session_consume_connection(session, size);
-    if (Call* call = Find(session, stream)) call->OnData(View(data, size));
+    Call* call = Find(session, stream);
+    if (call == nullptr || call->rules().broken()) return 0;
+    call->rules().OnData(size);
+    if (call->rules().broken()) {
+      return ResetBroken(session, *static_cast<Session*>(self_ptr), stream);
+    }
+    call->OnData(View(data, size));
+    return 0;
+  }
+
+  // Costs the stream whose call broke HTTP's rules.
+  static int ResetBroken(nghttp2_session* session, Session& self, int32_t stream) {
+    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_PROTOCOL_ERROR);
+    return OnReset(self, nullptr);
+  }
+
+  static int OnHeadersEnd(nghttp2_session* session, const nghttp2_frame& frame, Session& self) {
+    Call* call = Find(session, frame.hd.stream_id);
+    if (call == nullptr) return 0;
+    ++self.progress_;
+    const bool ends = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    const bool request = frame.headers.cat == NGHTTP2_HCAT_REQUEST;
+    if (request) call->rules().OnHeadersEnd();
+    // Only trailers may follow the headers.
+    if (call->rules().broken() || (!request && !ends)) {
+      return ResetBroken(session, self, frame.hd.stream_id);
+    }
+    if (request) call->OnHeaders();
+    return ends ? OnEnd(session, frame, self) : 0;
+  }
+
+  static int OnEnd(nghttp2_session* session, const nghttp2_frame& frame, Session& self) {
+    Call* call = Find(session, frame.hd.stream_id);
+    if (call == nullptr || call->rules().broken()) return 0;
+    call->rules().OnEnd();
+    if (call->rules().broken()) return ResetBroken(session, self, frame.hd.stream_id);
+    call->OnHalfClose();
     return 0;
   }
 
   static int OnFrame(nghttp2_session* session, const nghttp2_frame* frame, void* self_ptr) {
     auto& self = *static_cast<Session*>(self_ptr);
     switch (frame->hd.type) {
-      case NGHTTP2_HEADERS: {
-        Call* call = Find(session, frame->hd.stream_id);
-        if (call == nullptr) return 0;
-        ++self.progress_;
-        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) call->OnHeaders();
-        if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) call->OnHalfClose();
-        return 0;
-      }
+      case NGHTTP2_HEADERS:
+        return OnHeadersEnd(session, *frame, self);
       case NGHTTP2_DATA:
-        if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-          if (Call* call = Find(session, frame->hd.stream_id)) call->OnHalfClose();
-          return 0;
-        }
+        if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) return OnEnd(session, *frame, self);
         return frame->hd.length == 0 ? OnIdleFrame(self) : 0;
       case NGHTTP2_RST_STREAM:
         return OnReset(self, Find(session, frame->hd.stream_id));
@@ -203,6 +235,7 @@ struct SessionCallbacks {
     GAVEL_CHECK(nghttp2_option_new(&options) == 0);
     nghttp2_option_set_no_auto_window_update(options, 1);
     nghttp2_option_set_no_closed_streams(options, 1);
+    nghttp2_option_set_no_http_messaging(options, 1);  // HeaderRules has them.
     nghttp2_option_set_max_continuations(options, limits.continuations_max);
     // Ours tells apart what is rapid.
     nghttp2_option_set_stream_reset_rate_limit(options, std::numeric_limits<uint32_t>::max(),

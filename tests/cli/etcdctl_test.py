@@ -197,12 +197,24 @@ def check_three_members(server):
         cluster.wait_ready()
         etcdctl(cluster.endpoint(1), 'put', 'k', 'v')
         for fmt in FORMATS:
-            for command in (('member', 'list'), ('endpoint', 'health'), ('endpoint', 'status'),
-                            ('endpoint', 'hashkv')):
-                result = etcdctl(cluster.endpoints(), *command, write_out=fmt)
+            for command, endpoints in (
+                    (('member', 'list'), cluster.endpoints()),
+                    (('endpoint', 'health'), cluster.endpoints()),
+                    (('endpoint', 'status'), cluster.endpoints()),
+                    (('endpoint', 'hashkv'), cluster.endpoints()),
+                    # Here etcdctl makes no plain host and port of what it is given.
+                    (('endpoint', 'health', '--cluster'), cluster.endpoint()),
+                    (('endpoint', 'status', '--cluster'), cluster.endpoint()),
+                    (('endpoint', 'hashkv', '--cluster'), cluster.endpoint()),
+                    (('endpoint', 'status'), 'http://' + cluster.endpoint())):
+                result = etcdctl(endpoints, *command, write_out=fmt)
                 # etcdctl itself refuses protobuf for lists.
                 if result.code != 0 and fmt != 'protobuf':
                     problems.append('[%s] %s: %s' % (fmt, ' '.join(command), result.err))
+                if fmt == 'simple' and '--cluster' in command:
+                    lines = (result.text() + result.err).count('\n')
+                    if lines != 3:
+                        problems.append('%s: %d lines for 3 members' % (' '.join(command), lines))
         members = json.loads(etcdctl(cluster.endpoint(), 'member', 'list', write_out='json').out)
         if sorted(m['name'] for m in members['members']) != ['m0', 'm1', 'm2']:
             problems.append('member list: %s' % members)

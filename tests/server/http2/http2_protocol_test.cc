@@ -142,10 +142,47 @@ TEST_F(Http2ProtocolTest, HeadersThatHttpForbidsCostTheirStream) {
       HeaderBytes(":method", "POST") + HeaderBytes(":scheme", "http"),
       HeaderBytes(":method", "POST") + HeaderBytes(":scheme", "http") + HeaderBytes(":path", ""),
       HeaderBytes(":scheme", "http") + HeaderBytes(":path", "/x"),
+      good + HeaderBytes("", "x"),
+      good + HeaderBytes("sp ace", "x"),
+      good + HeaderBytes("transfer-encoding", "chunked"),
+      good + HeaderBytes("content-length", "-1"),
+      good + HeaderBytes("content-length", "5") + HeaderBytes("content-length", "5"),
+      CallHeaders("/test.Test/Echo", std::string("a\0", 2)),
   };
   for (const std::string& block : blocks) {
     ExpectStreamError(FrameBytes(FrameType::kHeaders, kEndHeaders, 1, block), kProtocolError);
   }
+}
+
+// etcd's clients send as authority what they were configured with, and etcd serves them.
+TEST_F(Http2ProtocolTest, TheAuthorityMayBeAnyText) {
+  for (const char* authority :
+       {"", "http://127.0.0.1:2379", "#initially=[http://127.0.0.1:2379;http://127.0.0.1:22379]",
+        "etcd-endpoints://0xc000426000/127.0.0.1:2379", "unix:///tmp/a.sock", "[::1]:2379"}) {
+    for (const std::string& headers :
+         {CallHeaders("/test.Test/Echo", authority),
+          CallHeaders("/test.Test/Echo") + HeaderBytes("host", authority)}) {
+      RawHttp2 connection(port());
+      connection.Greet();
+      connection.Send(FrameType::kHeaders, kEndHeaders, 1, headers);
+      connection.Send(FrameType::kData, kEndStream, 1, MessageBytes("hi"));
+      const RawAnswer answer = connection.ReadAnswer(1);
+      EXPECT_FALSE(answer.reset.has_value()) << authority;
+      EXPECT_EQ(answer.status(), "0") << authority;
+    }
+  }
+}
+
+// What follows the headers of a request is its data and trailers, and nothing else.
+TEST_F(Http2ProtocolTest, TrailersEndTheirStream) {
+  const std::string open =
+      FrameBytes(FrameType::kHeaders, kEndHeaders, 1, CallHeaders("/test.Test/Stream"));
+  const auto then = [&](uint8_t flags, std::string_view name) {
+    return open + FrameBytes(FrameType::kHeaders, flags, 1, HeaderBytes(name, "x"));
+  };
+  ExpectStreamError(then(kEndHeaders, "more"), kProtocolError);
+  ExpectStreamError(then(kEndHeaders | kEndStream, ":path"), kProtocolError);
+  ExpectStreamError(then(kEndHeaders | kEndStream, "Upper"), kProtocolError);
 }
 
 TEST_F(Http2ProtocolTest, DataThatBelieContentLengthCostTheirStream) {

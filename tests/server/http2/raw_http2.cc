@@ -53,9 +53,9 @@ std::string HeaderBytes(std::string_view name, std::string_view value) {
   return std::string(1, '\0') + HpackString(name) + HpackString(value);
 }
 
-std::string CallHeaders(std::string_view path) {
+std::string CallHeaders(std::string_view path, std::string_view authority) {
   return HeaderBytes(":method", "POST") + HeaderBytes(":scheme", "http") +
-         HeaderBytes(":path", path) + HeaderBytes(":authority", "localhost") +
+         HeaderBytes(":path", path) + HeaderBytes(":authority", authority) +
          HeaderBytes("content-type", "application/grpc") + HeaderBytes("te", "trailers");
 }
 

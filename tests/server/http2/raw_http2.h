@@ -41,7 +41,7 @@ std::string FrameBytes(FrameType type, uint8_t flags, uint32_t stream, std::stri
 // A header as a literal that is not indexed, without Huffman coding.
 std::string HeaderBytes(std::string_view name, std::string_view value);
 // What every call of `path` starts with.
-std::string CallHeaders(std::string_view path);
+std::string CallHeaders(std::string_view path, std::string_view authority = "localhost");
 // A message as gRPC frames it.
 std::string MessageBytes(std::string_view message);
 

@@ -37,6 +37,7 @@ struct ServerOptions {
   std::vector<Url> initial_advertise_peer_urls;
   std::vector<Url> advertise_client_urls;
   std::vector<InitialMember> initial_cluster;  // Sorted by name; holds this member.
+  bool initial_cluster_given = false;          // Else it is this member alone.
   std::string initial_cluster_token = "etcd-cluster";
 
   // Raft.

@@ -132,7 +132,9 @@ std::string Missing(const std::vector<Url>& a, const std::vector<Url>& b) {
 
 absl::Status CheckCluster(OptionsDraft& draft) {
   ServerOptions& options = draft.options;
-  if (!draft.given.contains("initial-cluster") || draft.initial_cluster.empty()) {
+  options.initial_cluster_given =
+      draft.given.contains("initial-cluster") && !draft.initial_cluster.empty();
+  if (!options.initial_cluster_given) {
     std::vector<std::string> parts;
     for (const Url& url : options.initial_advertise_peer_urls) {
       parts.push_back(absl::StrCat(options.name, "=", url.Text()));

@@ -8,6 +8,7 @@
 #include "raft/sim_point.h"
 #include "server/node/cluster_ids.h"
 #include "server/url.h"
+#include "storage/state/meta.h"
 #include "storage/status_macros.h"
 
 namespace gavel::server {
@@ -30,6 +31,32 @@ absl::StatusOr<MemberIdentity> OwnIdentity(const MemberPlace& place,
         absl::StrCat("--initial-cluster does not name this member (--name ", place.name, ")"));
   }
   identity.cluster_id = ClusterIdOf(ids);
+  return identity;
+}
+
+// Who the member is that `directory` belongs to, where the options do not say.
+absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& directory,
+                                              const storage::Engine& engine,
+                                              const MemberPlace& place) {
+  const storage::Identity& stored = directory.identity();
+  if (stored.member_name != place.name) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("data directory ", place.data_dir, " belongs to the member named ",
+                     stored.member_name, ", but this one is named ", place.name,
+                     ": check --name, or choose another --data-dir"));
+  }
+  std::string format;
+  const absl::Status found = engine.Get(storage::Family::kMeta, storage::kMetaFormat, &format);
+  if (absl::IsNotFound(found)) {
+    return absl::DataLossError(
+        absl::StrCat("the state in ", directory.state_path(),
+                     " is gone. It is built again from the log if this member is started with the "
+                     "--initial-cluster and --initial-cluster-token of its first start"));
+  }
+  GAVEL_RETURN_IF_ERROR(found);
+  MemberIdentity identity;
+  identity.cluster_id = stored.cluster_id;
+  identity.id = stored.member_id;
   return identity;
 }
 
@@ -116,11 +143,13 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
     GAVEL_RETURN_IF_ERROR(
         directory.Create({identity.cluster_id, identity.id, place.name, raft::Incarnation()}));
     GAVEL_SIM_POINT("directory made, no log yet");
-  } else {
-    GAVEL_RETURN_IF_ERROR(directory.CheckOwner(identity.cluster_id, identity.id));
   }
   // A directory that never finished its first start has promised nothing yet.
   const bool first_start = directory.identity().incarnation.is_none();
+  const bool as_stored = !first_start && !place.initial_cluster_given;
+  if (!as_stored) {
+    GAVEL_RETURN_IF_ERROR(directory.CheckOwner(identity.cluster_id, identity.id));
+  }
 
   const std::string state_path = directory.state_path();
   const std::string wal_path = place.wal_dir.empty() ? directory.wal_path() : place.wal_dir;
@@ -128,6 +157,9 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
   wal_options.directory = wal_path;
   wal_options.segment_bytes = place.wal_segment_bytes;
   GAVEL_ASSIGN_OR_RETURN(std::shared_ptr<storage::Engine> engine, open_engine(state_path));
+  if (as_stored) {
+    GAVEL_ASSIGN_OR_RETURN(identity, StoredIdentity(directory, *engine, place));
+  }
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::StateMachine> machine,
                          storage::StateMachine::Open(engine, initial, place.state));
   const raft::Index applied = machine->applied();

@@ -30,6 +30,8 @@ struct MemberPlace {
   std::string wal_dir;  // Empty: inside data_dir.
   std::vector<InitialMember> initial_cluster;
   std::string token;
+  // False: nobody named a cluster, so a member that has started before is who its directory says.
+  bool initial_cluster_given = true;
   storage::StateMachineOptions state;
   uint64_t wal_segment_bytes = storage::WalOptions().segment_bytes;
 };

@@ -118,6 +118,38 @@ def directory_of_another_member(options):
 
 
 @test
+def cluster_named_at_the_first_start(options):
+    """Started again, a member is who its directory says; a directory of another name is refused."""
+    with contextlib.closing(Cluster(options.server, 3)) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        check(put(cluster, 'k', 'v'), 'a put failed')
+        check(cluster.stop() == [0, 0, 0], 'a member did not leave cleanly')
+        full = cluster.arguments
+        cluster.arguments = lambda member=0: [
+            word for word in full(member) if not word.startswith('--initial-cluster=')
+        ] + ['--initial-cluster-token=other']
+        cluster.start()
+        cluster.wait_ready()
+        check(get(cluster, 'k', 2) == 'v', 'the key is gone')
+        cluster.stop()
+        own = cluster.data_dir
+        cluster.data_dir = lambda member=0: own((member + 1) % 3)
+        cluster.start(0)
+        check(cluster.wait_exit(0) != 0, 'a member started on the directory of another')
+        check('belongs to the member named m1' in cluster.log(0).splitlines()[-1], cluster.log(0))
+        cluster.data_dir = own
+        shutil.rmtree(os.path.join(own(0), 'member', 'state'))
+        cluster.start(0)
+        check(cluster.wait_exit(0) != 0, 'a member started without its state and its cluster')
+        check('--initial-cluster' in cluster.log(0).splitlines()[-1], cluster.log(0))
+        cluster.arguments = full
+        cluster.start()
+        cluster.wait_ready()
+        check(get(cluster, 'k') == 'v', 'the key is gone')
+
+
+@test
 def member_of_another_cluster(options):
     """A member that reaches the peers of a cluster it does not belong to disturbs nobody."""
     with contextlib.closing(Cluster(options.server, 3)) as cluster, \

@@ -60,8 +60,7 @@ void Raft::Core::OnSnapshotSent(NodeId to, std::optional<Index> index) {
   const auto found = leader->peers.find(to);
   if (found == leader->peers.end() || found->second.state != Progress::State::kSnapshot) return;
   Progress& peer = found->second;
-  peer.BecomeProbe();
-  if (index && *index >= peer.next) peer.next = index->Next();
+  peer.EndSnapshot(index);
   peer.probe_sent = !index;
 }
 

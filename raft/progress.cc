@@ -36,8 +36,18 @@ void Progress::BecomeReplicate() {
 }
 
 void Progress::BecomeSnapshot() {
+  // Before the first accepted append, what the refusals have told is all that is known.
+  const Index guess = state == State::kProbe ? next : match.Next();
   BecomeProbe();
   state = State::kSnapshot;
+  next = guess;
+}
+
+void Progress::EndSnapshot(std::optional<Index> installed) {
+  Index first = next;
+  if (installed) first = std::max(first, installed->Next());
+  BecomeProbe();
+  next = first;
 }
 
 bool Progress::Acknowledge(Index index) {

@@ -59,7 +59,10 @@ struct Progress {
   void BecomeProbe();
   // Requires: the follower has accepted an append at or above `match`.
   void BecomeReplicate();
+  // `next` stays where a probe has come to.
   void BecomeSnapshot();
+  // The same, to a probe that goes on there, or behind the snapshot that was `installed`.
+  void EndSnapshot(std::optional<Index> installed);
   // The follower holds everything up to `index`, durably. Returns true if that is news.
   bool Acknowledge(Index index);
 

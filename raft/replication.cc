@@ -61,7 +61,7 @@ void Raft::Core::HandleAccepted(Leader& leader, NodeId from, Progress& peer, Ind
   const bool moved = peer.Acknowledge(GAVEL_PLANTED_BUG(13) ? peer.sent.index : match);
   const bool fed_by_snapshot = peer.state == Progress::State::kSnapshot;
   if (peer.state == Progress::State::kProbe ||
-      (fed_by_snapshot && moved && CanFeedFrom(peer.next))) {
+      (fed_by_snapshot && moved && CanFeedFrom(peer.match.Next()))) {
     peer.BecomeReplicate();
   }
   if (!moved) return;

@@ -154,6 +154,43 @@ TEST(CatchUpTest, WhatTheLeaderHasDroppedComesAsASnapshot) {
   EXPECT_EQ(cluster.member(3).applied, Index(7));
 }
 
+// A leader to which a follower has not confirmed anything yet goes on where the refusals have led
+// it, also when a read of its log fails: what the log begins with may be gone, and need not be
+// read.
+TEST(CatchUpTest, AReadOfTheLogThatFailsIsTriedAgain) {
+  Cluster cluster(Voters({1, 2, 3}), ShortMemory());
+  cluster.Elect(1);
+  for (const char* text : {"a", "b", "c", "d"}) cluster.Propose(1, text);
+  cluster.Deliver();
+  cluster.Run(3);
+  cluster.Compact(2, Index(5));
+  const Index start = cluster.member(3).disk.start.index;
+  cluster.Isolate(3);
+  for (const char* text : {"e", "f", "g"}) cluster.Propose(1, text);
+  cluster.Deliver();
+  cluster.Run(3);
+  cluster.Crash(1);
+  cluster.Tick(3, 10);
+  cluster.Deliver();
+  cluster.Heal();
+  Member& leader = cluster.member(2);
+  leader.holds_older = true;
+  cluster.Elect(2);
+  ASSERT_EQ(cluster.Leader(), 2u);
+  ASSERT_EQ(leader.older.size(), 1u);
+  const EntriesWanted wanted = leader.older.front();
+  ASSERT_GE(wanted.from, leader.disk.first_stored);
+  leader.older.clear();
+  leader.holds_older = false;
+  leader.core->OnOlderEntries(wanted.to, wanted.from, {});
+  cluster.Tick(2);
+  // There is no snapshot to be had.
+  cluster.Drop([](const Message& m) { return std::holds_alternative<InstallSnapshot>(m.body); });
+  cluster.Run(8);
+  EXPECT_EQ(cluster.member(3).applied, cluster.core(2).status().last);
+  EXPECT_EQ(cluster.member(3).disk.start.index, start) << "a snapshot was sent without need";
+}
+
 Message Snapshot(uint64_t to, Index index, Term term) {
   return Message{Id(1), Id(to), Term(1), InstallSnapshot{{index, term, Voters({1, 2, 3})}}};
 }

@@ -302,6 +302,7 @@ void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::
   }
   if (wake) surroundings_.wake_core();
   EndProposals(std::move(proposals));
+  if (!reads.empty()) GAVEL_SIM_POINT("writers told, readers not");
   EndReads(std::move(reads));
 }
 

@@ -133,6 +133,7 @@ class RangeStreamCall final : public StreamHandler,
     // In this order: the mark is that of the last write.
     const size_t queued = writer_->Write(Encoded(std::move(bytes)));
     if (queued <= writer_->high_mark()) return true;
+    GAVEL_SIM_POINT("chunk written, stream not paused");
     const MutexLock lock(mutex_);
     // The writer may have emptied meanwhile.
     paused_ = !std::exchange(writable_, false);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "raft/check.h"
+#include "raft/sim_point.h"
 #include "storage/disk/crc32c.h"
 #include "storage/disk/little_endian.h"
 #include "storage/disk/path.h"
@@ -54,6 +55,7 @@ absl::StatusOr<DoubleBlock> DoubleBlock::Create(Disk& disk, const std::string& p
   GAVEL_RETURN_IF_ERROR(block.WriteSlot(body));
   GAVEL_RETURN_IF_ERROR(block.WriteSlot(body));
   GAVEL_RETURN_IF_ERROR(block.file_->SyncData());
+  GAVEL_SIM_POINT("block made, not named");
   GAVEL_RETURN_IF_ERROR(disk.Rename(temporary, path));
   GAVEL_RETURN_IF_ERROR(disk.SyncDirectory(ParentPath(path)));
   block.body_ = body;
@@ -91,6 +93,7 @@ absl::StatusOr<DoubleBlock> DoubleBlock::Open(Disk& disk, const std::string& pat
 
 absl::Status DoubleBlock::Write(std::string_view body) {
   GAVEL_RETURN_IF_ERROR(WriteSlot(body));
+  GAVEL_SIM_POINT("block written, not synced");
   GAVEL_RETURN_IF_ERROR(file_->SyncData());
   body_ = body;
   return absl::OkStatus();

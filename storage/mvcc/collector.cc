@@ -73,6 +73,7 @@ class Collector::Impl {
     }
     if (absl::Status status = PlanChanges(changes_max, batch); !status.ok()) return status;
     batch.Put(Family::kMeta, kMetaCollected, Encode(planned_));
+    GAVEL_SIM_POINT("collection planned, not written");
     return batch;
   }
 
@@ -86,6 +87,7 @@ class Collector::Impl {
     const Revision below =
         GAVEL_PLANTED_BUG(33) ? progress_.collected : std::min(durable_compacted_, kept->collected);
     if (below <= dropped_) return absl::OkStatus();
+    GAVEL_SIM_POINT("old changes about to be dropped");
     if (absl::Status status =
             engine_->DeleteFilesInRange(Family::kChanges, ChangeKey({0, 0}), ChangeKey({below, 0}));
         !status.ok()) {

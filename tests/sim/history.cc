@@ -375,7 +375,10 @@ class Checker {
 }  // namespace
 
 void SetNumber(google::protobuf::Message& request, uint64_t number) {
-  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(kNumberField, number);
+  google::protobuf::UnknownFieldSet* const fields =
+      request.GetReflection()->MutableUnknownFields(&request);
+  fields->DeleteByNumber(kNumberField);
+  fields->AddVarint(kNumberField, number);
 }
 
 uint64_t NumberOf(const google::protobuf::Message& request) {

@@ -5,15 +5,18 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 
+#include "raft/random.h"
 #include "server/metrics.h"
 #include "server/node/node.h"
 #include "server/rpc/client_services.h"
 #include "storage/engine/map_engine.h"
+#include "tests/sim/random_streams.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/wal_watch.h"
 #include "tests/support/crash_disk.h"
@@ -39,13 +42,26 @@ struct Image {
 };
 
 struct Machine {
-  Machine(const int64_t& now, int64_t rate_ppm) : clock(now, rate_ppm) {}
+  Machine(uint64_t seed, int place, const int64_t& now, int64_t rate_ppm)
+      : index(place),
+        clock(now, rate_ppm),
+        stage_random(Stream(seed, "stages", static_cast<uint64_t>(place))),
+        crash_random(Stream(seed, "crashes", static_cast<uint64_t>(place))),
+        point_random(Stream(seed, "points", static_cast<uint64_t>(place))),
+        stream_random(Stream(seed, "streams", static_cast<uint64_t>(place))) {}
 
   bool up() const { return node != nullptr; }
+  // Its disk may be why it stops.
+  bool failing() const { return faulty || bad_sector; }
 
-  int index = 0;
+  const int index;
   raft::NodeId id;
   SimClock clock;
+  // Its own streams of chance.
+  raft::Random stage_random;
+  raft::Random crash_random;
+  raft::Random point_random;
+  raft::Random stream_random;
   std::unique_ptr<testing::CrashDisk> disk = std::make_unique<testing::CrashDisk>();
   std::shared_ptr<storage::MapEngine> engine =
       std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
@@ -68,8 +84,13 @@ struct Machine {
   std::vector<std::function<void()>> held;  // What arrived while it was paused.
   absl::Status failure;                     // Why the node stopped by itself.
   bool faulty = false;                      // Its disk was told to fail in this life.
+  bool bad_sector = false;                  // A part of its log cannot be read.
   bool armed = false;                       // Its disk will crash it, perhaps.
   bool must_die = false;                    // A point asked for a crash.
+  int64_t next_point_fault = 0;             // When a point may be one again.
+  raft::Term leads_in;                      // When it led last.
+  raft::Index leads_from;                   // The end of its log when that began.
+  std::optional<size_t> behind;  // The time that it takes to apply that, in World::slow_times_.
   uint64_t applied_seen = 0;
   int64_t revision_seen = 0;
   int64_t hashed_revision = 0;

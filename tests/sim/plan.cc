@@ -17,11 +17,11 @@ using server::kNsPerMs;
 using server::kNsPerSecond;
 
 constexpr std::array<std::string_view, kFaultKinds> kNames = {
-    "crash",     "crash-in-disk", "crash-all",    "stop",      "pause",        "isolate",
-    "halves",    "one-way",       "bridge",       "flap",      "clog",         "wall-jump",
-    "fail-sync", "fail-write",    "fail-read",    "full-disk", "slow-disk",    "engine-stall",
-    "bit-flip",  "wiped-disk",    "old-image",    "hand-over", "crash-quorum", "slow-process",
-    "ring",      "swizzle",       "fail-dir-sync"};
+    "crash",     "crash-in-disk", "crash-all",     "stop",         "pause",        "isolate",
+    "halves",    "one-way",       "bridge",        "flap",         "clog",         "wall-jump",
+    "fail-sync", "fail-write",    "fail-read",     "full-disk",    "slow-disk",    "engine-stall",
+    "bit-flip",  "wiped-disk",    "old-image",     "hand-over",    "crash-quorum", "slow-process",
+    "ring",      "swizzle",       "fail-dir-sync", "engine-fails", "bad-sector"};
 
 // Mean time between faults of a kind when it is on, and how long one lasts.
 struct Rhythm {
@@ -64,6 +64,10 @@ Rhythm RhythmOf(FaultKind kind) {
       return {10000, 100, 30000};
     case FaultKind::kEngineStall:
       return {8000, 10, 3000};
+    case FaultKind::kEngineFails:
+      return {15000, 1, 1};
+    case FaultKind::kBadSector:
+      return {15000, 100, 10000};
     case FaultKind::kBitFlip:
       return {12000, 500, 4000};
     case FaultKind::kWipedDisk:
@@ -107,7 +111,18 @@ NetworkPlan MakeNetwork(uint64_t seed) {
   network.reorder = random.OneIn(2);
   network.cut_short = rate(4, 10'000);
   network.foreign = rate(4, 10'000);
+  const auto most = static_cast<int>(Scaled(random, 8, 1000));
+  if (random.OneIn(2)) network.in_flight_max = most;
   return network;
+}
+
+// Some links are quick and others slow, each way by itself.
+void MakeLinks(uint64_t seed, Plan& plan) {
+  raft::Random random = Stream(seed, "plan-links");
+  if (!random.OneIn(3)) return;
+  for (int i = 0; i < plan.members * plan.members; ++i) {
+    plan.network.delay_percent.push_back(static_cast<int64_t>(Scaled(random, 10, 1000)));
+  }
 }
 
 void MakeFaults(uint64_t seed, const Without& without, Plan& plan) {
@@ -168,6 +183,12 @@ void MakeStreams(uint64_t seed, Plan& plan) {
 
 }  // namespace
 
+int64_t NetworkPlan::SlowestDelay() const {
+  int64_t percent = 100;
+  for (const int64_t one : delay_percent) percent = std::max(percent, one);
+  return delay_max * percent / 100;
+}
+
 std::string_view FaultName(FaultKind kind) { return kNames[static_cast<size_t>(kind)]; }
 
 FaultKind FaultFromName(std::string_view name) {
@@ -213,6 +234,7 @@ Plan MakePlan(uint64_t seed, int64_t duration, const Without& without) {
   plan.backlog_entries_max = random.OneIn(2) ? 5000 : Scaled(random, 8, 1000);
   plan.pending_bytes_max = random.OneIn(2) ? 256 << 20 : Scaled(random, 4 << 10, 1 << 20);
   plan.network = MakeNetwork(seed);
+  MakeLinks(seed, plan);
   if (without.network) {
     plan.network = {};
     plan.network.delay_min = kNsPerMs / 10;
@@ -227,7 +249,7 @@ std::string Describe(const Plan& plan) {
   std::string text = absl::StrFormat(
       "seed %d: %d members, %d clients, %d keys, %.0f s with faults\n"
       "frames: %.2f to %.2f ms, lost %.2f %%, twice %.2f %%, late %.2f %%, misdelivered %.2f %%, "
-      "damaged %.2f %%, cut short %.2f %%, of another cluster %.2f %%%s\n"
+      "damaged %.2f %%, cut short %.2f %%, of another cluster %.2f %%, %d on a link%s%s\n"
       "segments of %d bytes, a flush after %d entries, %d kept; batches of %d entries\n"
       "writes are refused beyond %d entries or %d bytes\n",
       plan.seed, plan.members, plan.clients, plan.keys,
@@ -240,7 +262,9 @@ std::string Describe(const Plan& plan) {
       static_cast<double>(plan.network.misdeliver) / 1e4,
       static_cast<double>(plan.network.corrupt) / 1e4,
       static_cast<double>(plan.network.cut_short) / 1e4,
-      static_cast<double>(plan.network.foreign) / 1e4, plan.network.reorder ? ", reordered" : "",
+      static_cast<double>(plan.network.foreign) / 1e4, plan.network.in_flight_max,
+      plan.network.reorder ? ", reordered" : "",
+      plan.network.delay_percent.empty() ? "" : ", links of different speeds",
       plan.wal_segment_bytes, plan.flush_entries, plan.catchup_entries, plan.batch_entries_max,
       plan.backlog_entries_max, plan.pending_bytes_max);
   if (plan.point_share > 0) {

@@ -29,7 +29,7 @@ enum class FaultKind : uint8_t {
   kFullDisk,     // No space for a while.
   kSlowDisk,     // Writes of the log take long.
   kEngineStall,  // The state engine takes no writes for a while.
-  kBitFlip,      // A bit of a confirmed, superseded batch changes while a member is down.
+  kBitFlip,      // A bit of the confirmed log changes while a member is down.
   kWipedDisk,    // A member comes back with nothing: the others must refuse it.
   kOldImage,     // A member comes back with an old copy of its disk: the same.
   kHandOver,     // The leader gives leadership away.
@@ -38,6 +38,8 @@ enum class FaultKind : uint8_t {
   kRing,         // Each member reaches two others only.
   kSwizzle,      // Links of some members clog one after the other, and clear in another order.
   kFailDirSync,  // The sync of a directory fails.
+  kEngineFails,  // The state engine takes nothing more until it is opened anew.
+  kBadSector,    // A part of the log cannot be read, at starts neither.
   kCount,
 };
 inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kCount);
@@ -58,8 +60,13 @@ struct Fault {
 
 // What happens to single frames all the time; parts of a million.
 struct NetworkPlan {
+  // What a frame takes at most on the slowest link, if it is not late.
+  int64_t SlowestDelay() const;
+
   int64_t delay_min = 0;
   int64_t delay_max = 0;
+  // Of these, by link, at from * members + to; empty: all the same. Ends with the faults.
+  std::vector<int64_t> delay_percent;
   uint64_t loss = 0;
   uint64_t duplicate = 0;
   uint64_t late = 0;  // Delayed by up to a second.
@@ -68,6 +75,7 @@ struct NetworkPlan {
   uint64_t cut_short = 0;  // Its end is missing.
   uint64_t foreign = 0;    // One of another cluster arrives beside it.
   bool reorder = false;
+  int in_flight_max = 1000;  // Frames under way on one link; what comes then is dropped.
 };
 
 struct Plan {

@@ -45,7 +45,10 @@ std::string Line(const TraceEvent& event) {
       line += absl::StrFormat(" life %d, log up to %d", event.a, event.b);
       break;
     case EventKind::kPoint:
-      line += event.a <= 1 ? " crash" : event.a == 2 ? " pause" : " a stage stands still";
+      line += event.a <= 1   ? " crash"
+              : event.a == 2 ? " pause"
+              : event.a == 3 ? " a stage stands still"
+                             : " the disk fails";
       break;
     case EventKind::kDown:
       line += absl::StrFormat(" life %d", event.a);

@@ -29,6 +29,7 @@ std::string WalWatch::Path(uint64_t segment) const {
 void WalWatch::Reset(const testing::CrashDisk& disk, const std::string& directory) {
   directory_ = directory;
   segment_ = 0;
+  older_.clear();
   offset_ = sequence_ = last_batch_offset_ = 0;
   hard_state_ = {};
   start_ = {};
@@ -66,6 +67,7 @@ bool WalWatch::EnterSegment(const testing::CrashDisk& disk, uint64_t segment) {
   } else if (start->previous_end != offset_ || header.sequence != sequence_ + 1) {
     return false;
   }
+  if (segment_ != 0) older_.push_back({path_, offset_});
   segment_ = segment;
   path_ = path;
   offset_ = wal::kPreambleBytes + bytes;
@@ -144,6 +146,46 @@ void WalWatch::Take(uint8_t type, uint8_t detail, std::string_view body) {
     default:
       break;
   }
+}
+
+std::vector<WalWatch::Covered> WalWatch::covered() const {
+  std::vector<Covered> all = older_;
+  if (last_batch_offset_ > 0) all.push_back({path_, last_batch_offset_});
+  return all;
+}
+
+std::optional<WalWatch::UnderWay> WalWatch::VoteUnderWay(const testing::CrashDisk& disk) const {
+  if (segment_ == 0) return std::nullopt;
+  UnderWay under_way{path_, offset_, std::string(wal::kBatchRecordBytes, '\0')};
+  std::string& bytes = under_way.bytes;
+  if (disk.ReadVisible(path_, offset_, bytes) < bytes.size()) return std::nullopt;
+  if (wal::RecordDamage(bytes, segment_, sequence_ + 1) != nullptr) return std::nullopt;
+  const auto batch = wal::DecodeBatchBody(
+      std::string_view(bytes).substr(wal::kRecordHeaderBytes, wal::kBatchBodyBytes));
+  if (!batch.has_value()) return std::nullopt;
+  bytes.resize(batch->bytes);
+  if (disk.ReadVisible(path_, offset_, bytes) < bytes.size()) return std::nullopt;
+  uint64_t at = wal::kBatchRecordBytes;
+  for (uint32_t i = 0; i < batch->records && at + wal::kRecordHeaderBytes <= bytes.size(); ++i) {
+    const wal::RecordHeader record = wal::DecodeHeader(bytes.data() + at);
+    if (record.type == static_cast<uint8_t>(wal::RecordType::kHardState)) {
+      const auto state = wal::DecodeHardState(
+          std::string_view(bytes).substr(at + wal::kRecordHeaderBytes, wal::kHardStateBodyBytes));
+      if (!state.has_value() || !state->voted_for.has_value()) return std::nullopt;
+      const bool new_vote =
+          state->term != hard_state_.term || state->voted_for != hard_state_.voted_for;
+      if (new_vote) return under_way;
+      return std::nullopt;
+    }
+    at += wal::RecordBytes(record.length);
+  }
+  return std::nullopt;
+}
+
+bool WalWatch::UnderWay::IsTorn(const testing::CrashDisk& disk) const {
+  std::string left(bytes.size(), '\0');
+  disk.ReadDurable(path, offset, left);
+  return left != bytes && left.find_first_not_of('\0') != std::string::npos;
 }
 
 raft::EntryId WalWatch::last() const {

@@ -38,10 +38,26 @@ class WalWatch {
   raft::Index first() const { return raft::Index(start_.index.value() + 1); }
   // Records made durable since the log began; never falls for a log that keeps what it was given.
   uint64_t sequence() const { return sequence_; }
-  // Where the newest whole batch begins, for damage that must stay below it.
-  uint64_t segment() const { return segment_; }
-  uint64_t last_batch_offset() const { return last_batch_offset_; }
+  // Bytes of the log below its newest whole batch: where damage is certain to be seen, because a
+  // later batch covers it.
+  struct Covered {
+    std::string path;
+    uint64_t end = 0;
+  };
+  std::vector<Covered> covered() const;
   bool found() const { return segment_ != 0; }
+
+  // A batch that is written and not durable.
+  struct UnderWay {
+    // Whether `disk` holds it in part.
+    bool IsTorn(const testing::CrashDisk& disk) const;
+
+    std::string path;
+    uint64_t offset = 0;
+    std::string bytes;
+  };
+  // The one that comes next, if its vote is another than the durable one.
+  std::optional<UnderWay> VoteUnderWay(const testing::CrashDisk& disk) const;
 
  private:
   bool ReadBatch(const testing::CrashDisk& disk);
@@ -53,6 +69,7 @@ class WalWatch {
   std::string directory_;
   std::string path_;  // Of the segment.
   uint64_t segment_ = 0;
+  std::vector<Covered> older_;  // The segments before it, whole.
   uint64_t offset_ = 0;
   uint64_t sequence_ = 0;
   uint64_t last_batch_offset_ = 0;

@@ -223,13 +223,29 @@ void Workload::Send(Client& client, int member, size_t place) {
                    : 0);  // A slow reader, now and then.
   world_.At(world_.now() + there, EventKind::kCall, member,
             [this, &client, member, place, turn, back] { Ask(client, member, place, turn, back); });
-  world_.At(
-      world_.now() + world_.plan().client_timeout, EventKind::kTimer, -1, [this, &client, turn] {
-        if (client.turn != turn) return;
-        ++client.turn;  // Given up: the outcome stays unknown.
-        client.member = static_cast<int>(client.random.Below(static_cast<uint64_t>(world_.size())));
-        Think(client);
-      });
+  world_.At(world_.now() + world_.plan().client_timeout, EventKind::kTimer, -1,
+            [this, &client, place, turn] {
+              if (client.turn != turn) return;
+              ++client.turn;  // Given up: the outcome stays unknown.
+              client.member =
+                  static_cast<int>(client.random.Below(static_cast<uint64_t>(world_.size())));
+              if (!Insist(client, place)) Think(client);
+            });
+}
+
+// People and programs do that: what is meant once may then be carried out twice, as two requests.
+bool Workload::Insist(Client& client, size_t place) {
+  if (stopped_ || !operations_[place].write || !client.random.OneIn(4)) return false;
+  world_.Sometimes("a write of unknown outcome was sent again as another");
+  Operation again;
+  again.number = next_number_++;
+  again.write = true;
+  again.start = world_.now();
+  again.command = operations_[place].command;
+  SetNumber(*MethodOf(again.command).request, again.number);
+  operations_.push_back(std::move(again));
+  Send(client, client.member, operations_.size() - 1);
+  return true;
 }
 
 // The request has reached the member.
@@ -287,6 +303,7 @@ void Workload::Arrive(Client& client, size_t place, uint64_t turn, const server:
       return Send(client, client.member, place);
     }
   }
+  if (operation.outcome == Operation::Outcome::kUnknown && Insist(client, place)) return;
   Think(client);
 }
 

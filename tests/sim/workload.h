@@ -45,6 +45,8 @@ class Workload {
   void Ask(Client& client, int member, size_t place, uint64_t turn, int64_t back);
   void Arrive(Client& client, size_t place, uint64_t turn, const server::RpcStatus& status,
               const std::string& response);
+  // Sends a write of unknown outcome as another one; false if the client does not care to.
+  bool Insist(Client& client, size_t place);
   void Think(Client& client);
   void OnAnswer(size_t place, const server::RpcStatus& status, const std::string& response);
 

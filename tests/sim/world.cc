@@ -33,13 +33,7 @@ void Figures::Add(const Figures& other) {
   }
 }
 
-World::World(Plan plan)
-    : plan_(std::move(plan)),
-      network_random_(Stream(plan_.seed, "network")),
-      stage_random_(Stream(plan_.seed, "stages")),
-      crash_random_(Stream(plan_.seed, "crashes")),
-      point_random_(Stream(plan_.seed, "points")),
-      stream_random_(Stream(plan_.seed, "streams")) {
+World::World(Plan plan) : plan_(std::move(plan)) {
   logger_ = server::NullLogger();
   server::MemberPlace& place = options_.place;
   place.token = kToken;
@@ -67,8 +61,8 @@ World::World(Plan plan)
   std::vector<raft::NodeId> ids;
   std::vector<const WalWatch*> watches;
   for (int i = 0; i < plan_.members; ++i) {
-    auto machine = std::make_unique<Machine>(now_, plan_.clock_rates_ppm[static_cast<size_t>(i)]);
-    machine->index = i;
+    auto machine = std::make_unique<Machine>(plan_.seed, i, now_,
+                                             plan_.clock_rates_ppm[static_cast<size_t>(i)]);
     machine->id = server::MemberIdOf(
         server::UrlTexts(place.initial_cluster[static_cast<size_t>(i)].peer_urls), kToken);
     machine->heard.assign(static_cast<size_t>(plan_.members), 0);
@@ -76,7 +70,9 @@ World::World(Plan plan)
     watches.push_back(&machine->watch);
     machines_.push_back(std::move(machine));
   }
-  links_.resize(machines_.size() * machines_.size());
+  for (uint64_t i = 0; i < machines_.size() * machines_.size(); ++i) {
+    links_.push_back({.random = Stream(plan_.seed, "network", i)});
+  }
   ledger_ = std::make_unique<Ledger>(ids, watches, [this](const std::string& text) { Fail(text); });
   workload_ = std::make_unique<Workload>(*this);
   client_streams_ = std::make_unique<ClientStreams>(*this);
@@ -199,8 +195,8 @@ void World::RunStage(Machine& machine, Stage stage) {
     slot.ready = true;
     const int64_t times = now_ < machine.slow_until ? machine.slow_times : 1;
     slot.at = now_ + 1 +
-              times * static_cast<int64_t>(
-                          stage_random_.Below(static_cast<uint64_t>(plan_.stage_latency_max)));
+              times * static_cast<int64_t>(machine.stage_random.Below(
+                          static_cast<uint64_t>(plan_.stage_latency_max)));
   }
 }
 
@@ -208,7 +204,7 @@ void World::RunBeside(Machine& machine) {
   if (beside_) return;
   const std::optional<Stage> outer = stage_;
   // An I/O thread, or a stage but the one that is at the point.
-  const uint64_t other = point_random_.Below(kStages);
+  const uint64_t other = machine.point_random.Below(kStages);
   beside_ = true;
   if (!outer.has_value()) {
     Sometimes("a stage ran while watchers were being told");
@@ -228,20 +224,22 @@ void World::AfterEvent(int index) {
   if (!machine.up()) return;
   if (machine.must_die || machine.disk->crashed()) {
     Sometimes(machine.must_die ? "crash at a point" : "crash between disk operations");
-    const testing::CrashMode mode = AnyCrashMode(crash_random_);
+    const testing::CrashMode mode = AnyCrashMode(machine.crash_random);
     Down(index, mode);
-    StartLater(index, static_cast<int64_t>(crash_random_.Below(3 * kNsPerSecond)));
+    StartLater(index, static_cast<int64_t>(machine.crash_random.Below(3 * kNsPerSecond)));
     return;
   }
   if (!machine.failure.ok()) {
-    if (!machine.faulty || !ComesFromTheDisk(machine.failure)) {
-      return Fail(absl::StrCat("m", index, machine.faulty ? " stopped" : " stopped on a sound disk",
-                               ": ", machine.failure.ToString()));
+    if (!machine.failing() || !ComesFromTheDisk(machine.failure)) {
+      return Fail(absl::StrCat("m", index,
+                               machine.failing() ? " stopped" : " stopped on a sound disk", ": ",
+                               machine.failure.ToString()));
     }
     Sometimes("a member stopped because of its disk");
-    const bool power = crash_random_.OneIn(2);
-    Down(index, power ? AnyCrashMode(crash_random_) : testing::CrashMode::kKeepAll);
-    StartLater(index, static_cast<int64_t>(crash_random_.Below(2 * kNsPerSecond)));
+    if (!machine.engine->health().ok()) Sometimes("a member stopped because of its engine");
+    const bool power = machine.crash_random.OneIn(2);
+    Down(index, power ? AnyCrashMode(machine.crash_random) : testing::CrashMode::kKeepAll);
+    StartLater(index, static_cast<int64_t>(machine.crash_random.Below(2 * kNsPerSecond)));
     return;
   }
   CheckQueues(machine);
@@ -260,7 +258,7 @@ void World::Touch(Machine& machine) {
     }
     slot.ready = true;
     const int64_t latency =
-        latency_min + static_cast<int64_t>(stage_random_.Below(
+        latency_min + static_cast<int64_t>(machine.stage_random.Below(
                           static_cast<uint64_t>(latency_max - latency_min + 1)));
     slot.at = std::max(now_, slot.held_until) + latency;
   };
@@ -300,15 +298,18 @@ void World::OnPoint(const char* name) {
   Machine& machine = this->machine(current_);
   if (machine.must_die) return;
   // That two threads run at once is no fault, and may come often.
-  if (!starting_ && point_random_.OneIn(1 + plan_.point_chance / 8)) return RunBeside(machine);
-  if (now_ < next_point_fault_ || !point_random_.OneIn(plan_.point_chance)) return;
-  // Who starts has no stages yet that could stand still; it can only crash.
-  const uint64_t what = starting_ ? 0 : point_random_.Below(4);
-  const auto how_long = static_cast<int64_t>(point_random_.Below(3 * kNsPerSecond));
+  if (!starting_ && machine.point_random.OneIn(1 + plan_.point_chance / 8))
+    return RunBeside(machine);
+  if (now_ < machine.next_point_fault || !machine.point_random.OneIn(plan_.point_chance)) return;
+  // Who starts has no stages yet that could stand still.
+  uint64_t what = machine.point_random.Below(5);
+  if (starting_ && what < 4) what = 0;
+  const auto how_long = static_cast<int64_t>(machine.point_random.Below(3 * kNsPerSecond));
   Record(EventKind::kPoint, current_, what, 0, name);
   ++figures_.faults["at a point"];
   slow_times_.emplace_back(now_, now_ + how_long);
-  next_point_fault_ = now_ + static_cast<int64_t>(point_random_.Below(2 * kNsPerSecond));
+  machine.next_point_fault =
+      now_ + static_cast<int64_t>(machine.point_random.Below(2 * kNsPerSecond));
   if (what <= 1) {
     // Nothing of this event may leave the machine from here on.
     machine.must_die = true;
@@ -316,9 +317,11 @@ void World::OnPoint(const char* name) {
     machine.engine->Fail(absl::InternalError("the machine has crashed"));
   } else if (what == 2) {
     machine.paused_until = std::max(machine.paused_until, now_ + how_long);
-  } else {
-    const auto stage = point_random_.Below(kStages);
+  } else if (what == 3) {
+    const auto stage = machine.point_random.Below(kStages);
     machine.slots[stage].held_until = now_ + how_long / 4;
+  } else {
+    FailDiskNow(machine, how_long);
   }
 }
 
@@ -327,7 +330,7 @@ std::optional<std::string> World::Run(const Limits& limits) {
   until_ = limits.until;
   if (limits.tail != nullptr) trace_.KeepIn(*limits.tail);
   for (int i = 0; i < size(); ++i) {
-    const auto when = static_cast<int64_t>(crash_random_.Below(200 * kNsPerMs));
+    const auto when = static_cast<int64_t>(machine(i).crash_random.Below(200 * kNsPerMs));
     At(when, EventKind::kTimer, -1, [this, i] { Start(i); });
   }
   for (const Fault& fault : plan_.faults) {

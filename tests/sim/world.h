@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -131,6 +132,7 @@ class World final : public PointHandler {
     }
   };
   struct Link {
+    raft::Random random;
     int cuts = 0;  // How many faults keep it down.
     int64_t clogged_until = 0;
     int64_t last_arrival = 0;
@@ -166,6 +168,7 @@ class World final : public PointHandler {
 
   // world_checks.cc: what must hold of one member.
   void CheckCore(Machine& machine);
+  void NoteBehind(Machine& machine, const raft::Status& status);
   void CheckApplied(Machine& machine);
   void CheckRevisions(Machine& machine, const storage::ReadView& view);
   void CheckQueues(Machine& machine);
@@ -184,6 +187,7 @@ class World final : public PointHandler {
   void Send(int from, raft::NodeId to, std::string frame);
   // Returns what it is, for the trace.
   const char* CheckSent(int from, std::string_view frame);
+  void OnCandidate(int index, raft::Term term);
   // `what` is a constant.
   void Transmit(int from, int to, std::string frame, const char* what, bool damaged);
   void Deliver(const Sender& sender, int to, const std::string& frame, bool damaged);
@@ -200,7 +204,12 @@ class World final : public PointHandler {
   bool InjectDisk(const Fault& fault, Machine& machine);
   bool InjectNode(const Fault& fault, Machine& machine);
   bool InjectNetwork(const Fault& fault);
+  static std::vector<WalWatch::Covered> CoveredLog(const Machine& machine);
   bool FlipBit(const Fault& fault, Machine& machine);
+  // What the disk is asked for next fails.
+  void FailDiskNow(Machine& machine, int64_t how_long);
+  bool SpoilSector(const Fault& fault, Machine& machine);
+  static void MendSector(Machine& machine);
   bool StartImpostor(const Fault& fault, Machine& machine);
   void EndImpostor(int index);
   void CutFor(int from, int to, int64_t duration);
@@ -225,6 +234,9 @@ class World final : public PointHandler {
   bool DrainWatches(int64_t until);
   // Leases that nobody renews end everywhere.
   bool DrainLeases(int64_t until);
+  // V1, V5: nothing waits or is under way any more, and the leader stays.
+  void CheckRest();
+  std::string Unrest();
   std::string ProgressText();
 
   Plan plan_;
@@ -257,11 +269,6 @@ class World final : public PointHandler {
   std::map<uint64_t, StreamCall> streams_;
   uint64_t next_stream_ = 1;
 
-  raft::Random network_random_;
-  raft::Random stage_random_;
-  raft::Random crash_random_;
-  raft::Random point_random_;
-  raft::Random stream_random_;
   int current_ = -1;            // Whose event is running.
   std::optional<Stage> stage_;  // And which stage of it, if it is one.
   bool beside_ = false;         // A stage runs at a point of another.
@@ -272,7 +279,7 @@ class World final : public PointHandler {
   std::function<void(int index, std::string_view point)> at_point_;
   bool faults_on_ = true;
   std::map<std::string, bool, std::less<>> hot_points_;
-  int64_t next_point_fault_ = 0;
+  std::map<raft::Term, std::set<int>> candidates_;  // Of the newest terms.
 };
 
 }  // namespace gavel::sim

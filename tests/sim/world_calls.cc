@@ -114,8 +114,10 @@ size_t World::OnMessage(uint64_t stream, const server::Encoded& message) {
   for (const auto& slice : message.slices()) bytes += slice.bytes;
   call.queued += bytes.size();
   // A client reads at once, or takes its time.
-  const int64_t takes = 1 + static_cast<int64_t>(stream_random_.Below(static_cast<uint64_t>(
-                                stream_random_.OneIn(8) ? 300 * kNsPerMs : kNsPerMs)));
+  raft::Random& random = machine(call.index).stream_random;
+  const int64_t takes =
+      1 + static_cast<int64_t>(
+              random.Below(static_cast<uint64_t>(random.OneIn(8) ? 300 * kNsPerMs : kNsPerMs)));
   At(now_ + takes, EventKind::kCall, call.index, [this, stream, size = bytes.size()] {
     const auto at = streams_.find(stream);
     if (at == streams_.end()) return;

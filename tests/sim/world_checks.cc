@@ -45,6 +45,7 @@ void World::CheckCore(Machine& machine) {
   }
   ledger_->OnStatus(machine.index, machine.starts, status);
   committed_at_.resize(ledger_->committed().value(), now_);
+  NoteBehind(machine, status);
   for (const raft::PeerProgress& peer : status.peers) {
     longest_inflight_ = std::max<size_t>(longest_inflight_, peer.inflight_messages);
     if (peer.inflight_messages > kInflightMessagesMax) {
@@ -52,6 +53,20 @@ void World::CheckCore(Machine& machine) {
                         " appends under way to one member"));
     }
   }
+}
+
+// A new leader first applies what its log holds, which is much after a restart. The lease clock
+// stands still until then.
+void World::NoteBehind(Machine& machine, const raft::Status& status) {
+  const bool leads = status.role == raft::Role::kLeader;
+  if (leads && machine.leads_in != status.term) {
+    machine.leads_in = status.term;
+    machine.leads_from = status.last;
+    machine.behind = slow_times_.size();
+    slow_times_.emplace_back(now_, now_);
+  }
+  if (machine.behind.has_value() && leads) slow_times_[*machine.behind].second = now_;
+  if (!leads || status.applied >= machine.leads_from) machine.behind.reset();
 }
 
 void World::CheckApplied(Machine& machine) {

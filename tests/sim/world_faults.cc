@@ -2,10 +2,11 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "storage/disk/path.h"
-#include "storage/wal/format.h"
 #include "tests/sim/random_streams.h"
 #include "tests/sim/world.h"
 
@@ -276,7 +277,6 @@ bool World::InjectDisk(const Fault& fault, Machine& machine) {
     case FaultKind::kFullDisk: {
       machine.disk->SetFreeBytes(random.Below(2 * plan_.wal_segment_bytes));
       machine.faulty = true;
-      Sometimes("a disk was full");
       At(now_ + fault.duration, EventKind::kTimer, -1,
          [this, index] { this->machine(index).disk->SetUnlimitedSpace(); });
       return true;
@@ -292,6 +292,13 @@ bool World::InjectDisk(const Fault& fault, Machine& machine) {
       At(now_ + fault.duration, EventKind::kTimer, -1,
          [this, index] { this->machine(index).engine->SetStalled(false); });
       return true;
+    case FaultKind::kEngineFails:
+      if (!machine.up()) return false;  // It is opened anew at the start.
+      machine.engine->Fail(absl::InternalError("write: Input/output error"));
+      machine.faulty = true;
+      return true;
+    case FaultKind::kBadSector:
+      return SpoilSector(fault, machine);
     case FaultKind::kBitFlip:
       return FlipBit(fault, machine);
     case FaultKind::kWipedDisk:
@@ -302,26 +309,81 @@ bool World::InjectDisk(const Fault& fault, Machine& machine) {
   }
 }
 
-// Below the newest batch every byte is covered by a high-water mark, so that damage is certain to
-// be seen; and one member at a time keeps a good copy of everything in every quorum.
+// What is left of it on the disk, oldest first.
+std::vector<WalWatch::Covered> World::CoveredLog(const Machine& machine) {
+  std::vector<WalWatch::Covered> segments = machine.watch.covered();
+  const std::vector<std::string> names = machine.disk->ListDurable(kWalDirectory);
+  std::erase_if(segments, [&](const WalWatch::Covered& segment) {
+    return std::none_of(names.begin(), names.end(), [&](const std::string& name) {
+      return segment.path == storage::JoinPath(kWalDirectory, name);
+    });
+  });
+  return segments;
+}
+
+// Anywhere in the log below its newest batch, so that damage is certain to be seen; and one member
+// at a time, which keeps a good copy of everything in every quorum.
 bool World::FlipBit(const Fault& fault, Machine& machine) {
   const bool elsewhere = std::any_of(machines_.begin(), machines_.end(),
                                      [](const auto& other) { return !other->flips.empty(); });
-  const WalWatch& watch = machine.watch;
-  if (elsewhere || !machine.up() || machine.impostor || watch.last_batch_offset() == 0)
-    return false;
+  if (elsewhere || !machine.up() || machine.impostor) return false;
+  const std::vector<WalWatch::Covered> segments = CoveredLog(machine);
+  if (segments.empty()) return false;
   raft::Random random(fault.chance);
-  const uint64_t start = storage::wal::kPreambleBytes;
-  const uint64_t segment = watch.segment();
+  // The newest segment more often than its share: it is read by other code.
+  const uint64_t oldest_first = random.Below(segments.size() + 1);
+  const bool newest = oldest_first + 1 >= segments.size();
+  const WalWatch::Covered& segment = newest ? segments.back() : segments[oldest_first];
+  if (!newest) Sometimes("a bit of an older segment changed");
   Down(machine.index, CrashMode::kLoseAll);
   StartLater(machine.index, fault.duration);
   Machine::Flip flip;
-  flip.path = storage::JoinPath(kWalDirectory, storage::wal::SegmentName(segment));
-  flip.offset = start + random.Below(machine.before_crash.last_batch_offset() - start);
+  flip.path = segment.path;
+  flip.offset = random.Below(segment.end);
   flip.mask = static_cast<uint8_t>(1 << random.Below(8));
   machine.disk->FlipBits(flip.path, flip.offset, flip.mask);
   machine.flips.push_back(flip);
   return true;
+}
+
+void World::FailDiskNow(Machine& machine, int64_t how_long) {
+  Sometimes("a disk failed at a point");
+  machine.faulty = true;
+  switch (machine.point_random.Below(4)) {
+    case 0:
+      return machine.disk->FailSync(1);
+    case 1:
+      return machine.disk->FailWrite(1);
+    case 2:
+      return machine.disk->FailDirectorySync(1);
+    default:
+      machine.disk->SetFreeBytes(0);
+      At(now_ + how_long, EventKind::kTimer, -1,
+         [this, index = machine.index] { this->machine(index).disk->SetUnlimitedSpace(); });
+  }
+}
+
+// A follower that lags, or the next start, comes upon it.
+bool World::SpoilSector(const Fault& fault, Machine& machine) {
+  if (machine.bad_sector || machine.impostor) return false;
+  const std::vector<WalWatch::Covered> segments = CoveredLog(machine);
+  if (segments.empty()) return false;
+  constexpr uint64_t kSectorBytes = 512;
+  raft::Random random(fault.chance);
+  const WalWatch::Covered& segment = segments[random.Below(segments.size())];
+  const uint64_t offset = random.Below(segment.end) / kSectorBytes * kSectorBytes;
+  machine.disk->SetUnreadable(segment.path, offset, kSectorBytes);
+  machine.bad_sector = true;
+  At(now_ + fault.duration, EventKind::kTimer, -1,
+     [this, index = machine.index] { MendSector(this->machine(index)); });
+  return true;
+}
+
+void World::MendSector(Machine& machine) {
+  if (!machine.bad_sector) return;
+  machine.disk->SetUnreadable("", 0, 0);
+  machine.bad_sector = false;
+  if (machine.up()) machine.faulty = true;  // What has been read in vain may still show.
 }
 
 void World::HealDisk(Machine& machine) {
@@ -335,7 +397,7 @@ void World::HealDisk(Machine& machine) {
 // A member comes back with less than it had. Legal only while all others run that have heard of
 // its later life, since they are who must refuse it.
 bool World::StartImpostor(const Fault& fault, Machine& machine) {
-  if (size() < 3 || !machine.up() || impostor_about()) return false;
+  if (size() < 3 || !machine.up() || machine.bad_sector || impostor_about()) return false;
   const bool wiped = fault.kind == FaultKind::kWipedDisk;
   if (!wiped && machine.old.disk == nullptr) {
     // The first such fault takes the copy, a later one puts it back.
@@ -350,7 +412,7 @@ bool World::StartImpostor(const Fault& fault, Machine& machine) {
   for (const auto& other : machines_) {
     if (other->index == machine.index) continue;
     const bool remembers = other->up() && !other->disk->crashed() && !other->faulty &&
-                           !other->armed && other->failure.ok() &&
+                           !other->armed && !other->bad_sector && other->failure.ok() &&
                            other->heard[static_cast<size_t>(machine.index)] == machine.life;
     if (!remembers) return false;
   }

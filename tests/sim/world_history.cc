@@ -67,7 +67,7 @@ void World::CheckHistories() {
        .ended_at = now_,
        .fastest_ppm = *fastest,
        .slowest_ppm = *slowest,
-       .turn = plan_.stage_latency_max + plan_.sync_latency_max + plan_.network.delay_max,
+       .turn = plan_.stage_latency_max + plan_.sync_latency_max + plan_.network.SlowestDelay(),
        .sent_at = [&](uint64_t number) { return sent_at[number]; },
        .sometimes = [this](const char* state) { Sometimes(state); }});
   Replayed replayed(*watch_clients_, leases);

@@ -1,12 +1,15 @@
 // Members start, go down and send; frames cross the network.
 #include <algorithm>
 #include <iterator>
+#include <optional>
+#include <set>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
 
 #include "server/peer/frame.h"
+#include "storage/disk/path.h"
 #include "tests/sim/client_streams.h"
 #include "tests/sim/random_streams.h"
 #include "tests/sim/workload.h"
@@ -21,8 +24,6 @@ namespace {
 
 constexpr char kWalDirectory[] = "/data/member/wal";
 constexpr uint64_t kMillion = 1'000'000;
-// Frames under way on one link; what comes then is dropped with notice.
-constexpr int kInFlightMax = 1000;
 
 // As in raft::Message::body.
 constexpr const char* kMessageNames[] = {
@@ -70,6 +71,12 @@ void World::Start(int index) {
   machine.disk->SetOnSynced([&machine] {
     // Behind an impostor the real disk still holds what it has promised.
     if (!machine.impostor) machine.watch.Advance(*machine.disk);
+  });
+  machine.disk->SetOnFull([this](const std::string& path) {
+    Sometimes("a disk was full");
+    if (path.ends_with(".tmp") && storage::ParentPath(path) == kWalDirectory) {
+      Sometimes("a disk was full when a segment was made");
+    }
   });
   machine.watch.SetOnEntry([this, index](raft::EntryId previous, const raft::Entry& entry) {
     ledger_->OnDurableEntry(index, previous, entry);
@@ -137,23 +144,25 @@ void World::OnStartFailed(Machine& machine, const absl::Status& status) {
          "cannot start");
   const bool crashed = machine.disk->crashed() || machine.must_die;
   if (crashed) Sometimes("a member crashed while it started");
-  const bool failed = machine.faulty && ComesFromTheDisk(status);
+  const bool failed = machine.failing() && ComesFromTheDisk(status);
+  if (machine.bad_sector && failed) Sometimes("a log that cannot be read was refused");
   if (!failed && !crashed && machine.flips.empty()) {
     return Fail(absl::StrCat("m", machine.index, " does not start on a ",
-                             machine.faulty ? "failing" : "sound", " disk: ", status.ToString()));
+                             machine.failing() ? "failing" : "sound",
+                             " disk: ", status.ToString()));
   }
   machine.events = {};
-  machine.engine = machine.engine->Crash(crash_random_);
-  machine.disk->Reboot(AnyCrashMode(crash_random_), crash_random_);
+  machine.engine = machine.engine->Crash(machine.crash_random);
+  machine.disk->Reboot(AnyCrashMode(machine.crash_random), machine.crash_random);
   machine.must_die = machine.faulty = machine.armed = false;
   machine.failure = absl::OkStatus();
-  if (!crashed && !machine.flips.empty()) {
+  if (!crashed && !failed && !machine.flips.empty()) {
     Sometimes("damage on the disk was refused");
     HealDisk(machine);
     machine.watch.Reset(*machine.disk, kWalDirectory);
   }
   StartLater(machine.index,
-             100 * kNsPerMs + static_cast<int64_t>(crash_random_.Below(2 * kNsPerSecond)));
+             100 * kNsPerMs + static_cast<int64_t>(machine.crash_random.Below(2 * kNsPerSecond)));
 }
 
 void World::StartLater(int index, int64_t after) {
@@ -172,8 +181,13 @@ void World::Down(int index, testing::CrashMode mode) {
   machine.services.reset();
   machine.events = {};
   if (machine.engine->unflushed_states() > 0) Sometimes("the engine may lose what it has applied");
-  machine.engine = machine.engine->Crash(crash_random_);
-  machine.disk->Reboot(mode, crash_random_);
+  machine.engine = machine.engine->Crash(machine.crash_random);
+  const bool tears =
+      mode == testing::CrashMode::kTearBy512 || mode == testing::CrashMode::kTearBy4096;
+  std::optional<WalWatch::UnderWay> vote;
+  if (tears && !machine.impostor) vote = machine.watch.VoteUnderWay(*machine.disk);
+  machine.disk->Reboot(mode, machine.crash_random);
+  if (vote.has_value() && vote->IsTorn(*machine.disk)) Sometimes("a vote was torn");
   machine.held.clear();
   machine.paused_until = 0;
   machine.must_die = machine.faulty = machine.armed = false;
@@ -186,7 +200,7 @@ void World::Down(int index, testing::CrashMode mode) {
   Record(EventKind::kDown, index, machine.life, static_cast<uint64_t>(mode),
          kModes[static_cast<size_t>(mode)]);
   for (int other = 0; other < size(); ++other) {
-    if (other == index || !this->machine(other).up() || crash_random_.OneIn(3)) continue;
+    if (other == index || !this->machine(other).up() || machine.crash_random.OneIn(3)) continue;
     this->machine(other).events.on_connection_lost(machine.id);
     Touch(this->machine(other));
   }
@@ -216,6 +230,9 @@ const char* World::CheckSent(int from, std::string_view frame) {
     message.from = decoded->address.from;
     message.to = decoded->address.to;
     ledger_->OnSend(from, message);
+    if (const auto* asked = std::get_if<raft::VoteRequest>(&message.body)) {
+      if (!asked->pre) OnCandidate(from, message.term);
+    }
     if (std::holds_alternative<raft::ForwardProposals>(message.body)) {
       Sometimes("a proposal was forwarded");
     } else if (std::holds_alternative<raft::ProposalsDropped>(message.body)) {
@@ -232,6 +249,13 @@ const char* World::CheckSent(int from, std::string_view frame) {
   return kMessageNames[decoded->messages.front().body.index()];
 }
 
+void World::OnCandidate(int index, raft::Term term) {
+  std::set<int>& members = candidates_[term];
+  members.insert(index);
+  if (members.size() >= 3) Sometimes("a term had three candidates");
+  while (candidates_.size() > 16) candidates_.erase(candidates_.begin());
+}
+
 void World::Send(int from, raft::NodeId to_id, std::string frame) {
   Machine& sender = machine(from);
   if (sender.must_die || sender.disk->crashed()) return;  // It is dead already.
@@ -239,11 +263,17 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
   const int to = IndexOf(to_id);
   if (to < 0) return Fail("a frame goes to nobody");
   if (filter_ && filter_(from, to, frame)) return;
-  if (!machine(to).up() || link(from, to).in_flight >= kInFlightMax) {
-    if (network_random_.OneIn(2)) sender.events.on_unreachable(to_id);
+  // Once it is healed the network has room for everything.
+  const bool full = faults_on_ && link(from, to).in_flight >= plan_.network.in_flight_max;
+  if (full) {
+    ++figures_.faults["frame dropped by a full link"];
+    Sometimes("a link was full");
+  }
+  if (!machine(to).up() || full) {
+    if (link(from, to).random.OneIn(2)) sender.events.on_unreachable(to_id);
     return;
   }
-  raft::Random& random = network_random_;
+  raft::Random& random = link(from, to).random;
   const NetworkPlan& network = plan_.network;
   if (link(from, to).cuts > 0) return;
   if (!faults_on_) return Transmit(from, to, std::move(frame), what, false);
@@ -284,12 +314,15 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
 void World::Transmit(int from, int to, std::string frame, const char* what, bool damaged) {
   Link& link = this->link(from, to);
   const NetworkPlan& network = plan_.network;
-  int64_t arrival = now_ + network.delay_min +
-                    static_cast<int64_t>(network_random_.Below(
-                        static_cast<uint64_t>(network.delay_max - network.delay_min + 1)));
-  if (faults_on_ && network_random_.Below(kMillion) < network.late) {
+  int64_t delay = network.delay_min + static_cast<int64_t>(link.random.Below(static_cast<uint64_t>(
+                                          network.delay_max - network.delay_min + 1)));
+  if (faults_on_ && !network.delay_percent.empty()) {
+    delay = delay * network.delay_percent[static_cast<size_t>(from * size() + to)] / 100;
+  }
+  int64_t arrival = now_ + delay;
+  if (faults_on_ && link.random.Below(kMillion) < network.late) {
     ++figures_.faults["frame late"];
-    arrival += static_cast<int64_t>(network_random_.Below(kNsPerSecond));
+    arrival += static_cast<int64_t>(link.random.Below(kNsPerSecond));
   }
   arrival = std::max(arrival, link.clogged_until);
   // A healed connection keeps the order, as TCP does: out of order, a member that has fallen behind
@@ -345,7 +378,7 @@ void World::SetCut(int from, int to, bool cut) {
   Machine& machine = this->machine(from);
   const raft::NodeId other = this->machine(to).id;
   if (!machine.up()) return;
-  if (cut && link.cuts == 1 && network_random_.OneIn(2)) {
+  if (cut && link.cuts == 1 && link.random.OneIn(2)) {
     machine.events.on_connection_lost(other);
   } else if (!cut && link.cuts == 0) {
     machine.events.on_connected(other);

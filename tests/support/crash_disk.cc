@@ -41,6 +41,7 @@ class CrashDiskFile final : public storage::File {
     const std::lock_guard<std::mutex> lock(disk_.mutex_);
     if (absl::Status status = Check(); !status.ok()) return status;
     if (disk_.fail_read_ > 0 && --disk_.fail_read_ == 0) return Error("read");
+    if (disk_.IsUnreadable(path_, offset, buffer.size())) return Error("read");
     const uint64_t size = inode_->visible.size();
     const size_t count = offset >= size ? 0 : std::min<uint64_t>(buffer.size(), size - offset);
     if (count > 0) inode_->visible.Read(offset, buffer.subspan(0, count));
@@ -104,8 +105,11 @@ class CrashDiskFile final : public storage::File {
     if (!change.truncation()) {
       if (disk_.fail_write_ > 0 && --disk_.fail_write_ == 0) return Error("write");
       const absl::Status space =
-          disk_.Reserve(*inode_, change.offset, change.end() - change.offset);
+          disk_.Reserve(path_, *inode_, change.offset, change.end() - change.offset);
       if (!space.ok()) return space;
+    }
+    if (disk_.IsUnreadable(path_, change.offset, change.end() - change.offset)) {
+      disk_.unreadable_count_ = 0;
     }
     change.ApplyTo(inode_->visible);
     inode_->changes.push_back(std::move(change));
@@ -157,6 +161,7 @@ absl::StatusOr<std::unique_ptr<storage::File>> CrashDisk::Open(const std::string
   Begun begun = BeginChange(path);
   if (!begun.happens) return begun.status;
   if (free_bytes_ && *free_bytes_ == 0) {
+    if (on_full_) on_full_(path);
     return absl::ResourceExhaustedError(absl::StrCat("open ", path, ": No space left on device"));
   }
   auto inode = std::make_shared<Inode>();
@@ -290,7 +295,8 @@ CrashDisk::Begun CrashDisk::BeginChange(const std::string& path) {
   return {absl::OkStatus(), true};
 }
 
-absl::Status CrashDisk::Reserve(const Inode& inode, uint64_t offset, uint64_t count) {
+absl::Status CrashDisk::Reserve(const std::string& path, const Inode& inode, uint64_t offset,
+                                uint64_t count) {
   if (!free_bytes_) return absl::OkStatus();
   uint64_t needed = 0;
   for (uint64_t page = offset / Pages::kPageBytes; page * Pages::kPageBytes < offset + count;
@@ -298,6 +304,7 @@ absl::Status CrashDisk::Reserve(const Inode& inode, uint64_t offset, uint64_t co
     if (!inode.visible.Allocated(page)) needed += Pages::kPageBytes;
   }
   if (needed > *free_bytes_) {
+    if (on_full_) on_full_(path);
     return absl::ResourceExhaustedError("write: No space left on device");
   }
   *free_bytes_ -= needed;

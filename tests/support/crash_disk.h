@@ -29,6 +29,7 @@
 namespace gavel::testing {
 
 class CrashDiskFile;
+class Pages;
 
 // What becomes of unsynced changes at a crash.
 enum class CrashMode {
@@ -79,6 +80,9 @@ class CrashDisk : public storage::Disk {
   void FailRead(uint64_t nth);
   // The nth SyncDirectory fails and makes nothing durable; later ones do.
   void FailDirectorySync(uint64_t nth);
+  // Reads of any of these bytes fail, also after reboots, until a write strikes one of them (a
+  // disk then takes another sector) or the next call. No bytes: all can be read.
+  void SetUnreadable(const std::string& path, uint64_t offset, uint64_t count);
   // Nothing armed by number strikes any more, a crash neither.
   void Disarm();
   // Every call on a path with this prefix fails with PermissionDenied; "" turns it off.
@@ -86,6 +90,11 @@ class CrashDisk : public storage::Disk {
   // Writes that need new space fail with ResourceExhausted once `bytes` more are in use.
   void SetFreeBytes(uint64_t bytes);
   void SetUnlimitedSpace();
+  // Called with the path of every operation that is refused for lack of space, by the thread that
+  // asked for it, which holds the disk. Before the disk is used.
+  void SetOnFull(std::function<void(const std::string& path)> on_full) {
+    on_full_ = std::move(on_full);
+  }
 
   // --- At-rest damage and inspection; on the durable and the visible bytes alike ---
   void FlipBits(const std::string& path, uint64_t offset, uint8_t mask);
@@ -99,6 +108,8 @@ class CrashDisk : public storage::Disk {
   void SetOnSynced(std::function<void()> on_synced) { on_synced_ = std::move(on_synced); }
   // Reads durable bytes of a file whose entry is durable; how many there were.
   size_t ReadDurable(const std::string& path, uint64_t offset, std::span<char> buffer) const;
+  // The same of what reads show.
+  size_t ReadVisible(const std::string& path, uint64_t offset, std::span<char> buffer) const;
   // Names of durable entries that are files in `directory`, sorted.
   std::vector<std::string> ListDurable(const std::string& directory) const;
 
@@ -128,7 +139,10 @@ class CrashDisk : public storage::Disk {
   absl::Status CheckAccess(const std::string& path) const;
   // Counts an operation on `path`.
   Begun BeginChange(const std::string& path);
-  absl::Status Reserve(const Inode& inode, uint64_t offset, uint64_t count);
+  bool IsUnreadable(const std::string& path, uint64_t offset, uint64_t count) const;
+  static size_t ReadPages(const Pages& pages, uint64_t offset, std::span<char> buffer);
+  absl::Status Reserve(const std::string& path, const Inode& inode, uint64_t offset,
+                       uint64_t count);
   // Applies `change` to `entries`.
   static void Apply(const EntryChange& change, Entries& entries);
   void Change(EntryChange change);
@@ -152,9 +166,13 @@ class CrashDisk : public storage::Disk {
   uint64_t fail_write_ = 0;
   mutable uint64_t fail_read_ = 0;
   uint64_t fail_directory_sync_ = 0;
+  uint64_t unreadable_count_ = 0;
+  uint64_t unreadable_offset_ = 0;
+  std::string unreadable_path_;
   std::string denied_;
   std::optional<uint64_t> free_bytes_;
   std::function<void()> on_synced_;
+  std::function<void(const std::string& path)> on_full_;
 };
 
 }  // namespace gavel::testing

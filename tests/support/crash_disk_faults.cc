@@ -118,6 +118,18 @@ void CrashDisk::FailRead(uint64_t nth) {
   fail_read_ = nth;
 }
 
+void CrashDisk::SetUnreadable(const std::string& path, uint64_t offset, uint64_t count) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  unreadable_path_ = path;
+  unreadable_offset_ = offset;
+  unreadable_count_ = count;
+}
+
+bool CrashDisk::IsUnreadable(const std::string& path, uint64_t offset, uint64_t count) const {
+  return unreadable_count_ > 0 && path == unreadable_path_ &&
+         offset < unreadable_offset_ + unreadable_count_ && unreadable_offset_ < offset + count;
+}
+
 void CrashDisk::DenyAccess(const std::string& prefix) {
   const std::lock_guard<std::mutex> lock(mutex_);
   denied_ = prefix;
@@ -162,7 +174,18 @@ size_t CrashDisk::ReadDurable(const std::string& path, uint64_t offset,
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = durable_.find(path);
   if (found == durable_.end()) return 0;
-  const Pages& pages = found->second->durable;
+  return ReadPages(found->second->durable, offset, buffer);
+}
+
+size_t CrashDisk::ReadVisible(const std::string& path, uint64_t offset,
+                              std::span<char> buffer) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = visible_.find(path);
+  if (found == visible_.end()) return 0;
+  return ReadPages(found->second->visible, offset, buffer);
+}
+
+size_t CrashDisk::ReadPages(const Pages& pages, uint64_t offset, std::span<char> buffer) {
   if (offset >= pages.size()) return 0;
   const size_t count = std::min<uint64_t>(buffer.size(), pages.size() - offset);
   pages.Read(offset, buffer.subspan(0, count));

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -184,6 +185,43 @@ TEST_F(CrashDiskTest, WhatIsDisarmedDoesNotStrike) {
   EXPECT_OK(file->SyncData());
   EXPECT_OK(disk_.SyncDirectory("/d"));
   EXPECT_FALSE(disk_.crashed());
+}
+
+TEST_F(CrashDiskTest, ASectorStaysUnreadableUntilItIsWritten) {
+  auto file = Durable("/d/a", std::string(1024, 'x'));
+  disk_.SetUnreadable("/d/a", 512, 512);
+  char bytes[256];
+  EXPECT_THAT(file->ReadAt(256, bytes), IsOkAndHolds(256u));
+  EXPECT_THAT(file->ReadAt(257, bytes), StatusIs(absl::StatusCode::kInternal));
+  raft::Random random(1);
+  disk_.Reboot(CrashMode::kKeepAll, random);
+  file = *disk_.Open("/d/a", OpenMode::kReadWrite);
+  EXPECT_THAT(file->ReadAt(1023, bytes), StatusIs(absl::StatusCode::kInternal));
+  ASSERT_OK(file->WriteAt(512, "y"));
+  EXPECT_THAT(file->ReadAt(512, bytes), IsOkAndHolds(256u));
+}
+
+TEST_F(CrashDiskTest, WhatIsRefusedForLackOfSpaceIsTold) {
+  std::vector<std::string> refused;
+  disk_.SetOnFull([&](const std::string& path) { refused.push_back(path); });
+  auto file = Durable("/d/a", "old");
+  disk_.SetFreeBytes(4096);
+  EXPECT_OK(file->WriteAt(4096, "it fits"));
+  EXPECT_THAT(refused, IsEmpty());
+  EXPECT_FALSE(file->WriteAt(8192, "it does not").ok());
+  EXPECT_FALSE(disk_.Open("/d/b", OpenMode::kCreate).ok());
+  EXPECT_THAT(refused, ElementsAre("/d/a", "/d/b"));
+}
+
+TEST_F(CrashDiskTest, DurableAndVisibleBytesAreReadApart) {
+  auto file = Durable("/d/a", "old");
+  ASSERT_OK(file->WriteAt(0, "newer"));
+  std::string bytes(8, ' ');
+  EXPECT_EQ(disk_.ReadDurable("/d/a", 0, bytes), 3u);
+  EXPECT_EQ(bytes.substr(0, 3), "old");
+  EXPECT_EQ(disk_.ReadVisible("/d/a", 1, bytes), 4u);
+  EXPECT_EQ(bytes.substr(0, 4), "ewer");
+  EXPECT_EQ(disk_.ReadVisible("/d/b", 0, bytes), 0u);
 }
 
 TEST_F(CrashDiskTest, SpaceRunsOutAndComesBack) {

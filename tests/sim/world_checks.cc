@@ -20,13 +20,22 @@ namespace {
 constexpr int64_t kHashEvery = 64;
 constexpr int64_t kRevisionsAgain = 64;
 
-// Queues that have no limit of their own are fed by what has one: proposals, the windows of
-// appends, flushes. So many items are far more than that can be here.
-constexpr size_t kItemsMax = 2000;
+// The window of appends to one follower (raft::Options).
+constexpr size_t kInflightMessagesMax = 256;
+// Queues that have no limit of their own are fed by what has one.
+// The log: a batch holds entries, of which the limit of writes bounds those of a leader, and the
+// window of appends those of a follower, for each of the few leaders that can follow each other
+// while its disk stands still.
+constexpr size_t kLogBatchesMax = 4 * kInflightMessagesMax;
+// Apply takes all there is whenever it runs. Meanwhile a turn of the core adds one batch, for an
+// append or for the answers to some; a flush and a collection add one each.
+constexpr size_t kApplyInputsMax = kInflightMessagesMax;
+// Background: reads for followers and clients, walks for streams, scans, and what has a timer: some
+// for each member and client.
+constexpr size_t kJobsMax = 128;
 // A waiting proposal costs so much beside its request, and a request is taken if the others
 // leave room for its bytes alone.
 constexpr size_t kProposalOverhead = 512;
-constexpr size_t kInflightMessagesMax = 256;
 
 constexpr const char* kQueueNames[] = {"inputs of the core", "batches of the log",
                                        "inputs of apply", "background jobs", "bytes of proposals"};
@@ -154,9 +163,9 @@ void World::CheckQueues(Machine& machine) {
   look(0, queues.core.size(), server::Queues::kCoreInputsMax);
   // While its disk is slow a leader goes on as long as the others do, up to the limit of writes;
   // renewals have twice that.
-  look(1, queues.log.size(), kItemsMax + 2 * plan_.backlog_entries_max);
-  look(2, queues.apply.size(), kItemsMax);
-  look(3, queues.background.size(), kItemsMax);
+  look(1, queues.log.size(), kLogBatchesMax + 2 * plan_.backlog_entries_max);
+  look(2, queues.apply.size(), kApplyInputsMax);
+  look(3, queues.background.size(), kJobsMax);
   const size_t proposals = node.gate().pending_proposals();
   look(4, node.gate().pending_bytes(),
        plan_.pending_bytes_max + (proposals + 1) * kProposalOverhead);

@@ -4,9 +4,7 @@
 # folder installs what is its own; this file has what concerns all of them.
 include(GNUInstallDirs)
 
-if(TARGET gaveld)
-  install(TARGETS gaveld RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
-endif()
+install(TARGETS gaveld RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
 # Debian wants each package to have a copyright file of its own.
 foreach(component IN ITEMS programs development)
   set(package gavel)

@@ -24,6 +24,7 @@ def parse_options(description, *required):
     for name in required:
         if name != 'server':
             parser.add_argument('--' + name, required=True)
+    parser.add_argument('--sanitizers', default='', help='those that the programs were built with')
     parser.add_argument('-k', default='', help='only tests whose name contains this')
     return parser.parse_args()
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """gavelctl in a bad world: servers that are gone, silent or broken, terminals, pipes, files.
 
-  gavelctl_bad_input_test.py --server build/bin/gaveld --gavelctl build/bin/gavelctl [-k NAME]
+  gavelctl_bad_input_test.py --server build/bin/gaveld --gavelctl build/bin/gavelctl
+      [--sanitizers thread] [-k NAME]
 
 Each test wants a message that says what and what to do, the documented exit code, and an end in
 time.
@@ -246,9 +247,15 @@ def run_in_1_gib(world, *arguments, stdin=subprocess.DEVNULL):
     """What it takes beyond that ends it, and not the machine."""
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    environment = clean_environment()
+    if world.sanitized:
+        # Its shadow memory is address space too; but it looks after what is used by itself.
+        for options in ('ASAN_OPTIONS', 'TSAN_OPTIONS'):
+            environment[options] = environment.get(options, '') + ':hard_rss_limit_mb=1024'
     return Result(subprocess.run(
         [world.gavelctl.path, '--endpoints=' + world.endpoint, *arguments], stdin=stdin,
-        capture_output=True, env=clean_environment(), timeout=60, preexec_fn=limit))
+        capture_output=True, env=environment, timeout=60,
+        preexec_fn=None if world.sanitized else limit))
 
 
 def fill(path, text):
@@ -416,6 +423,7 @@ def check_perf_interrupted(world):
 class World:
     def __init__(self, options, cluster):
         self.gavelctl = Gavelctl(options.gavelctl)
+        self.sanitized = bool(options.sanitizers)
         self.endpoint = cluster.endpoint()
         self.peer_endpoint = '127.0.0.1:%d' % cluster.ports[0][1]
 

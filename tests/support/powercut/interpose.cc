@@ -38,12 +38,17 @@ bool Below(const std::string& path, const std::string& directory) {
          path[directory.size()] == '/';
 }
 
+// Calls that come before the loader has initialised this library are those of a sanitizer that sets
+// itself up: nothing may be used yet of what it replaces, not even a thread-local variable.
+bool started = false;
+__attribute__((constructor)) void Start() { started = true; }
+
 }  // namespace
 
 thread_local int Inside::depth_ = 0;
 
 Interposer* Interposer::Get() {
-  if (Inside::now()) return nullptr;
+  if (!started || Inside::now()) return nullptr;
   const Inside inside;
   // Never destroyed: threads still write while the process exits.
   static Interposer* const only = Variable("POWERCUT_DIR").empty()

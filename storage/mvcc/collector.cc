@@ -14,9 +14,6 @@
 namespace gavel::storage {
 namespace {
 
-// The row of the family `meta` that holds the progress.
-constexpr std::string_view kMetaCollected = "collected";
-
 // Invariants: collected <= target; all changes from `collected` to before `next` are done for
 // `target`.
 struct CollectorProgress {

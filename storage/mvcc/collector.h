@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +16,9 @@
 #include "storage/mvcc/revision.h"
 
 namespace gavel::storage {
+
+// The row of the family `meta` that holds the progress: local, no part of the replicated state.
+inline constexpr std::string_view kMetaCollected = "collected";
 
 class Collector {
  public:

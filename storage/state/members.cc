@@ -8,14 +8,6 @@
 namespace gavel::storage {
 namespace {
 
-std::string MemberKey(raft::NodeId id) {
-  std::string key;
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<char>(id.value() >> shift));
-  }
-  return key;
-}
-
 void AppendList(const std::vector<std::string>& list, std::string* out) {
   AppendVarint(list.size(), out);
   for (const std::string& text : list) AppendBytes(text, out);
@@ -30,6 +22,26 @@ bool TakeList(std::string_view* in, std::vector<std::string>* list) {
     list->emplace_back(text);
   }
   return true;
+}
+
+const MemberRecord* Find(const MemberTable& table, raft::NodeId id) {
+  const auto it = std::find_if(table.begin(), table.end(),
+                               [id](const MemberRecord& member) { return member.id == id; });
+  return it == table.end() ? nullptr : &*it;
+}
+
+bool Holds(const std::vector<raft::NodeId>& ids, raft::NodeId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+std::string MemberKey(raft::NodeId id) {
+  std::string key;
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<char>(id.value() >> shift));
+  }
+  return key;
 }
 
 std::string EncodeMember(const MemberRecord& member) {
@@ -57,21 +69,9 @@ bool DecodeMember(std::string_view key, std::string_view in, MemberRecord* membe
   return in.empty();
 }
 
-const MemberRecord* Find(const MemberTable& table, raft::NodeId id) {
-  const auto it = std::find_if(table.begin(), table.end(),
-                               [id](const MemberRecord& member) { return member.id == id; });
-  return it == table.end() ? nullptr : &*it;
-}
-
-bool Holds(const std::vector<raft::NodeId>& ids, raft::NodeId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
-}  // namespace
-
-absl::StatusOr<MemberTable> ReadMembers(const Engine& engine) {
+absl::StatusOr<MemberTable> ReadMembers(const Engine& engine, const ReadOptions& options) {
   MemberTable table;
-  std::unique_ptr<Iterator> iterator = engine.NewIterator(Family::kMembers);
+  std::unique_ptr<Iterator> iterator = engine.NewIterator(Family::kMembers, options);
   for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
     MemberRecord& member = table.emplace_back();
     if (!DecodeMember(iterator->key(), iterator->value(), &member)) {

@@ -1,6 +1,7 @@
 // The member table: what the configuration says of members, and what they say of themselves.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,7 +18,13 @@ namespace gavel::storage {
 // Sorted by id.
 using MemberTable = std::vector<MemberRecord>;
 
-absl::StatusOr<MemberTable> ReadMembers(const Engine& engine);
+absl::StatusOr<MemberTable> ReadMembers(const Engine& engine, const ReadOptions& options = {});
+
+// The row of one member.
+std::string MemberKey(raft::NodeId id);
+std::string EncodeMember(const MemberRecord& member);
+// False if key or bytes are damaged.
+bool DecodeMember(std::string_view key, std::string_view in, MemberRecord* member);
 
 // Makes the stored rows `after`, given that they are `before`.
 void WriteMembers(const MemberTable& before, const MemberTable& after, WriteBatch& batch);

@@ -156,6 +156,7 @@ absl::Status StartClientFront(Process& process) {
   limits.lease_ttl_seconds_min =
       (options.election_timeout * 3 / 2 + kNsPerSecond - 1) / kNsPerSecond;
   limits.read_bytes_max = static_cast<int64_t>(options.read_bytes_max);
+  limits.snapshot_age_max = options.snapshot_age_max;
   limits.leader_patience = 3 * options.election_timeout;
   process.services =
       std::make_unique<ClientServices>(process.member->gate(), process.metrics, limits);

@@ -77,8 +77,10 @@ struct ServerOptions {
   uint64_t apply_backlog_entries_max = 5000;
   uint64_t pending_bytes_max = 256 << 20;
   uint64_t read_bytes_max = 256 << 20;  // Of answers being built or sent, over all reads.
-  MonotonicNs request_timeout = 0;      // Never 0 once parsed: 5 s + 2 election timeouts.
-  uint32_t io_threads = 0;              // Never 0 once parsed.
+  // From the begin of a snapshot to its end.
+  MonotonicNs snapshot_age_max = 3600 * kNsPerSecond;
+  MonotonicNs request_timeout = 0;  // Never 0 once parsed: 5 s + 2 election timeouts.
+  uint32_t io_threads = 0;          // Never 0 once parsed.
   uint32_t background_threads = 1;
 };
 

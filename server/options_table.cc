@@ -277,6 +277,9 @@ void AddGavelFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "read-bytes-max", "268435456",
                          "Bytes of answers under way, over all reads.",
                          Count(&O::read_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "snapshot-age-max", "1h",
+                         "Longest time a client may take over a snapshot.",
+                         Duration(&O::snapshot_age_max)));
   flags.push_back(Served(group, "request-timeout", "0",
                          "Longest time for a request; 0: 5 s + 2 election timeouts.",
                          Duration(&O::request_timeout)));

@@ -225,4 +225,10 @@ RpcStatus TooManyReadBytes() {
           "etcdserver: too many bytes of range results under way, ask again for less"};
 }
 
+RpcStatus SnapshotTooOld() {
+  return {StatusCode::kDeadlineExceeded,
+          "etcdserver: the snapshot was read too slowly and is given up, ask again nearer to the "
+          "member or raise its --snapshot-age-max"};
+}
+
 }  // namespace gavel::server

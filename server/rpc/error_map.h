@@ -125,5 +125,7 @@ RpcStatus NotServed(std::string_view method, std::string_view what);
 std::string WatchRefusalText(WatchRefusal why);
 // More bytes of answers are under way than the member may hold.
 RpcStatus TooManyReadBytes();
+// The client took longer over a snapshot than the member may hold its state for it.
+RpcStatus SnapshotTooOld();
 
 }  // namespace gavel::server

@@ -5,6 +5,7 @@
 
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "server/rpc/error_map.h"
+#include "server/rpc/snapshot_call.h"
 #include "server/version.h"
 #include "storage/mvcc/hash.h"
 
@@ -93,6 +94,13 @@ void AddMaintenanceService(const ServiceSurroundings& surroundings, const CallGu
   add("/etcdserverpb.Maintenance/Status", Status, CallGuard::Learner::kServes);
   add("/etcdserverpb.Maintenance/Alarm", Alarm, CallGuard::Learner::kRefuses);
   add("/etcdserverpb.Maintenance/HashKV", HashKv, CallGuard::Learner::kRefuses);
+  router.AddStream(
+      "/etcdserverpb.Maintenance/Snapshot",
+      guard.Stream(CallGuard::Learner::kServes,
+                   [surroundings](const CallContext&, std::shared_ptr<StreamWriter> writer) {
+                     return StartSnapshot(surroundings, std::move(writer));
+                   }),
+      StreamShape::kServerStream);
 }
 
 }  // namespace gavel::server

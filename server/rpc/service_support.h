@@ -22,6 +22,7 @@ struct ServiceLimits {
   int64_t txn_ops_max = 128;
   int64_t lease_ttl_seconds_min = 2;   // Shorter grants are raised to it.
   int64_t read_bytes_max = 256 << 20;  // Of answers being built or sent, over all reads.
+  MonotonicNs snapshot_age_max = 3600 * kNsPerSecond;  // From the begin of a snapshot to its end.
   // How long streams of clients that want a leader go on without one: 3 election timeouts.
   MonotonicNs leader_patience = 3 * kNsPerSecond;
 };

@@ -43,6 +43,18 @@ bool DecodeMetaState(std::string_view bytes, MetaState* state) {
   return bytes.empty();
 }
 
+std::string EncodeMetaBase(const MetaBase& base) {
+  std::string bytes;
+  AppendVarint(static_cast<uint64_t>(base.revision), &bytes);
+  AppendVarint(static_cast<uint64_t>(base.superseded_total), &bytes);
+  return bytes;
+}
+
+bool DecodeMetaBase(std::string_view bytes, MetaBase* base) {
+  return TakeVarint(&bytes, &base->revision) && TakeVarint(&bytes, &base->superseded_total) &&
+         bytes.empty();
+}
+
 std::string EncodeMetaLeases(const MetaLeases& leases) {
   std::string bytes;
   AppendVarint(static_cast<uint64_t>(leases.clock_ms), &bytes);

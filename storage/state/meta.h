@@ -4,6 +4,7 @@
 //   state           applied index and term, and the store's totals; written with every batch
 //   leases          the lease clock and the number of leases; absent while both are 0
 //   configuration   the applied configuration, as raft::EncodeConfiguration writes it
+//   base            where revisions began anew, above what was restored; mostly absent
 //   collected       the history collector's progress: local, no part of the replicated state
 #pragma once
 
@@ -21,6 +22,7 @@ inline constexpr std::string_view kMetaFormat = "format";
 inline constexpr std::string_view kMetaState = "state";
 inline constexpr std::string_view kMetaLeases = "leases";
 inline constexpr std::string_view kMetaConfiguration = "configuration";
+inline constexpr std::string_view kMetaBase = "base";
 
 // The newest format of the engine's contents that this build reads, and the one it writes.
 inline constexpr uint64_t kFormatVersion = 1;
@@ -41,6 +43,15 @@ struct MetaState {
 };
 std::string EncodeMetaState(const MetaState& state);
 bool DecodeMetaState(std::string_view bytes, MetaState* state);
+
+// Every revision above the base has a change; the base itself and those below it need not. Without
+// the row, it is a fresh store's.
+struct MetaBase {
+  Revision revision = 1;
+  int64_t superseded_total = 0;  // The total of all changes up to the base.
+};
+std::string EncodeMetaBase(const MetaBase& base);
+bool DecodeMetaBase(std::string_view bytes, MetaBase* base);
 
 struct MetaLeases {
   int64_t clock_ms = 0;  // The lease clock: never moves back.

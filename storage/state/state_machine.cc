@@ -218,14 +218,22 @@ absl::Status StateMachine::Impl::CheckContents() const {
     return absl::DataLossError(absl::StrCat("the compacted revision ", totals.compacted,
                                             " is above the revision ", totals.revision));
   }
+  MetaBase base;
+  std::string row;
+  if (absl::Status status = engine_->Get(Family::kMeta, kMetaBase, &row); status.ok()) {
+    if (!DecodeMetaBase(row, &base)) return absl::DataLossError("meta: damaged base");
+  } else if (!absl::IsNotFound(status)) {
+    return status;
+  }
   auto iterator = engine_->NewIterator(Family::kChanges);
   iterator->SeekToLast();
   if (!iterator->status().ok()) return iterator->status();
-  // Every revision but the first has a change, and none at or above the compacted revision is
-  // ever deleted.
-  Revision last = 1;
-  int64_t superseded = 0;
-  if (iterator->Valid()) {
+  // Every revision above the base has a change, and none at or above the compacted revision is ever
+  // deleted.
+  Revision last = base.revision;
+  int64_t superseded = base.superseded_total;
+  const std::string after_base = ChangeKey({base.revision + 1, 0});
+  if (iterator->Valid() && iterator->key() >= after_base) {
     const std::optional<ChangeId> id = ParseChangeKey(iterator->key());
     ChangeRecord change;
     if (!id || !ParseChangeRecord(iterator->value(), &change)) {

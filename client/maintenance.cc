@@ -82,6 +82,10 @@ Pending<DefragmentResponse> Maintenance::DefragmentAsync(std::string endpoint,
       At(std::move(endpoint), std::move(options)));
 }
 
+SnapshotStream Maintenance::Snapshot(std::string endpoint, CallOptions options) const {
+  return SnapshotStream(core_, At(std::move(endpoint), std::move(options)));
+}
+
 Pending<AlarmResponse> Maintenance::AlarmsAsync(CallOptions options) const {
   return AlarmAsync(core_, etcdserverpb::AlarmRequest::GET, {}, std::move(options));
 }

@@ -13,6 +13,7 @@
 
 #include "client/options.h"
 #include "client/pending.h"
+#include "client/snapshot_stream.h"
 #include "client/status.h"
 #include "client/types.h"
 
@@ -97,6 +98,9 @@ class Maintenance {
   Result<DefragmentResponse> Defragment(std::string endpoint = {}, CallOptions options = {}) const;
   Pending<DefragmentResponse> DefragmentAsync(std::string endpoint = {},
                                               CallOptions options = {}) const;
+
+  // All that a member holds, for a backup. An empty endpoint means any member.
+  SnapshotStream Snapshot(std::string endpoint = {}, CallOptions options = {}) const;
 
   // All alarms of the cluster.
   Result<AlarmResponse> Alarms(CallOptions options = {}) const;

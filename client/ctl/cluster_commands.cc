@@ -17,12 +17,6 @@ MaybeFailure RefuseArguments(const Session& session, std::string hint = kByEndpo
   return BadArguments("this command takes no argument", std::move(hint));
 }
 
-// The library takes host:port; members advertise URLs.
-std::string AddressOf(const std::string& endpoint) {
-  constexpr std::string_view kScheme = "http://";
-  return endpoint.substr(0, kScheme.size()) == kScheme ? endpoint.substr(kScheme.size()) : endpoint;
-}
-
 // The endpoints that were named or, with --cluster, those that the members advertise.
 Expected<std::vector<std::string>> EndpointsToAsk(Session& session) {
   if (!session.flags().Switch("cluster")) return session.settings().endpoints;

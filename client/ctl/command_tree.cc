@@ -254,6 +254,21 @@ Command EndpointCommand() {
                .run = &RunEndpointHashKv}}};
 }
 
+Command SnapshotCommand() {
+  return {
+      .name = "snapshot",
+      .summary = "Back up the store.",
+      .subcommands = {
+          {.name = "save",
+           .arguments = "<file>",
+           .summary = "Write all that one member holds into a file.",
+           .description =
+               "The member is the one that --endpoints names. The file gets its name when it is\n"
+               "whole and checked. gavelutl looks at such files, and restores them.",
+           .takes_files = true,
+           .run = &RunSnapshotSave}}};
+}
+
 Command CheckCommand() {
   return {
       .name = "check",
@@ -381,6 +396,7 @@ Command MakeRoot() {
   for (Command& command : HelperCommands()) root.subcommands.push_back(std::move(command));
   root.subcommands.push_back(MemberCommand());
   root.subcommands.push_back(EndpointCommand());
+  root.subcommands.push_back(SnapshotCommand());
   root.subcommands.push_back(CheckCommand());
   root.subcommands.push_back(ConfigCommand());
   root.subcommands.push_back({.name = "completion",

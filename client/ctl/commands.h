@@ -33,6 +33,7 @@ MaybeFailure RunMemberList(Session& session);
 MaybeFailure RunEndpointHealth(Session& session);
 MaybeFailure RunEndpointStatus(Session& session);
 MaybeFailure RunEndpointHashKv(Session& session);
+MaybeFailure RunSnapshotSave(Session& session);
 MaybeFailure RunCheckPerf(Session& session);
 
 MaybeFailure RunConfigExport(Session& session);

@@ -80,6 +80,13 @@ void Output::Complain(std::string_view text) {
   WriteAll(err_fd_, std::string(text) + "\n");
 }
 
+void Output::Transient(std::string_view text) {
+  if (!options_.err_is_terminal) return;
+  Flush();
+  // To the line's beginning, and all that stood there away.
+  WriteAll(err_fd_, "\r\033[K" + std::string(text));
+}
+
 void Output::Report(const Failure& failure) {
   if (failure.message.empty()) return;
   const bool paint = options_.coloured && options_.err_is_terminal;

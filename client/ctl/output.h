@@ -45,6 +45,9 @@ class Output {
 
   // One line on standard error, after all that was written before.
   void Complain(std::string_view text);
+  // A line on standard error that takes the place of the last such line, for how far something is.
+  // Nothing unless that is a terminal; an empty one takes it away.
+  void Transient(std::string_view text);
   // "Error: ...", and the hint below it.
   void Report(const Failure& failure);
 

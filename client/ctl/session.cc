@@ -52,6 +52,11 @@ void Session::Note(const Status& status) {
   if (settings_.debug) output_.Complain("debug: " + status.ToString());
 }
 
+std::string AddressOf(const std::string& endpoint) {
+  constexpr std::string_view kScheme = "http://";
+  return endpoint.substr(0, kScheme.size()) == kScheme ? endpoint.substr(kScheme.size()) : endpoint;
+}
+
 MaybeFailure WriteFile(const std::string& path, std::string_view content) {
   const std::string temporary = path + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -61,6 +61,9 @@ class Session {
   std::optional<Client> client_;
 };
 
+// The library takes host:port; members advertise URLs.
+std::string AddressOf(const std::string& endpoint);
+
 // Into a new file beside it, which then takes its place.
 MaybeFailure WriteFile(const std::string& path, std::string_view content);
 

@@ -21,6 +21,9 @@ using gavel::server::PrintFormat;
 constexpr int kFailed = 1;
 constexpr int kBadArguments = 128;
 
+// To the beginning of a terminal's line, and all that stands there away.
+constexpr char kClearLine[] = "\r\033[K";
+
 struct CommandLine {
   std::string format = "simple";
   std::string snapshot;
@@ -72,7 +75,7 @@ absl::StatusOr<std::string> RunCommand(const CLI::App& app, const CommandLine& l
       disk, [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }, nullptr};
   if (isatty(STDERR_FILENO) == 1) {
     surroundings.tell_progress = [](const std::string& text) {
-      std::fprintf(stderr, "\r%s", text.c_str());
+      std::fprintf(stderr, "%s%s", kClearLine, text.c_str());
     };
   }
   const CLI::App* snapshot = app.get_subcommand("snapshot");
@@ -124,7 +127,8 @@ int main(int argc, char** argv) {
   }
   const absl::StatusOr<std::string> text = RunCommand(app, line, *format);
   if (!text.ok()) {
-    std::fprintf(stderr, "Error: %s\n", std::string(text.status().message()).c_str());
+    std::fprintf(stderr, "%sError: %s\n", isatty(STDERR_FILENO) == 1 ? kClearLine : "",
+                 std::string(text.status().message()).c_str());
     return absl::IsInvalidArgument(text.status()) ? kBadArguments : kFailed;
   }
   const bool written = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&

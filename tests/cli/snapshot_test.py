@@ -17,7 +17,7 @@ import sys
 import threading
 
 import servers
-from gavelctl import Gavelctl, clean_environment
+from gavelctl import FakeServer, Gavelctl, clean_environment, proxy_to
 from report import Report
 from servers import Result, etcdctl
 
@@ -342,8 +342,47 @@ def save_that_fails(stage):
               nowhere.err)
 
 
+def save_on_a_bad_way(stage):
+    """What breaks off or is changed on its way from the member is told, and not kept."""
+    with stage.cluster() as cluster:
+        chance = random.Random(3)
+        # Random bytes are not compressed, so what is marked can be found on the wire.
+        value = b''.join(chance.randbytes(20000) + b'MARKED' for _ in range(60))
+        put = stage.gavelctl(cluster.endpoint(), 'put', 'random', stdin=value)
+        check(put.code == 0, put.err)
+        path = os.path.join(cluster.root, 'backup')
+
+        def save_through(on_answer):
+            proxy = FakeServer(proxy_to(cluster.endpoint(), on_answer=on_answer))
+            try:
+                return stage.gavelctl(proxy.endpoint, 'snapshot', 'save', path)
+            finally:
+                proxy.close()
+
+        passed = [0]
+
+        def cut(chunk):
+            passed[0] += len(chunk)
+            return chunk if passed[0] < 500000 else b''
+
+        refused = save_through(cut)
+        check(refused.code == 1 and refused.err.startswith('Error: '), refused.err)
+        refused = save_through(lambda chunk: chunk.replace(b'MARKED', b'BROKEN'))
+        check(refused.code == 5 and 'the SHA-256 of the snapshot differs' in refused.err,
+              refused.err)
+        check(not [name for name in os.listdir(cluster.root) if 'backup' in name], 'something kept')
+        check(save_through(lambda chunk: chunk).code == 0, 'a way that is good')
+        check(stage.utl('snapshot', 'status', path).code == 0, 'what was saved')
+        # Over an older one, which is not touched before.
+        with open(path, 'rb') as saved:
+            before = saved.read()
+        check(save_through(lambda chunk: chunk.replace(b'MARKED', b'BROKEN')).code == 5, 'again')
+        with open(path, 'rb') as saved:
+            check(saved.read() == before, 'the older one')
+
+
 SCENES = [restore_to_three, bumped_revision, same_from_every_member, under_load, status_forms,
-          damaged_files, used_directories, offline_hash, save_that_fails]
+          damaged_files, used_directories, offline_hash, save_that_fails, save_on_a_bad_way]
 
 
 def main():

@@ -196,6 +196,11 @@ void Core::End(const CallPtr& call, Status status, std::string response, EndedCa
   call->timer = nullptr;
   calls_.erase(call);
   waiting_.erase(call);
+  if (call->stream) {
+    // Each holds the other.
+    call->stream->call = nullptr;
+    call->stream = nullptr;
+  }
   ended->push_back({call, std::move(status), std::move(response)});
 }
 

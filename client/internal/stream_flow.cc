@@ -22,10 +22,10 @@ StreamPtr Core::OpenStream(StreamSpec spec, StreamEvents events) {
     const StreamEvents last = std::move(stream->events);
     last.ended(std::move(status));
   };
-  stream->call = call;
   EndedCalls ended;
   const LocalLock lock(mutex_);
   if (closing_) return nullptr;
+  stream->call = call;
   if (!spec.options.endpoint.empty()) {
     const Result<std::string> address = ParseEndpoint(spec.options.endpoint);
     // Without time for a connection none is waited for, so nothing has ended here.
@@ -116,7 +116,7 @@ void Core::OnStreamFinished(const StreamPtr& stream) {
   EndedCalls ended;
   {
     const LocalLock lock(mutex_);
-    const CallPtr call = std::exchange(stream->call, nullptr);
+    const CallPtr call = stream->call;
     Status status;
     if (stream->left_as_silent) {
       status = DeadlineOver(options_.silence_timeout, /*sent=*/true);
@@ -131,7 +131,6 @@ void Core::OnStreamFinished(const StreamPtr& stream) {
       NoteAnswer(stream->endpoint, status, call->only != nullptr);
     }
     status.set_endpoint(stream->endpoint->address());
-    call->stream = nullptr;
     End(call, std::move(status), {}, &ended);
     --open_streams_;
     if (closing_ && open_streams_ == 0) queue_.Shutdown();

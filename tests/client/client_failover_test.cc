@@ -1,4 +1,5 @@
 // Endpoints that are dead, silent or cut off, and how calls get past them.
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "client/internal/core.h"
+#include "client/internal/stream.h"
 #include "tests/client/client_test_support.h"
 
 namespace gavel::client {
@@ -32,6 +35,33 @@ Answer NeverAnswer(const Request&) {
   Answer answer;
   answer.never = true;
   return answer;
+}
+
+// A client whose servers are away opens streams again and again.
+TEST(ClientFailoverTest, AStreamThatNoEndpointTakesIsLetGo) {
+  ClientOptions options;
+  options.dial_timeout = milliseconds(50);
+  const auto core = internal::Core::Create(options, {DeadTarget()});
+  std::promise<Status> ended;
+  internal::StreamEvents events;
+  events.ended = [&](Status status) { ended.set_value(std::move(status)); };
+  internal::StreamSpec spec;
+  spec.method = "/etcdserverpb.Watch/Watch";
+  const std::weak_ptr<internal::Stream> stream = core->OpenStream(spec, std::move(events));
+  EXPECT_FALSE(ended.get_future().get().ok());
+  core->Close();
+  EXPECT_TRUE(stream.expired());
+}
+
+TEST(ClientFailoverTest, AStreamThatWaitsAtTheCloseIsLetGo) {
+  const auto core = internal::Core::Create(Options({}), {DeadTarget()});
+  internal::StreamEvents events;
+  events.ended = [](const Status& status) { EXPECT_FALSE(status.ok()); };
+  internal::StreamSpec spec;
+  spec.method = "/etcdserverpb.Watch/Watch";
+  const std::weak_ptr<internal::Stream> stream = core->OpenStream(spec, std::move(events));
+  core->Close();
+  EXPECT_TRUE(stream.expired());
 }
 
 // No call here may need the dial timeout of a minute.

@@ -40,10 +40,9 @@ absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& dire
                                               const MemberPlace& place) {
   const storage::Identity& stored = directory.identity();
   if (stored.member_name != place.name) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("data directory ", place.data_dir, " belongs to the member named ",
-                     stored.member_name, ", but this one is named ", place.name,
-                     ": check --name, or choose another --data-dir"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "data directory ", place.data_dir, " belongs to the member named ", stored.member_name,
+        ", but this one is named ", place.name, ": check --name, or choose another --data-dir"));
   }
   std::string format;
   const absl::Status found = engine.Get(storage::Family::kMeta, storage::kMetaFormat, &format);

@@ -81,8 +81,11 @@ void World::Start(int index) {
   machine.watch.SetOnEntry([this, index](raft::EntryId previous, const raft::Entry& entry) {
     ledger_->OnDurableEntry(index, previous, entry);
   });
-  // What survived is only in part what was durable, so it is read anew.
-  if (!machine.impostor) machine.watch.Reset(*machine.disk, kWalDirectory);
+  // What survived is only in part what was durable, so it is read anew. Damage takes nothing away
+  // for good: the member is refused, and the disk mended.
+  if (!machine.impostor && machine.flips.empty()) {
+    machine.watch.Reset(*machine.disk, kWalDirectory);
+  }
   server::Node::Surroundings surroundings{
       .disk = *machine.disk,
       .clock = machine.clock,

@@ -274,10 +274,15 @@ bool TakePlanted(const std::string& named, std::vector<int>& bugs) {
   return true;
 }
 
+// Days since 1970: all runs of a day try the same, and every day something else.
+uint64_t Today() {
+  return static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
+                               std::chrono::hours(24));
+}
+
 int Planted(const Arguments& arguments, std::vector<int> bugs, const RunOptions& options) {
   const auto all = PlantedBugs();
-  const auto day = static_cast<size_t>(std::chrono::system_clock::now().time_since_epoch() /
-                                       std::chrono::hours(24));
+  const auto day = static_cast<size_t>(Today());
   const auto rotated = static_cast<size_t>(arguments.rotate);
   for (size_t place = day * rotated; bugs.size() < rotated; ++place) {
     const PlantedBug& bug = all[place % all.size()];
@@ -355,7 +360,7 @@ CLI::Validator Seconds(double min, double max) {
 void AddOptions(CLI::App& app, Arguments& arguments) {
   constexpr double kShort = 0.001;
   constexpr uint64_t kSeedsMax = 1'000'000'000;
-  app.add_option("--seed", arguments.seed, "the first seed (default: from the clock)");
+  app.add_option("--seed", arguments.seed, "the first seed (default: another every day)");
   auto* const seeds = app.add_option("--seeds", arguments.seeds, "how many seeds to run")
                           ->check(CLI::Range(uint64_t{1}, kSeedsMax));
   app.add_option("--seconds", arguments.real_seconds, "go on for so many seconds of real time")
@@ -424,10 +429,7 @@ int Run(int argc, char** argv) {
     options.until = static_cast<int64_t>(arguments.until * server::kNsPerSecond);
   }
   if (!TakeWithout(arguments, options.without)) return 2;
-  if (app.count("--seed") == 0) {
-    arguments.seed = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
-                                           std::chrono::seconds(1) * 1000);
-  }
+  if (app.count("--seed") == 0) arguments.seed = Today() * 1'000'000;
   if (!DropsWhatIsThere(options, arguments.seed)) return 2;
   std::vector<int> bugs;
   const bool named = app.count("--planted") > 0;

@@ -30,6 +30,8 @@ inline constexpr uint64_t kFormatVersion = 1;
 struct MetaFormat {
   uint64_t format = 0;
   uint64_t semantics = 0;
+
+  friend bool operator==(const MetaFormat&, const MetaFormat&) = default;
 };
 std::string EncodeMetaFormat(const MetaFormat& format);
 bool DecodeMetaFormat(std::string_view bytes, MetaFormat* format);

@@ -8,7 +8,7 @@
 #include "raft/sim_point.h"
 #include "server/rpc/checks.h"
 #include "server/rpc/error_map.h"
-#include "storage/mutex.h"
+#include "server/rpc/step_pause.h"
 #include "storage/mvcc/range.h"
 
 namespace gavel::server {
@@ -64,20 +64,10 @@ class RangeStreamCall final : public StreamHandler,
   }
 
   void OnWritable() override {
-    {
-      const MutexLock lock(mutex_);
-      if (!std::exchange(paused_, false)) {
-        writable_ = true;
-        return;
-      }
-    }
-    RunSteps();
+    if (pause_.Wake()) RunSteps();
   }
 
-  void OnCancel() override {
-    const MutexLock lock(mutex_);
-    canceled_ = true;
-  }
+  void OnCancel() override { pause_.Cancel(); }
 
   bool EndsByItself() const override { return true; }
 
@@ -93,10 +83,7 @@ class RangeStreamCall final : public StreamHandler,
 
   // One bounded step; false when there is nothing to do until somebody asks again.
   bool Step() {
-    {
-      const MutexLock lock(mutex_);
-      if (canceled_) return false;
-    }
+    if (pause_.canceled()) return false;
     const storage::RangeBudget budget{chunk_rows_,
                                       static_cast<int64_t>(surroundings_.limits.request_bytes_max)};
     switch (cursor_->Step(budget)) {
@@ -134,10 +121,7 @@ class RangeStreamCall final : public StreamHandler,
     const size_t queued = writer_->Write(Encoded(std::move(bytes)));
     if (queued <= writer_->high_mark()) return true;
     GAVEL_SIM_POINT("chunk written, stream not paused");
-    const MutexLock lock(mutex_);
-    // The writer may have emptied meanwhile.
-    paused_ = !std::exchange(writable_, false);
-    return !paused_;
+    return !pause_.Pause();
   }
 
   void SendLast() {
@@ -170,10 +154,7 @@ class RangeStreamCall final : public StreamHandler,
   int64_t chunk_rows_ = kFirstChunkRows;
   bool sent_ = false;
 
-  Mutex mutex_;
-  bool canceled_ ABSL_GUARDED_BY(mutex_) = false;
-  bool paused_ ABSL_GUARDED_BY(mutex_) = false;    // Goes on with OnWritable.
-  bool writable_ ABSL_GUARDED_BY(mutex_) = false;  // OnWritable came before the step had paused.
+  StepPause pause_;
 };
 
 }  // namespace

@@ -1,13 +1,14 @@
 #include "server/rpc/snapshot_call.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "server/rpc/error_map.h"
+#include "server/rpc/step_pause.h"
 #include "server/version.h"
-#include "storage/mutex.h"
 #include "storage/snapshot/archive_writer.h"
 #include "storage/snapshot/sha256.h"
 
@@ -53,20 +54,10 @@ class SnapshotCall final : public StreamHandler, public std::enable_shared_from_
   }
 
   void OnWritable() override {
-    {
-      const MutexLock lock(mutex_);
-      if (!std::exchange(paused_, false)) {
-        writable_ = true;
-        return;
-      }
-    }
-    RunSteps();
+    if (pause_.Wake()) RunSteps();
   }
 
-  void OnCancel() override {
-    const MutexLock lock(mutex_);
-    canceled_ = true;
-  }
+  void OnCancel() override { pause_.Cancel(); }
 
   bool EndsByItself() const override { return true; }
 
@@ -76,24 +67,15 @@ class SnapshotCall final : public StreamHandler, public std::enable_shared_from_
   }
 
   void OnTooOld() {
-    {
-      const MutexLock lock(mutex_);
-      too_old_ = true;
-      if (!std::exchange(paused_, false)) return;  // The step that runs looks.
-    }
-    RunSteps();
+    too_old_ = true;
+    if (pause_.Wake()) RunSteps();
   }
 
   // One bounded step; false when there is nothing to do until somebody asks again.
   bool Step() {
     if (ended_) return false;
-    bool too_old = false;
-    {
-      const MutexLock lock(mutex_);
-      if (canceled_) return End();
-      too_old = too_old_;
-    }
-    if (too_old) return Fail(SnapshotTooOld());
+    if (pause_.canceled()) return End();
+    if (too_old_) return Fail(SnapshotTooOld());
     if (archive_ == nullptr) {
       auto archive = ArchiveWriter::Create(
           surroundings_.gate->view()->engine,
@@ -130,10 +112,7 @@ class SnapshotCall final : public StreamHandler, public std::enable_shared_from_
     }
     bytes_.erase(0, at);
     if (at == 0 || queued <= writer_->high_mark()) return true;
-    const MutexLock lock(mutex_);
-    // The writer may have emptied meanwhile.
-    paused_ = !std::exchange(writable_, false) && !too_old_;
-    return !paused_;
+    return !pause_.Pause();
   }
 
   // The archive is complete.
@@ -162,11 +141,8 @@ class SnapshotCall final : public StreamHandler, public std::enable_shared_from_
   std::string bytes_;  // Of the archive, not sent yet.
   bool ended_ = false;
 
-  Mutex mutex_;
-  bool canceled_ ABSL_GUARDED_BY(mutex_) = false;
-  bool too_old_ ABSL_GUARDED_BY(mutex_) = false;
-  bool paused_ ABSL_GUARDED_BY(mutex_) = false;    // Goes on with OnWritable.
-  bool writable_ ABSL_GUARDED_BY(mutex_) = false;  // OnWritable came before the step had paused.
+  StepPause pause_;
+  std::atomic<bool> too_old_ = false;  // Set before the wake by which a step sees it.
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "server/http2/http2_front.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/server/http2/raw_http2.h"
+#include "tests/support/temporary_directory.h"
 
 namespace gavel::fuzz {
 namespace {
@@ -129,18 +130,20 @@ void OneInput(std::string_view input) {
   const std::unique_ptr<server::Logger> logger = server::NullLogger();
   server::Metrics metrics;
   server::Http2FrontOptions options;
-  options.addresses = {"127.0.0.1:0"};
+  // A server and two connections for each input: ports of TCP would run out in half a minute.
+  static const testing::TemporaryDirectory directory;
+  const std::string socket = directory.path() + "/socket";
+  options.addresses = {"unix:" + socket};
   const auto front = server::Http2Front::Start(options, TestRouter(), clock, *logger, metrics);
   GAVEL_CHECK(front.ok()) << front.status().message();
-  const int port = (*front)->ports()[0];
   {
-    RawHttp2 connection(port);
+    RawHttp2 connection(socket);
     if (kind != kConnection) connection.Greet();
     connection.Send(kind == kFrames ? Frames(choices) : std::string(choices.left()));
     shutdown(connection.socket(), SHUT_WR);
     connection.ReadRaw();
   }
-  RawHttp2 honest(port);
+  RawHttp2 honest(socket);
   honest.Greet();
   honest.Call(1, kPaths[0], "still there");
   GAVEL_CHECK(honest.ReadAnswer(1).data == MessageBytes("still there"));

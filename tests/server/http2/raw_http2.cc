@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "raft/check.h"
@@ -75,16 +76,44 @@ std::string RawAnswer::status() const {
   return found == trailers.end() ? "" : found->second;
 }
 
-RawHttp2::RawHttp2(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+namespace {
+
+template <class Address>
+int ConnectTo(const Address& address, int family) {
+  const int connected = ::socket(family, SOCK_STREAM, 0);
+  GAVEL_CHECK(connect(connected, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) ==
+              0);
+  return connected;
+}
+
+int ConnectToPort(int port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  GAVEL_CHECK(connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  const int connected = ConnectTo(address, AF_INET);
+  const int on = 1;
+  setsockopt(connected, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return connected;
+}
+
+int ConnectToPath(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  GAVEL_CHECK(path.size() < sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  return ConnectTo(address, AF_UNIX);
+}
+
+}  // namespace
+
+RawHttp2::RawHttp2(int port) : RawHttp2(Connected{ConnectToPort(port)}) {}
+
+RawHttp2::RawHttp2(const std::string& path) : RawHttp2(Connected{ConnectToPath(path)}) {}
+
+RawHttp2::RawHttp2(Connected connected) : socket_(connected.socket) {
   timeval timeout{.tv_sec = 10, .tv_usec = 0};
   setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-  const int on = 1;
-  setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   GAVEL_CHECK(nghttp2_hd_inflate_new(&inflater_) == 0);
 }
 

@@ -73,6 +73,8 @@ struct RawAnswer {
 class RawHttp2 {
  public:
   explicit RawHttp2(int port);
+  // To the local socket at `path`.
+  explicit RawHttp2(const std::string& path);
   ~RawHttp2();
   RawHttp2(const RawHttp2&) = delete;
   RawHttp2& operator=(const RawHttp2&) = delete;
@@ -98,6 +100,12 @@ class RawHttp2 {
   int socket() const { return socket_; }
 
  private:
+  // Of a socket that is connected.
+  struct Connected {
+    int socket;
+  };
+  explicit RawHttp2(Connected connected);
+
   bool Fill(size_t bytes);
 
   int socket_;

@@ -77,12 +77,7 @@ struct Process {
 
 NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   NodeOptions node;
-  node.place.name = options.name;
-  node.place.data_dir = options.data_dir;
-  node.place.wal_dir = options.wal_dir;
-  node.place.initial_cluster = options.initial_cluster;
-  node.place.token = options.initial_cluster_token;
-  node.place.initial_cluster_given = options.initial_cluster_given;
+  node.place = PlaceOf(options);
   node.place.state.newest_cache_bytes_max = options.key_cache_bytes;
   node.client_urls = UrlTexts(options.advertise_client_urls);
   node.heartbeat_interval = options.heartbeat_interval;

@@ -8,7 +8,6 @@
 #include "raft/sim_point.h"
 #include "server/node/cluster_ids.h"
 #include "server/url.h"
-#include "storage/state/meta.h"
 #include "storage/status_macros.h"
 
 namespace gavel::server {
@@ -17,22 +16,6 @@ namespace {
 constexpr char kRejoin[] =
     "Do not start it again on this directory: remove the member from the cluster, and add it as a "
     "new one with an empty data directory; or put the whole directory back from before the loss";
-
-absl::StatusOr<MemberIdentity> OwnIdentity(const MemberPlace& place,
-                                           const storage::InitialState& initial) {
-  MemberIdentity identity;
-  std::vector<raft::NodeId> ids;
-  for (const storage::MemberRecord& member : initial.members) {
-    ids.push_back(member.id);
-    if (member.name == place.name) identity.id = member.id;
-  }
-  if (identity.id.is_none()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--initial-cluster does not name this member (--name ", place.name, ")"));
-  }
-  identity.cluster_id = ClusterIdOf(ids);
-  return identity;
-}
 
 // Who the member is that `directory` belongs to, where the options do not say.
 absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& directory,
@@ -44,15 +27,13 @@ absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& dire
         "data directory ", place.data_dir, " belongs to the member named ", stored.member_name,
         ", but this one is named ", place.name, ": check --name, or choose another --data-dir"));
   }
-  std::string format;
-  const absl::Status found = engine.Get(storage::Family::kMeta, storage::kMetaFormat, &format);
-  if (absl::IsNotFound(found)) {
+  GAVEL_ASSIGN_OR_RETURN(const bool exists, storage::StateMachine::Exists(engine));
+  if (!exists) {
     return absl::DataLossError(
         absl::StrCat("the state in ", directory.state_path(),
                      " is gone. It is built again from the log if this member is started with the "
                      "--initial-cluster and --initial-cluster-token of its first start"));
   }
-  GAVEL_RETURN_IF_ERROR(found);
   MemberIdentity identity;
   identity.cluster_id = stored.cluster_id;
   identity.id = stored.member_id;
@@ -132,10 +113,37 @@ storage::InitialState InitialStateOf(const std::vector<InitialMember>& cluster,
   return initial;
 }
 
+absl::StatusOr<MemberIdentity> FoundingIdentity(const MemberPlace& place,
+                                                const storage::InitialState& initial) {
+  MemberIdentity identity;
+  std::vector<raft::NodeId> ids;
+  for (const storage::MemberRecord& member : initial.members) {
+    ids.push_back(member.id);
+    if (member.name == place.name) identity.id = member.id;
+  }
+  if (identity.id.is_none()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--initial-cluster does not name this member (--name ", place.name, ")"));
+  }
+  identity.cluster_id = ClusterIdOf(ids);
+  return identity;
+}
+
+MemberPlace PlaceOf(const ServerOptions& options) {
+  MemberPlace place;
+  place.name = options.name;
+  place.data_dir = options.data_dir;
+  place.wal_dir = options.wal_dir;
+  place.initial_cluster = options.initial_cluster;
+  place.token = options.initial_cluster_token;
+  place.initial_cluster_given = options.initial_cluster_given;
+  return place;
+}
+
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpener& open_engine,
                                           const MemberPlace& place, Logger& logger) {
   const storage::InitialState initial = InitialStateOf(place.initial_cluster, place.token);
-  GAVEL_ASSIGN_OR_RETURN(MemberIdentity identity, OwnIdentity(place, initial));
+  GAVEL_ASSIGN_OR_RETURN(MemberIdentity identity, FoundingIdentity(place, initial));
   GAVEL_ASSIGN_OR_RETURN(storage::DataDirectory directory,
                          storage::DataDirectory::Open(disk, place.data_dir));
   if (directory.is_new()) {

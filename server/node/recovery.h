@@ -56,6 +56,14 @@ struct MemberParts {
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpener& open_engine,
                                           const MemberPlace& place, Logger& logger);
 
+// What the flags of gaveld and gavelutl say of it.
+MemberPlace PlaceOf(const ServerOptions& options);
+
+// Who `place` is among those that found its cluster, without an incarnation. InvalidArgument: they
+// do not name it.
+absl::StatusOr<MemberIdentity> FoundingIdentity(const MemberPlace& place,
+                                                const storage::InitialState& initial);
+
 // What a fresh store holds on every member of `cluster`.
 storage::InitialState InitialStateOf(const std::vector<InitialMember>& cluster,
                                      std::string_view token);

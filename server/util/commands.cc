@@ -68,7 +68,7 @@ absl::StatusOr<std::string> SnapshotStatus(const UtilSurroundings& surroundings,
                                            const std::string& path, PrintFormat format) {
   GAVEL_ASSIGN_OR_RETURN(const uint64_t bytes, FileBytes(surroundings.disk, path));
   ProgressLine progress(surroundings, "checking", bytes);
-  storage::ArchiveReader reader({});
+  storage::ArchiveReader reader(nullptr);
   uint64_t read = 0;
   GAVEL_RETURN_IF_ERROR(storage::ForEachPiece(surroundings.disk, path, [&](std::string_view piece) {
     progress(read += piece.size());
@@ -107,11 +107,7 @@ absl::StatusOr<std::string> SnapshotRestore(const UtilSurroundings& surroundings
   const ServerOptions& options = parsed.options;
   RestoreRequest request;
   request.snapshot = flags.snapshot;
-  request.name = options.name;
-  request.data_dir = options.data_dir;
-  request.wal_dir = options.wal_dir;
-  request.initial_cluster = options.initial_cluster;
-  request.token = options.initial_cluster_token;
+  request.place = PlaceOf(options);
   request.bump_revision = flags.bump_revision;
   request.skip_digest = flags.skip_hash_check;
   GAVEL_ASSIGN_OR_RETURN(const uint64_t bytes, FileBytes(surroundings.disk, flags.snapshot));
@@ -121,7 +117,7 @@ absl::StatusOr<std::string> SnapshotRestore(const UtilSurroundings& surroundings
           surroundings.disk, [](const std::string& path) { return OpenEngine(path, false); },
           request, ProgressLine(surroundings, "restoring", bytes)));
   const storage::ArchiveHeader& header = restored.snapshot.header;
-  if (header.cluster_id == restored.cluster_id) {
+  if (header.cluster_id == restored.member.cluster_id) {
     surroundings.tell(
         "Warning: the new cluster has the id of the one that the snapshot was taken from. Members "
         "of "
@@ -129,8 +125,9 @@ absl::StatusOr<std::string> SnapshotRestore(const UtilSurroundings& surroundings
         "apart.");
   }
   return absl::StrFormat("Restored snapshot %s to %s: member %x of cluster %x, revision %d\n",
-                         flags.snapshot, options.data_dir, restored.member_id.value(),
-                         restored.cluster_id, header.state.totals.revision + flags.bump_revision);
+                         flags.snapshot, options.data_dir, restored.member.id.value(),
+                         restored.member.cluster_id,
+                         header.state.totals.revision + flags.bump_revision);
 }
 
 absl::StatusOr<std::string> HashKvOffline(const UtilSurroundings& surroundings,

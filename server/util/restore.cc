@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 
-#include "server/node/cluster_ids.h"
 #include "storage/disk/data_directory.h"
 #include "storage/disk/path.h"
 #include "storage/snapshot/archive_file.h"
@@ -36,9 +35,9 @@ absl::Status CheckUnused(storage::Disk& disk, const std::string& flag, const std
 
 absl::Status CheckPlaces(storage::Disk& disk, const RestoreRequest& request,
                          const std::string& part) {
-  GAVEL_RETURN_IF_ERROR(CheckUnused(disk, "data-dir", request.data_dir));
-  if (!request.wal_dir.empty()) {
-    GAVEL_RETURN_IF_ERROR(CheckUnused(disk, "wal-dir", request.wal_dir));
+  GAVEL_RETURN_IF_ERROR(CheckUnused(disk, "data-dir", request.place.data_dir));
+  if (!request.place.wal_dir.empty()) {
+    GAVEL_RETURN_IF_ERROR(CheckUnused(disk, "wal-dir", request.place.wal_dir));
   }
   GAVEL_ASSIGN_OR_RETURN(const bool left, disk.Exists(part));
   if (!left) return absl::OkStatus();
@@ -97,7 +96,7 @@ absl::Status BeginLog(storage::Disk& disk, const std::string& path, const storag
 
 absl::StatusOr<Restored> Restore(storage::Disk& disk, const EngineOpener& open_engine,
                                  const RestoreRequest& request, const RestoreProgress& progress) {
-  const std::string data_dir = WithoutSlashes(request.data_dir);
+  const std::string data_dir = WithoutSlashes(request.place.data_dir);
   const std::string part = data_dir + ".part";
   // A name that is mistyped should not leave a directory behind.
   GAVEL_ASSIGN_OR_RETURN(const bool snapshot_exists, disk.Exists(request.snapshot));
@@ -106,28 +105,20 @@ absl::StatusOr<Restored> Restore(storage::Disk& disk, const EngineOpener& open_e
   }
   GAVEL_RETURN_IF_ERROR(CheckPlaces(disk, request, part));
 
-  const storage::InitialState initial = InitialStateOf(request.initial_cluster, request.token);
+  const MemberPlace& place = request.place;
+  const storage::InitialState initial = InitialStateOf(place.initial_cluster, place.token);
   Restored restored;
-  std::vector<raft::NodeId> ids;
-  for (const storage::MemberRecord& member : initial.members) {
-    ids.push_back(member.id);
-    if (member.name == request.name) restored.member_id = member.id;
-  }
-  if (restored.member_id.is_none()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--initial-cluster does not name this member (--name ", request.name, ")"));
-  }
-  restored.cluster_id = ClusterIdOf(ids);
+  GAVEL_ASSIGN_OR_RETURN(restored.member, FoundingIdentity(place, initial));
   {
     GAVEL_ASSIGN_OR_RETURN(storage::DataDirectory directory,
                            storage::DataDirectory::Open(disk, part));
     GAVEL_ASSIGN_OR_RETURN(restored.snapshot, FillState(disk, open_engine, request, initial,
                                                         directory.state_path(), progress));
     GAVEL_RETURN_IF_ERROR(BeginLog(disk,
-                                   request.wal_dir.empty() ? directory.wal_path() : request.wal_dir,
+                                   place.wal_dir.empty() ? directory.wal_path() : place.wal_dir,
                                    restored.snapshot.header.state, initial.configuration));
     GAVEL_RETURN_IF_ERROR(directory.Create(
-        {restored.cluster_id, restored.member_id, request.name, raft::Incarnation()}));
+        {restored.member.cluster_id, restored.member.id, place.name, raft::Incarnation()}));
     GAVEL_RETURN_IF_ERROR(disk.SyncDirectory(storage::JoinPath(part, "member")));
     GAVEL_RETURN_IF_ERROR(disk.SyncDirectory(part));
   }

@@ -4,12 +4,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 
 #include "server/node/recovery.h"
-#include "server/options.h"
 #include "storage/disk/disk.h"
 #include "storage/snapshot/archive_reader.h"
 
@@ -17,11 +15,7 @@ namespace gavel::server {
 
 struct RestoreRequest {
   std::string snapshot;  // Path of the file.
-  std::string name;
-  std::string data_dir;
-  std::string wal_dir;  // Empty: inside data_dir.
-  std::vector<InitialMember> initial_cluster;
-  std::string token;
+  MemberPlace place;     // Of the member to be.
   // Above 0: see storage::FoundAnewOptions.
   int64_t bump_revision = 0;
   bool skip_digest = false;
@@ -29,8 +23,7 @@ struct RestoreRequest {
 
 struct Restored {
   storage::ArchiveSummary snapshot;
-  uint64_t cluster_id = 0;
-  raft::NodeId member_id;
+  MemberIdentity member;  // It has had no life yet.
 };
 
 // Told how many bytes of the snapshot have been read.

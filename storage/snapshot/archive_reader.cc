@@ -21,8 +21,8 @@ using archive::FrameType;
 
 class ArchiveReader::Impl {
  public:
-  Impl(ArchiveVisitor visitor, ArchiveReaderOptions options)
-      : visitor_(std::move(visitor)), options_(options) {}
+  Impl(OnArchiveRow on_row, ArchiveReaderOptions options)
+      : on_row_(std::move(on_row)), options_(options) {}
 
   absl::Status Feed(std::string_view bytes) {
     while (status_.ok() && !bytes.empty()) {
@@ -168,8 +168,7 @@ class ArchiveReader::Impl {
     }
     switch (frame_.type) {
       case FrameType::kHeader:
-        GAVEL_RETURN_IF_ERROR(At(archive::DecodeHeader(body, &summary_.header)));
-        return visitor_.on_header ? visitor_.on_header(summary_.header) : absl::OkStatus();
+        return At(archive::DecodeHeader(body, &summary_.header));
       case FrameType::kRows:
         return TakeRows(body);
       case FrameType::kTrailer:
@@ -209,7 +208,7 @@ class ArchiveReader::Impl {
     totals.row_bytes += key.size() + value.size();
     totals.contents = archive::AddToContents(totals.contents, family, key, value);
     GAVEL_RETURN_IF_ERROR(CompareWithHeader(family, key, value));
-    return visitor_.on_row ? visitor_.on_row(family, key, value) : absl::OkStatus();
+    return on_row_ ? on_row_(family, key, value) : absl::OkStatus();
   }
 
   // The header repeats some rows, so that they can be looked at before all has been read.
@@ -245,7 +244,7 @@ class ArchiveReader::Impl {
   // Of `meta`, in the header: format, state, configuration.
   static constexpr int kRepeatedMetaRows = 3;
 
-  const ArchiveVisitor visitor_;
+  const OnArchiveRow on_row_;
   const ArchiveReaderOptions options_;
   absl::Status status_;
   Sha256 sha_;
@@ -267,8 +266,8 @@ class ArchiveReader::Impl {
   ArchiveSummary summary_;
 };
 
-ArchiveReader::ArchiveReader(ArchiveVisitor visitor, ArchiveReaderOptions options)
-    : impl_(std::make_unique<Impl>(std::move(visitor), options)) {}
+ArchiveReader::ArchiveReader(OnArchiveRow on_row, ArchiveReaderOptions options)
+    : impl_(std::make_unique<Impl>(std::move(on_row), options)) {}
 ArchiveReader::~ArchiveReader() = default;
 absl::Status ArchiveReader::Feed(std::string_view bytes) { return impl_->Feed(bytes); }
 absl::StatusOr<ArchiveSummary> ArchiveReader::Finish() { return impl_->Finish(); }

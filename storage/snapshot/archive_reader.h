@@ -26,15 +26,11 @@ struct ArchiveReaderOptions {
   bool skip_digest = false;
 };
 
-// Who is told what the archive holds, while it is read. Either may be empty; an error ends the
-// reading.
-struct ArchiveVisitor {
-  std::function<absl::Status(const ArchiveHeader& header)> on_header;
-  // Rows come in the order of the archive: families as archive::kFamilyOrder, each by key. The
-  // views are valid during the call. Rows may be shown of an archive that turns out to be damaged
-  // later.
-  std::function<absl::Status(Family family, std::string_view key, std::string_view value)> on_row;
-};
+// Shown the rows while they are read, in the order of the archive: families as
+// archive::kFamilyOrder, each by key. The views are valid during the call; an error ends the
+// reading. Rows may be shown of an archive that turns out to be damaged later.
+using OnArchiveRow =
+    std::function<absl::Status(Family family, std::string_view key, std::string_view value)>;
 
 // Passive, one thread. Holds at most one block, and of a block only what its checked header says.
 //
@@ -42,7 +38,8 @@ struct ArchiveVisitor {
 // version, by number. After an error every call returns it again.
 class ArchiveReader {
  public:
-  explicit ArchiveReader(ArchiveVisitor visitor, ArchiveReaderOptions options = {});
+  // `on_row` may be null.
+  explicit ArchiveReader(OnArchiveRow on_row, ArchiveReaderOptions options = {});
   ~ArchiveReader();
 
   // Takes the next bytes of the archive, however they are cut.

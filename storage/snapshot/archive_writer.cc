@@ -67,7 +67,6 @@ class ArchiveWriter::Impl {
 
   absl::StatusOr<bool> Step(std::string* out) {
     if (stage_ == Stage::kDone) return false;
-    const size_t before = out->size();
     if (stage_ == Stage::kHeader) {
       Append(archive::EncodePreamble(), out);
       AppendFrame(FrameType::kHeader, archive::EncodeHeader(header_), out);
@@ -78,12 +77,8 @@ class ArchiveWriter::Impl {
       End(out);
       stage_ = Stage::kDone;
     }
-    written_ += out->size() - before;
     return stage_ != Stage::kDone;
   }
-
-  const ArchiveHeader& header() const { return header_; }
-  uint64_t written_bytes() const { return written_; }
 
   uint64_t remaining_bytes() const {
     if (stage_ == Stage::kDone) return 0;
@@ -92,7 +87,7 @@ class ArchiveWriter::Impl {
                                                totals.superseded_compacted);
     uint64_t left = all - std::min(all, totals_.row_bytes);
     if (totals_.row_bytes > 0) {
-      left = static_cast<uint64_t>(static_cast<double>(left) * static_cast<double>(written_) /
+      left = static_cast<uint64_t>(static_cast<double>(left) * static_cast<double>(hashed_) /
                                    static_cast<double>(totals_.row_bytes));
     }
     return left + kEndBytes;
@@ -187,8 +182,7 @@ class ArchiveWriter::Impl {
   std::string compressed_;
   ArchiveTotals totals_;
   uint32_t frames_ = 0;
-  uint64_t hashed_ = 0;
-  uint64_t written_ = 0;
+  uint64_t hashed_ = 0;  // Bytes of the archive so far, but for the digest.
 };
 
 absl::StatusOr<std::unique_ptr<ArchiveWriter>> ArchiveWriter::Create(
@@ -202,8 +196,6 @@ absl::StatusOr<std::unique_ptr<ArchiveWriter>> ArchiveWriter::Create(
 ArchiveWriter::ArchiveWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ArchiveWriter::~ArchiveWriter() = default;
 absl::StatusOr<bool> ArchiveWriter::Step(std::string* out) { return impl_->Step(out); }
-const ArchiveHeader& ArchiveWriter::header() const { return impl_->header(); }
-uint64_t ArchiveWriter::written_bytes() const { return impl_->written_bytes(); }
 uint64_t ArchiveWriter::remaining_bytes() const { return impl_->remaining_bytes(); }
 
 }  // namespace gavel::storage

@@ -33,8 +33,6 @@ class ArchiveWriter {
   // archive is complete.
   absl::StatusOr<bool> Step(std::string* out);
 
-  const ArchiveHeader& header() const;
-  uint64_t written_bytes() const;  // By all steps so far.
   // About how many bytes are still to come: what the store's totals say is left, made smaller by
   // what compression has gained so far. 0 only when the archive is complete.
   uint64_t remaining_bytes() const;

@@ -19,9 +19,8 @@ class ArchiveInstaller::Impl {
  public:
   Impl(Engine& engine, ArchiveReaderOptions options)
       : engine_(engine),
-        reader_({.on_header = nullptr,
-                 .on_row = [this](Family family, std::string_view key,
-                                  std::string_view value) { return Add(family, key, value); }},
+        reader_([this](Family family, std::string_view key,
+                       std::string_view value) { return Add(family, key, value); },
                 options) {}
 
   absl::Status CheckEmpty() const {

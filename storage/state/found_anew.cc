@@ -2,7 +2,6 @@
 
 #include <limits>
 #include <memory>
-#include <string>
 
 #include "absl/strings/str_cat.h"
 
@@ -14,10 +13,7 @@ namespace gavel::storage {
 
 absl::Status FoundAnew(Engine& engine, const InitialState& initial,
                        const FoundAnewOptions& options) {
-  std::string row;
-  GAVEL_RETURN_IF_ERROR(engine.Get(Family::kMeta, kMetaState, &row));
-  MetaState state;
-  if (!DecodeMetaState(row, &state)) return absl::DataLossError("meta: damaged state");
+  GAVEL_ASSIGN_OR_RETURN(MetaState state, ReadMetaState(engine));
   GAVEL_ASSIGN_OR_RETURN(const MemberTable members, ReadMembers(engine));
   WriteBatch batch;
   if (options.bump_revision > 0) {

@@ -43,6 +43,16 @@ bool DecodeMetaState(std::string_view bytes, MetaState* state) {
   return bytes.empty();
 }
 
+absl::StatusOr<MetaState> ReadMetaState(const Engine& engine, const ReadOptions& options) {
+  std::string row;
+  if (absl::Status status = engine.Get(Family::kMeta, kMetaState, &row, options); !status.ok()) {
+    return status;
+  }
+  MetaState state;
+  if (!DecodeMetaState(row, &state)) return absl::DataLossError("meta: damaged state");
+  return state;
+}
+
 std::string EncodeMetaBase(const MetaBase& base) {
   std::string bytes;
   AppendVarint(static_cast<uint64_t>(base.revision), &bytes);

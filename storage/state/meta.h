@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/statusor.h"
+
 #include "raft/types.h"
 #include "storage/engine/engine.h"
 #include "storage/mvcc/writer.h"
@@ -45,6 +47,8 @@ struct MetaState {
 };
 std::string EncodeMetaState(const MetaState& state);
 bool DecodeMetaState(std::string_view bytes, MetaState* state);
+// NotFound: there is none. DataLoss: it is damaged.
+absl::StatusOr<MetaState> ReadMetaState(const Engine& engine, const ReadOptions& options = {});
 
 // Every revision above the base has a change; the base itself and those below it need not. Without
 // the row, it is a fresh store's.

@@ -36,16 +36,6 @@ Response* Room(bool wanted, CommandOutcome& outcome) {
   return wanted ? &outcome.response.emplace<Response>() : nullptr;
 }
 
-absl::StatusOr<MetaState> ReadState(const Engine& engine, const ReadOptions& options) {
-  std::string row;
-  if (absl::Status status = engine.Get(Family::kMeta, kMetaState, &row, options); !status.ok()) {
-    return status;
-  }
-  MetaState state;
-  if (!DecodeMetaState(row, &state)) return absl::DataLossError("meta: damaged state");
-  return state;
-}
-
 }  // namespace
 
 class StateMachine::Impl {
@@ -144,7 +134,7 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
   } else if (!status.ok()) {
     return status;
   }
-  absl::StatusOr<MetaState> state = ReadState(*engine_, {});
+  absl::StatusOr<MetaState> state = ReadMetaState(*engine_);
   if (!state.ok()) {
     return absl::IsNotFound(state.status()) ? absl::DataLossError("meta: no state")
                                             : state.status();
@@ -454,6 +444,14 @@ absl::StatusOr<std::unique_ptr<StateMachine>> StateMachine::Open(std::shared_ptr
   return std::unique_ptr<StateMachine>(new StateMachine(std::move(impl)));
 }
 
+absl::StatusOr<bool> StateMachine::Exists(const Engine& engine) {
+  std::string row;
+  const absl::Status status = engine.Get(Family::kMeta, kMetaFormat, &row);
+  if (absl::IsNotFound(status)) return false;
+  if (!status.ok()) return status;
+  return true;
+}
+
 absl::StatusOr<ApplyResult> StateMachine::Apply(std::span<const raft::Entry> entries,
                                                 const Wanted& wanted) {
   return impl_->Apply(entries, wanted);
@@ -482,7 +480,7 @@ absl::StatusOr<raft::EntryId> StateMachine::DurableApplied() const {
 absl::StatusOr<StateMachine::Durable> StateMachine::ReadDurable() const {
   ReadOptions options;
   options.persisted_only = true;
-  const absl::StatusOr<MetaState> state = ReadState(impl_->engine(), options);
+  const absl::StatusOr<MetaState> state = ReadMetaState(impl_->engine(), options);
   if (absl::IsNotFound(state.status())) return Durable();
   if (!state.ok()) return state.status();
   return Durable{{state->applied, state->applied_term}, state->totals.compacted};

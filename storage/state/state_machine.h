@@ -89,6 +89,9 @@ class StateMachine {
                                                             StateMachineOptions options);
   ~StateMachine();
 
+  // Whether `engine` holds a state, whole or damaged, or nothing that Open would take for one.
+  static absl::StatusOr<bool> Exists(const Engine& engine);
+
   // Applies consecutive entries (the first is applied().Next()) as one engine batch, together
   // with the applied index, then publishes a new view. `wanted` are the member and life whose
   // commands get a response; `changes` asks

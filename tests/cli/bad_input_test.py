@@ -99,6 +99,15 @@ def second_process_on_one_directory(options):
         check(put(cluster, 'k', 'v'), 'the first process is disturbed')
 
 
+def check_refused_on_another_directory(cluster, why):
+    own = cluster.data_dir
+    cluster.data_dir = lambda member=0: own((member + 1) % 3)
+    cluster.start(0)
+    check(cluster.wait_exit(0) != 0, 'a member started on the directory of another')
+    check(why in cluster.log(0).splitlines()[-1], cluster.log(0))
+    cluster.data_dir = own
+
+
 @test
 def directory_of_another_member(options):
     with contextlib.closing(Cluster(options.server, 3)) as cluster:
@@ -106,12 +115,7 @@ def directory_of_another_member(options):
         cluster.wait_ready()
         check(put(cluster, 'k', 'v'), 'put')
         cluster.stop()
-        own = cluster.data_dir
-        cluster.data_dir = lambda member=0: own((member + 1) % 3)
-        cluster.start(0)
-        check(cluster.wait_exit(0) != 0, 'a member started on the directory of another')
-        check('member' in cluster.log(0).splitlines()[-1], cluster.log(0))
-        cluster.data_dir = own
+        check_refused_on_another_directory(cluster, 'belongs to member')
         cluster.start()
         cluster.wait_ready()
         check(get(cluster, 'k', 2) == 'v', 'the key is gone')
@@ -133,13 +137,8 @@ def cluster_named_at_the_first_start(options):
         cluster.wait_ready()
         check(get(cluster, 'k', 2) == 'v', 'the key is gone')
         cluster.stop()
-        own = cluster.data_dir
-        cluster.data_dir = lambda member=0: own((member + 1) % 3)
-        cluster.start(0)
-        check(cluster.wait_exit(0) != 0, 'a member started on the directory of another')
-        check('belongs to the member named m1' in cluster.log(0).splitlines()[-1], cluster.log(0))
-        cluster.data_dir = own
-        shutil.rmtree(os.path.join(own(0), 'member', 'state'))
+        check_refused_on_another_directory(cluster, 'belongs to the member named m1')
+        shutil.rmtree(os.path.join(cluster.data_dir(0), 'member', 'state'))
         cluster.start(0)
         check(cluster.wait_exit(0) != 0, 'a member started without its state and its cluster')
         check('--initial-cluster' in cluster.log(0).splitlines()[-1], cluster.log(0))

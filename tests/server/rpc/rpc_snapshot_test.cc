@@ -49,7 +49,7 @@ class RpcSnapshotTest : public ::testing::Test {
   }
 
   static absl::StatusOr<storage::ArchiveSummary> Read(const KeptWriter& writer) {
-    storage::ArchiveReader reader({});
+    storage::ArchiveReader reader(nullptr);
     for (const SnapshotResponse& message : Messages(writer)) (void)reader.Feed(message.blob());
     return reader.Finish();
   }

@@ -115,14 +115,11 @@ TEST(ArchiveTest, AStepIsBounded) {
   }
   auto writer = ArchiveWriter::Create(store.engine(), kOrigin);
   ASSERT_OK(writer);
-  uint64_t all = 0;
   int steps = 0;
   for (bool more = true; more; ++steps) {
     std::string out;
     ASSERT_OK_AND_ASSIGN(more, (*writer)->Step(&out));
     ASSERT_LE(out.size(), storage::archive::kBlockBytes + 4096);
-    all += out.size();
-    ASSERT_EQ((*writer)->written_bytes(), all);
   }
   EXPECT_GT(steps, 20);
 }

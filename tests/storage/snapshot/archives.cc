@@ -45,7 +45,7 @@ std::string WriteArchive(const Store& store) {
 
 absl::StatusOr<storage::ArchiveSummary> ReadArchive(std::string_view archive,
                                                     storage::ArchiveReaderOptions options) {
-  storage::ArchiveReader reader({}, options);
+  storage::ArchiveReader reader(nullptr, options);
   // What it refuses here it refuses again there.
   (void)reader.Feed(archive);
   return reader.Finish();

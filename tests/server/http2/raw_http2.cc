@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "raft/check.h"
 
 namespace gavel::testing {
@@ -125,6 +127,7 @@ RawHttp2::~RawHttp2() {
 void RawHttp2::Send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return;  // The server has closed the connection.
     bytes.remove_prefix(static_cast<size_t>(sent));
   }
@@ -149,6 +152,7 @@ bool RawHttp2::Fill(size_t bytes) {
   char buffer[65536];
   while (received_.size() < bytes) {
     const ssize_t count = recv(socket_, buffer, sizeof(buffer), 0);
+    if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return false;
     received_.append(buffer, static_cast<size_t>(count));
   }

@@ -18,11 +18,9 @@ void LeaseKeeper::OnApplied(const AppliedLeases& applied) {
   applied_ = applied.last;
   clock_.OnApplied(applied.clock_ms);
   for (const LeaseChange& change : applied.changes) Take(change);
-  while (!under_way_.empty() && under_way_.front().index &&
-         *under_way_.front().index <= applied_.index) {
-    if (!GAVEL_PLANTED_BUG(81)) GiveBack(under_way_.front());
-    under_way_.pop_front();
-  }
+  if (!under_way_ || !under_way_->index || *under_way_->index > applied_.index) return;
+  if (!GAVEL_PLANTED_BUG(81)) GiveBack();
+  under_way_->applied = true;
 }
 
 void LeaseKeeper::Take(const LeaseChange& change) {
@@ -64,21 +62,26 @@ void LeaseKeeper::OnRole(std::optional<raft::Term> leads_in) {
   leads_in_ = leads_in;
   clock_.Stop();
   // What is in the log of the lost term is decided there, if it is at all.
-  for (const UnderWay& entry : under_way_) {
-    if (!GAVEL_PLANTED_BUG(80)) GiveBack(entry);
-  }
-  under_way_.clear();
+  if (under_way_ && !GAVEL_PLANTED_BUG(80)) GiveBack();
+  under_way_.reset();
+  next_expiry_ = 0;
   table_.Rewind(clock_.Read(0));
 }
 
-void LeaseKeeper::GiveBack(const UnderWay& entry) {
-  for (const int64_t id : entry.ids) table_.Return(id);
+void LeaseKeeper::GiveBack() {
+  for (const int64_t id : under_way_->ids) table_.Return(id);
 }
 
 void LeaseKeeper::Look(MonotonicNs now) {
   // An entry of the own term is applied, so all of earlier terms are.
   if (leads_in_ && !clock_.running() && applied_.term == *leads_in_) clock_.Begin(now);
   walked_ = table_.Walk(clock_.Read(now), kTurnLeasesMax);
+  if (!under_way_ || !under_way_->applied) return;
+  if (under_way_->ids.size() == kEntryLeasesMax) {
+    const auto took = static_cast<double>(now - under_way_->began);
+    next_expiry_ = now + std::min(static_cast<MonotonicNs>(kPauseFactor * took), kPauseMax);
+  }
+  under_way_.reset();
 }
 
 std::optional<int64_t> LeaseKeeper::Stamp(MonotonicNs now, bool dating) const {
@@ -86,11 +89,10 @@ std::optional<int64_t> LeaseKeeper::Stamp(MonotonicNs now, bool dating) const {
 }
 
 std::optional<LeaseExpiries> LeaseKeeper::Expire(MonotonicNs now) {
-  if (!clock_.running() || !table_.has_due()) return std::nullopt;
-  if (under_way_.size() >= kEntriesUnderWayMax) return std::nullopt;
-  GAVEL_CHECK(under_way_.empty() || under_way_.back().index) << "an expiry was not answered";
+  if (!MayExpire() || now < next_expiry_) return std::nullopt;
   LeaseExpiries expiries{*leads_in_, clock_.Read(now), table_.TakeDue(kEntryLeasesMax)};
-  UnderWay& entry = under_way_.emplace_back();
+  UnderWay& entry = under_way_.emplace();
+  entry.began = now;
   entry.now_ms = expiries.now_ms;
   entry.ids.reserve(expiries.leases.size());
   for (const DueLease& lease : expiries.leases) entry.ids.push_back(lease.id);
@@ -98,22 +100,25 @@ std::optional<LeaseExpiries> LeaseKeeper::Expire(MonotonicNs now) {
 }
 
 void LeaseKeeper::OnExpiryAppended(raft::EntryId entry) {
-  GAVEL_CHECK(!under_way_.empty() && !under_way_.back().index);
+  GAVEL_CHECK(under_way_ && !under_way_->index);
   // In another term it is void, and nothing is waited for.
   if (leads_in_ != entry.term) return OnExpiryDropped();
-  under_way_.back().index = entry.index;
-  clock_.OnStamped(under_way_.back().now_ms);
+  under_way_->index = entry.index;
+  clock_.OnStamped(under_way_->now_ms);
 }
 
 void LeaseKeeper::OnExpiryDropped() {
-  GAVEL_CHECK(!under_way_.empty() && !under_way_.back().index);
-  GiveBack(under_way_.back());
-  under_way_.pop_back();
+  GAVEL_CHECK(under_way_ && !under_way_->index);
+  GiveBack();
+  next_expiry_ = under_way_->began + kPauseMax;
+  under_way_.reset();
 }
 
-bool LeaseKeeper::busy() const {
-  if (!walked_) return true;
-  return clock_.running() && table_.has_due() && under_way_.size() < kEntriesUnderWayMax;
+bool LeaseKeeper::MayExpire() const { return clock_.running() && table_.has_due() && !under_way_; }
+
+std::optional<MonotonicNs> LeaseKeeper::NextExpiry() const {
+  if (!MayExpire()) return std::nullopt;
+  return next_expiry_;
 }
 
 }  // namespace gavel::server

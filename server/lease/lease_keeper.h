@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
@@ -40,9 +39,12 @@ struct LeaseExpiries {
 // applied; what then lives on is looked at anew, as is everything when leadership is lost.
 class LeaseKeeper {
  public:
-  // Bounds of what a storm of expiries puts before other work.
-  static constexpr size_t kEntryLeasesMax = 256;
-  static constexpr size_t kEntriesUnderWayMax = 2;
+  // Bounds of what a storm of expiries puts before other work: one entry is under way at a time.
+  // After one that is full the next waits for kPauseFactor times as long as that took, up to
+  // kPauseMax; after one that was dropped, for kPauseMax.
+  static constexpr size_t kEntryLeasesMax = 48;
+  static constexpr double kPauseFactor = 0.25;
+  static constexpr MonotonicNs kPauseMax = 10 * kNsPerMs;
   // Leases looked at in one turn of the core.
   static constexpr size_t kTurnLeasesMax = 4096;
 
@@ -73,26 +75,32 @@ class LeaseKeeper {
   void OnExpiryDropped();
 
   // Something is to be done soon even if nothing happens.
-  bool busy() const;
+  bool busy() const { return !walked_ || MayExpire(); }
+  // When Expire has something to say at the earliest, if all stays as it is.
+  std::optional<MonotonicNs> NextExpiry() const;
   size_t size() const { return table_.size(); }
   std::optional<KeptLease> Find(int64_t id) const { return table_.Find(id); }
 
  private:
   struct UnderWay {
     std::vector<int64_t> ids;
+    MonotonicNs began = 0;
     int64_t now_ms = 0;                // The reading in it.
     std::optional<raft::Index> index;  // Once it is appended.
+    bool applied = false;
   };
 
   void Take(const storage::LeaseChange& change);
   void SetIfNewer(int64_t id, const storage::LeaseRow& row);
-  void GiveBack(const UnderWay& entry);
+  void GiveBack();
+  bool MayExpire() const;
 
   LeaseClock clock_;
   LeaseTable table_;
   raft::EntryId applied_;
   std::optional<raft::Term> leads_in_;
-  std::deque<UnderWay> under_way_;
+  std::optional<UnderWay> under_way_;
+  MonotonicNs next_expiry_ = 0;
   bool walked_ = true;  // Nothing past is left to look at.
 
   // Until all leases are found: what ended meanwhile, by its last renewal.

@@ -94,8 +94,9 @@ bool CoreDriver::RunOnce() {
     WatchDisk(now);
   }
   MemberGate::Work work = surroundings_.gate.TakeWork(now);
-  const bool busy =
-      ticks > 0 || !inputs.empty() || !work.proposals.empty() || work.read_round.has_value();
+  const auto expiry = leases_.NextExpiry();
+  const bool busy = ticks > 0 || !inputs.empty() || !work.proposals.empty() ||
+                    work.read_round.has_value() || (expiry && *expiry <= now);
   if (busy) {
     // What other members' clients wait for is, on the leader, in the log.
     const uint64_t under_way = work.waiting + uncommitted_;
@@ -108,6 +109,7 @@ bool CoreDriver::RunOnce() {
   if (const auto round = surroundings_.gate.NextRound()) {
     next_wake_ = std::min(next_wake_, *round);
   }
+  if (const auto next = leases_.NextExpiry()) next_wake_ = std::min(next_wake_, *next);
   return busy;
 }
 

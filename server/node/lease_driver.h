@@ -52,6 +52,8 @@ class LeaseDriver {
 
   // A turn should follow soon.
   bool busy() const { return keeper_.busy(); }
+  // When leases can be ended at the earliest, if all stays as it is.
+  std::optional<MonotonicNs> NextExpiry() const { return keeper_.NextExpiry(); }
   const LeaseKeeper& keeper() const { return keeper_; }
 
  private:

@@ -35,7 +35,7 @@ class RocksIterator final : public Iterator {
     upper_bound_ = ToSlice(upper_);
     read.iterate_lower_bound = &lower_bound_;
     read.iterate_upper_bound = &upper_bound_;
-    read.total_order_seek = !StaysInOnePrefix(lower_, upper_);
+    read.total_order_seek = total_order_ = !StaysInOnePrefix(lower_, upper_);
     iterator_.reset(database.db().NewIterator(read));
     ++readers_;
   }
@@ -47,7 +47,13 @@ class RocksIterator final : public Iterator {
   void Seek(std::string_view key) override { iterator_->Seek(Target(key)); }
   void SeekForPrev(std::string_view key) override { iterator_->SeekForPrev(Target(key)); }
   void SeekToFirst() override { iterator_->SeekToFirst(); }
-  void SeekToLast() override { iterator_->SeekToLast(); }
+  void SeekToLast() override {
+    // RocksDB seeks to the bound itself, and would filter by the bound's own prefix.
+    GAVEL_CHECK(total_order_ || FilterPrefix(upper_).empty() ||
+                FilterPrefix(upper_) == FilterPrefix(lower_))
+        << "the keys of one lease are read forwards";
+    iterator_->SeekToLast();
+  }
   void Next() override {
     GAVEL_CHECK(iterator_->Valid());
     iterator_->Next();
@@ -76,6 +82,7 @@ class RocksIterator final : public Iterator {
   std::atomic<int>& readers_;
   const std::string lower_;
   const std::string upper_;
+  bool total_order_ = true;
   std::string target_;  // Of a seek; begins with the family's tag.
   rocksdb::Slice lower_bound_;
   rocksdb::Slice upper_bound_;

@@ -49,13 +49,14 @@ inline std::string FamilyEnd(Family family) {
 // Returns the part of a tagged key that filters know, or nothing.
 //
 // In `versions` that is the user key up to and with its terminator 0x00 0x01 (a 0x00 inside the
-// user key is escaped as 0x00 0xff), so that all versions of one user key share it. Keys of
-// `changes` and `lease_renewals` are only scanned and have none. Elsewhere it is the whole key.
+// user key is escaped as 0x00 0xff), so that all versions of one user key share it; in `lease_keys`
+// it is the lease's id, which all keys of one lease share. Keys of `changes` and `lease_renewals`
+// are only scanned and have none. Elsewhere it is the whole key.
 std::string_view FilterPrefix(std::string_view tagged);
 
 // True if all keys in [lower, upper) and all places to seek inside have the same FilterPrefix, so
-// that filters may skip whole files. The upper bound may also be the end of the prefix: its last
-// byte, 0x01, counted up to 0x02.
+// that filters may skip whole files. The upper bound may also be the end of a prefix that keys
+// share: the prefix counted up by one.
 bool StaysInOnePrefix(std::string_view lower, std::string_view upper);
 
 }  // namespace gavel::storage

@@ -21,7 +21,7 @@ constexpr int kBuffersOfAFlush = 4;
 
 class FilterPrefixTransform final : public rocksdb::SliceTransform {
  public:
-  const char* Name() const override { return "gavel.filter_prefix"; }
+  const char* Name() const override { return "gavel.filter_prefix.2"; }
   bool InDomain(const rocksdb::Slice& key) const override {
     return !FilterPrefix({key.data(), key.size()}).empty();
   }
@@ -48,12 +48,31 @@ rocksdb::BlockBasedTableOptions MakeTableOptions(const std::shared_ptr<rocksdb::
   return table;
 }
 
+// Of `lease_keys`: the tag and the lease's id.
+constexpr size_t kLeasePrefixBytes = 9;
+
+// Whether `upper` is `prefix` counted up by one.
+bool IsCountedUp(std::string_view prefix, std::string_view upper) {
+  if (upper.size() != prefix.size()) return false;
+  size_t last = prefix.size();
+  do {
+    if (last-- == 0) return false;
+    const auto counted = static_cast<char>(static_cast<unsigned char>(prefix[last]) + 1);
+    if (upper[last] != counted) return false;
+  } while (upper[last] == '\0');
+  return upper.substr(0, last) == prefix.substr(0, last);
+}
+
 }  // namespace
 
 std::string_view FilterPrefix(std::string_view tagged) {
   if (tagged.empty() || tagged[0] == FamilyTag(Family::kChanges) ||
       tagged[0] == FamilyTag(Family::kLeaseRenewals)) {
     return {};
+  }
+  if (tagged[0] == FamilyTag(Family::kLeaseKeys)) {
+    return tagged.size() < kLeasePrefixBytes ? std::string_view()
+                                             : tagged.substr(0, kLeasePrefixBytes);
   }
   if (tagged[0] != FamilyTag(Family::kVersions)) return tagged;
   size_t at = tagged.find('\0');
@@ -69,10 +88,10 @@ bool StaysInOnePrefix(std::string_view lower, std::string_view upper) {
   const std::string_view prefix = FilterPrefix(lower);
   if (prefix.empty() || upper.size() < prefix.size()) return false;
   if (FilterPrefix(upper) == prefix) return true;
-  // RocksDB filters no seek to this bound, since it has no prefix of its own.
-  return lower[0] == FamilyTag(Family::kVersions) && upper.size() == prefix.size() &&
-         upper.back() == '\x02' &&
-         upper.substr(0, upper.size() - 1) == prefix.substr(0, prefix.size() - 1);
+  // What is sought is below the bound, which is the end of the prefix.
+  const bool shared =
+      lower[0] == FamilyTag(Family::kVersions) || lower[0] == FamilyTag(Family::kLeaseKeys);
+  return shared && IsCountedUp(prefix, upper);
 }
 
 std::shared_ptr<rocksdb::Cache> NewRocksCache(const RocksOptions& options) {

@@ -47,6 +47,7 @@ absl::StatusOr<RequestError> Leases::Grant(const etcdserverpb::LeaseGrantRequest
   const LeaseRow row = {request.ttl(), LeaseDeadline(surroundings_.state.clock_ms, request.ttl()),
                         index};
   Set(request.id(), row, LeaseChange::Kind::kGranted);
+  surroundings_.keys.Begin(request.id());
   Put(request.id(), row);
   ++surroundings_.state.count;
   if (response != nullptr) {
@@ -137,6 +138,7 @@ absl::Status Leases::End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind
     surroundings_.writer.Delete(key, *newest);
   }
   surroundings_.writer.End();
+  surroundings_.keys.End(id);
   surroundings_.batch.Delete(Family::kLeases, LeaseKey(id));
   rows_[id] = std::nullopt;
   surroundings_.changes.push_back({kind, id, row});

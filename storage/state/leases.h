@@ -50,7 +50,7 @@ class Leases {
     LeaseCache& cache;  // Of leases as they were before the batch.
     LeaseRenewals& renewals;
     Overlay& overlay;
-    const LeaseKeys& keys;
+    LeaseKeys& keys;
     Writer& writer;
     const Totals& totals;
     WriteBatch& batch;

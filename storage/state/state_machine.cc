@@ -44,6 +44,7 @@ class StateMachine::Impl {
       : engine_(std::move(engine)),
         cache_(options.newest_cache_bytes_max),
         lease_cache_(options.lease_cache_rows_max),
+        lease_key_cache_(options.lease_key_cache_bytes_max),
         lease_renewals_(std::make_shared<LeaseRenewals>(options.lease_renewals_max)) {}
 
   absl::Status Open(const InitialState& initial);
@@ -113,6 +114,7 @@ class StateMachine::Impl {
   // Of the thread that applies.
   NewestCache cache_;
   LeaseCache lease_cache_;
+  LeaseKeyCache lease_key_cache_;
   const std::shared_ptr<LeaseRenewals> lease_renewals_;
   MetaState state_;
   MetaLeases leases_;
@@ -247,7 +249,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   draft.state = state_;
   draft.leases = leases_;
   Overlay overlay(*engine_, &cache_);
-  LeaseKeys lease_keys(*engine_, draft.batch);
+  LeaseKeys lease_keys(*engine_, lease_key_cache_, draft.batch);
   Writer writer(*engine_, overlay, lease_keys, draft.batch, draft.state.totals,
                 wanted.changes ? &draft.result.changes : nullptr);
   Leases leases({.engine = *engine_,
@@ -287,6 +289,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   GAVEL_SIM_POINT("batch written, not shown");
 
   overlay.Written();
+  lease_keys.Written();
   leases.Written();
   state_ = draft.state;
   leases_ = draft.leases;

@@ -73,6 +73,8 @@ struct StateMachineOptions {
   size_t newest_cache_bytes_max = 16 << 20;
   // Of that from lease to its row; about 50 bytes each.
   size_t lease_cache_rows_max = 128 << 10;
+  // Of that from lease to the keys that hang on it; about 120 bytes for a lease with one key.
+  size_t lease_key_cache_bytes_max = 16 << 20;
   // Renewals that are not in the rows of their leases. Not a member's choice: the rows of members
   // that differ in it differ, though never what they say.
   size_t lease_renewals_max = 64 << 10;

@@ -75,6 +75,7 @@ class Member {
         StateMachine::Open(std::make_shared<storage::MapEngine>(), gavel::testing::OneMember(),
                            {.newest_cache_bytes_max = cache_bytes,
                             .lease_cache_rows_max = cache_bytes / 1000,
+                            .lease_key_cache_bytes_max = cache_bytes,
                             .lease_renewals_max = 6});
     GAVEL_CHECK(machine.ok());
     machine_ = *std::move(machine);

@@ -76,6 +76,7 @@ constexpr PlantedBug kBugs[] = {
     {82, "a key that is put anew stays on its lease as well"},
     {83, "a watch from now is told of what was published before it was asked for", false,
      "watched-before-the-hand-out"},
+    {84, "keys that are attached to a lease are not told to the cache of its keys"},
 };
 
 }  // namespace

@@ -58,6 +58,7 @@ World::World(Plan plan) : plan_(std::move(plan)) {
   options_.watch.undelivered_bytes_max = plan_.watch_undelivered_bytes_max;
   options_.place.state.lease_renewals_max = plan_.lease_renewals_max;
   options_.place.state.lease_cache_rows_max = plan_.lease_cache_rows_max;
+  options_.place.state.lease_key_cache_bytes_max = 64 * plan_.lease_cache_rows_max;
   std::vector<raft::NodeId> ids;
   std::vector<const WalWatch*> watches;
   for (int i = 0; i < plan_.members; ++i) {

@@ -60,26 +60,37 @@ TEST_F(LeaseKeeperTest, DecidesNothingBeforeItsOwnTermIsApplied) {
   EXPECT_EQ(expiries->leases[0].renewed, raft::Index(1));
 }
 
-// Two entries are under way at most; the next is made up when one has been applied.
-TEST_F(LeaseKeeperTest, TwoEntriesAreUnderWay) {
+// One entry is under way at most; between two, other work has its turn.
+TEST_F(LeaseKeeperTest, OneEntryIsUnderWayAndAPauseFollows) {
   Lead(0);
   std::vector<LeaseChange> grants;
   for (int64_t id = 1; id <= 600; ++id) grants.push_back(Change(Kind::kGranted, id, 1000, 2));
   Apply(2, grants);
-  const MonotonicNs now = 2 * kNsPerSecond;
+  MonotonicNs now = 2 * kNsPerSecond;
   keeper_.Look(now);
-  for (uint64_t index : {10, 11}) {
-    ASSERT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
-    keeper_.OnExpiryAppended({raft::Index(index), kTerm});
-  }
+  ASSERT_EQ(keeper_.NextExpiry(), 0);
+  ASSERT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
+  keeper_.OnExpiryAppended({raft::Index(10), kTerm});
+  const MonotonicNs took = 6 * kNsPerMs;
+  now += took;
+  keeper_.Look(now);
   EXPECT_FALSE(keeper_.Expire(now));
   EXPECT_FALSE(keeper_.busy());
-  // One that came to nothing: its leases are due as before.
+  EXPECT_FALSE(keeper_.NextExpiry());
+  // It came to nothing: its leases are due as before.
   Apply(10, {});
+  keeper_.Look(now);
   EXPECT_TRUE(keeper_.busy());
-  EXPECT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
+  const auto pause = static_cast<MonotonicNs>(LeaseKeeper::kPauseFactor * took);
+  ASSERT_EQ(keeper_.NextExpiry(), now + pause);
+  EXPECT_FALSE(keeper_.Expire(now + pause - 1));
+  EXPECT_EQ(Ids(keeper_.Expire(now + pause)).size(), LeaseKeeper::kEntryLeasesMax);
+  // Nor is one that was dropped tried again at once.
   keeper_.OnExpiryDropped();
-  EXPECT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
+  const MonotonicNs again = now + pause + LeaseKeeper::kPauseMax;
+  ASSERT_EQ(keeper_.NextExpiry(), again);
+  EXPECT_FALSE(keeper_.Expire(again - 1));
+  EXPECT_EQ(Ids(keeper_.Expire(again)).size(), LeaseKeeper::kEntryLeasesMax);
 }
 
 // A lease that was renewed before its expiry was applied goes on; the others are gone.

@@ -73,7 +73,7 @@ TEST(LeaseModelTest, AStormOfExpiriesIsBounded) {
     world.GrantMany(leases, 5);
     world.Run(1500);
     world.Calm();
-    for (int i = 0; i < 10 && world.leases() > 0; ++i) world.Run(kQuietTurns);
+    for (int i = 0; i < 40 && world.leases() > 0; ++i) world.Run(kQuietTurns);
     world.CheckTables();
     EXPECT_EQ(world.leases(), 0u);
     EXPECT_EQ(world.expired(), static_cast<uint64_t>(leases));

@@ -215,7 +215,7 @@ TEST_F(RocksOpenTest, OnFlushedIsCalledForFlushesNobodyAskedFor) {
 }
 
 // Filters must know exactly what the key codec of the state machine shares between versions.
-TEST(FilterPrefixTest, IsTheUserKeyInVersionsAndTheWholeKeyElsewhere) {
+TEST(FilterPrefixTest, IsTheUserKeyInVersionsTheLeaseInLeaseKeysAndTheWholeKeyElsewhere) {
   using std::string;
   const string versions = TaggedKey(Family::kVersions, "");
   const string end("\0\x01", 2);
@@ -234,9 +234,13 @@ TEST(FilterPrefixTest, IsTheUserKeyInVersionsAndTheWholeKeyElsewhere) {
   EXPECT_EQ(FilterPrefix(TaggedKey(Family::kChanges, "k" + end)), "");
   EXPECT_EQ(FilterPrefix(TaggedKey(Family::kLeaseRenewals, "k")), "");
   EXPECT_EQ(FilterPrefix(TaggedKey(Family::kLeases, "k")), TaggedKey(Family::kLeases, "k"));
+  const string lease = TaggedKey(Family::kLeaseKeys, "8 bytes.");
+  EXPECT_EQ(FilterPrefix(lease + "k"), lease);
+  EXPECT_EQ(FilterPrefix(lease), lease);
+  EXPECT_EQ(FilterPrefix(TaggedKey(Family::kLeaseKeys, "7 bytes")), "");
 }
 
-TEST(FilterPrefixTest, OnlyBoundsAroundOneUserKeyUseFilters) {
+TEST(FilterPrefixTest, OnlyBoundsAroundOneUserKeyOrLeaseUseFilters) {
   using std::string;
   const string lower = TaggedKey(Family::kVersions, string("a\0\x01", 3) + "revision");
   auto versions = [](const string& key) { return TaggedKey(Family::kVersions, key); };
@@ -248,6 +252,15 @@ TEST(FilterPrefixTest, OnlyBoundsAroundOneUserKeyUseFilters) {
   EXPECT_FALSE(StaysInOnePrefix(lower, versions("b")));
   EXPECT_FALSE(StaysInOnePrefix(lower, FamilyEnd(Family::kVersions)));
   EXPECT_FALSE(StaysInOnePrefix(versions("a"), versions("b")));
+  auto lease_keys = [](const string& key) { return TaggedKey(Family::kLeaseKeys, key); };
+  EXPECT_TRUE(StaysInOnePrefix(lease_keys("lease  1"), lease_keys("lease  2")));
+  EXPECT_TRUE(
+      StaysInOnePrefix(lease_keys("lease\x01\xff\xff"), lease_keys(string("lease\x02\0\0", 8))));
+  EXPECT_FALSE(StaysInOnePrefix(lease_keys("lease  1"), lease_keys("lease  3")));
+  EXPECT_FALSE(StaysInOnePrefix(lease_keys("lease  1"), lease_keys("leasf  2")));
+  EXPECT_FALSE(
+      StaysInOnePrefix(lease_keys("lease\x01\xff\xff"), lease_keys(string("lease\x01\0\0", 8))));
+  EXPECT_FALSE(StaysInOnePrefix(lease_keys(string(8, '\xff')), FamilyEnd(Family::kLeaseKeys)));
   // Elsewhere a key is its own prefix, and others lie before any end.
   EXPECT_FALSE(
       StaysInOnePrefix(TaggedKey(Family::kAuth, "a\x01"), TaggedKey(Family::kAuth, "a\x02")));

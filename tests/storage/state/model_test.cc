@@ -135,8 +135,14 @@ void Compare(uint64_t seed, std::shared_ptr<storage::Engine> engine, int steps) 
   // No cache, one that holds a few keys, one that holds all.
   // Caches change nothing, and no more does when renewals are folded.
   const storage::StateMachineOptions options[] = {
-      {.newest_cache_bytes_max = 0, .lease_cache_rows_max = 0, .lease_renewals_max = 5},
-      {.newest_cache_bytes_max = 2000, .lease_cache_rows_max = 4, .lease_renewals_max = 0},
+      {.newest_cache_bytes_max = 0,
+       .lease_cache_rows_max = 0,
+       .lease_key_cache_bytes_max = 0,
+       .lease_renewals_max = 5},
+      {.newest_cache_bytes_max = 2000,
+       .lease_cache_rows_max = 4,
+       .lease_key_cache_bytes_max = 1000,
+       .lease_renewals_max = 0},
       {.newest_cache_bytes_max = 1 << 20, .lease_cache_rows_max = 1000}};
   Run run(seed, std::move(engine), options[seed % 3]);
   for (int step = 0; step < steps; ++step) {

@@ -139,30 +139,12 @@ bool NegativeStart(WatchExchange& exchange) {
   return true;
 }
 
-// Takes out Gavel's events at the compacted revision that etcd has dropped, of watches that start
-// there, once each and in order, where etcd lacks them.
+// That Gavel has all of it, and nothing else, is judged by itself (WatchExchange).
 bool ChangesAtCompacted(WatchExchange& exchange) {
-  const WatchHistory* history = exchange.terms.history;
-  if (history == nullptr) return false;
   bool settled = false;
-  for (auto& [id, items] : exchange.gavel.items) {
-    const auto start = exchange.starts.find(id);
-    if (start == exchange.starts.end() || start->second != history->compacted()) continue;
-    const auto theirs = exchange.etcd.items.find(id);
-    size_t next = 0;
-    for (size_t i = 0; i < items.size();) {
-      const bool same = theirs != exchange.etcd.items.end() && i < theirs->second.size() &&
-                        Equal(items[i], theirs->second[i]);
-      const auto dropped =
-          same || !IsEvent(items[i]) ? std::nullopt : history->FindDropped(items[i].events(0));
-      if (!dropped || *dropped < next) {
-        ++i;
-        continue;
-      }
-      next = *dropped + 1;
-      items.erase(items.begin() + static_cast<ptrdiff_t>(i));
-      settled = true;
-    }
+  for (const CompactedStart& start : exchange.compacted_starts) {
+    if (!HasOwed(start, exchange.gavel, false) || !HasOwed(start, exchange.etcd, true)) continue;
+    settled |= CopyOwed(start, exchange.etcd, &exchange.gavel);
   }
   return settled;
 }
@@ -170,8 +152,7 @@ bool ChangesAtCompacted(WatchExchange& exchange) {
 constexpr AcceptedInStreams kAccepted[] = {
     {"changes at the compacted revision",
      "etcd 3.4 drops a deletion at the compacted revision (it has kept it since 3.5.16), and what "
-     "a "
-     "later part of the same transaction replaced; Gavel has them for a watch that starts there",
+     "a later part of the same transaction replaced; Gavel has them for a watch that starts there",
      ChangesAtCompacted},
     {"watch of a negative revision",
      "etcd 3.4 takes it and sends all of history; as 3.7 does, Gavel says that it is compacted",

@@ -230,16 +230,16 @@ int64_t StreamGenerator::StartRevision() {
   const uint64_t kind = random_.Below(100);
   const int64_t newest = words_.revision();
   const int64_t compacted = history_.compacted();
+  // What etcd has at the compacted revision itself is chance until it has compacted.
+  const bool chance = history_.MayDropAtCompacted() && !history_.compacted_physically();
+  const int64_t low = std::max<int64_t>(1, chance ? compacted + 1 : compacted);
   if (kind < 50) return 0;
-  if (kind < 60) return newest + static_cast<int64_t>(random_.Below(6));
+  if (kind < 60) return std::max(low, newest) + static_cast<int64_t>(random_.Below(6));
   if (kind < 61) return std::numeric_limits<int64_t>::max();
   if (kind < 63) return -static_cast<int64_t>(random_.Between(1, 3));
   if (kind < 72 && compacted > 1) {
     return static_cast<int64_t>(random_.Between(1, static_cast<uint64_t>(compacted - 1)));
   }
-  // What etcd has at the compacted revision itself is chance until it has compacted.
-  const bool chance = history_.MayDropAtCompacted() && !history_.compacted_physically();
-  const int64_t low = std::max<int64_t>(1, chance ? compacted + 1 : compacted);
   if (kind < 80) return low;
   return static_cast<int64_t>(
       random_.Between(static_cast<uint64_t>(low), static_cast<uint64_t>(std::max(low, newest))));

@@ -54,6 +54,29 @@ TEST(StreamGeneratorTest, OneSeedGivesOneSequence) {
   EXPECT_GT(different, 300);
 }
 
+TEST(StreamGeneratorTest, AsksForNothingThatIsChanceAtTheCompactedRevision) {
+  WatchHistory history;
+  mvccpb::Event deletion;
+  deletion.set_type(mvccpb::Event::DELETE);
+  deletion.mutable_kv()->set_key("a");
+  deletion.mutable_kv()->set_mod_revision(100);
+  history.Add(deletion);
+  history.Compact(100, false);
+  StreamGenerator generator(1, history);
+  int64_t next_watch_id = 0;
+  int watches = 0;
+  for (int i = 0; i < 10000; ++i) {
+    const Operation operation = generator.Next();
+    generator.Learn(operation, Agree(operation, &next_watch_id));
+    WatchRequest message;
+    if (operation.method != kWatchMethod || !message.ParseFromString(operation.body)) continue;
+    if (!message.has_create_request()) continue;
+    ++watches;
+    EXPECT_NE(message.create_request().start_revision(), 100);
+  }
+  EXPECT_GT(watches, 100);
+}
+
 // What a long run must have asked for at least once, however the weights are set.
 TEST(StreamGeneratorTest, AsksForEveryOptionOfAWatch) {
   WatchHistory history;

@@ -69,7 +69,14 @@ WatchExchange::WatchExchange(const WatchTerms& known, const WatchSegment& from_e
   etcd_faults = FindFaults(from_etcd, known.newest, &context);
   context = known.before_gavel;
   gavel_faults = FindFaults(from_gavel, known.newest, &context);
-  starts = std::move(context.starts);
+  if (known.history == nullptr || known.both_are_etcd) return;
+  compacted_starts = FindCompactedStarts(context.created, *known.history, known.haste.canceled);
+  for (const CompactedStart& start : compacted_starts) {
+    if (HasOwed(start, gavel, false)) continue;
+    gavel_faults.push_back(absl::StrCat("watch ", start.id, " starts at the compacted revision ",
+                                        known.history->compacted(),
+                                        ", and has not exactly what happened there"));
+  }
 }
 
 std::vector<Difference> AllDifferences(const WatchExchange& exchange) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/conformance/compacted_start.h"
 #include "tests/conformance/difference.h"
 #include "tests/conformance/exchange.h"
 #include "tests/conformance/watch_history.h"
@@ -46,7 +47,7 @@ struct WatchExchange {
   WatchStory gavel;
   std::vector<std::string> etcd_faults;
   std::vector<std::string> gavel_faults;
-  std::map<int64_t, int64_t> starts;  // Of Gavel's watches, by id.
+  std::vector<CompactedStart> compacted_starts;  // Of Gavel's watches.
 };
 
 // Everything that differs, and every fault, accepted or not.

@@ -6,7 +6,7 @@
 #include "gtest/gtest.h"
 
 #include "raft/random.h"
-#include "tests/conformance/accepted.h"
+#include "tests/conformance/watch_messages.h"
 #include "tests/conformance/watch_plant.h"
 #include "tests/conformance/watch_receiver.h"
 
@@ -16,81 +16,6 @@ namespace {
 using etcdserverpb::WatchCreateRequest;
 using etcdserverpb::WatchResponse;
 using mvccpb::Event;
-
-constexpr int64_t kNewest = 20;
-
-WatchResponse Response(int64_t id, int64_t revision) {
-  WatchResponse response;
-  response.mutable_header()->set_cluster_id(1);
-  response.mutable_header()->set_member_id(1);
-  response.mutable_header()->set_raft_term(1);
-  response.mutable_header()->set_revision(revision);
-  response.set_watch_id(id);
-  return response;
-}
-
-WatchResponse Created(int64_t id) {
-  WatchResponse response = Response(id, 1);
-  response.set_created(true);
-  return response;
-}
-
-WatchResponse Canceled(int64_t id) {
-  WatchResponse response = Response(id, kNewest);
-  response.set_canceled(true);
-  return response;
-}
-
-WatchResponse Progress(int64_t revision) { return Response(-1, revision); }
-
-Event Put(const std::string& key, int64_t revision) {
-  Event event;
-  event.mutable_kv()->set_key(key);
-  event.mutable_kv()->set_mod_revision(revision);
-  return event;
-}
-
-// Events of the watch under the header of the newest of them.
-template <class... Events>
-WatchResponse WithEvents(int64_t id, const Events&... events) {
-  WatchResponse response = Response(id, 0);
-  ((*response.add_events() = events), ...);
-  response.mutable_header()->set_revision(
-      response.events(response.events_size() - 1).kv().mod_revision());
-  return response;
-}
-
-// Three watches are asked for; the second asks for fragments, the third for progress.
-WatchTerms Known() {
-  WatchTerms terms;
-  terms.newest = kNewest;
-  WatchCreateRequest request;
-  terms.before_etcd.asked.push_back(request);
-  request.set_fragment(true);
-  terms.before_etcd.asked.push_back(request);
-  request.set_fragment(false);
-  request.set_progress_notify(true);
-  terms.before_etcd.asked.push_back(request);
-  terms.before_gavel = terms.before_etcd;
-  return terms;
-}
-
-// As in accepted_test: the name of what was met, "different", or "equal".
-std::string Verdict(const WatchTerms& terms, const WatchSegment& etcd, const WatchSegment& gavel) {
-  const auto rows = AcceptedDifferencesInStreams();
-  const size_t first = AcceptedDifferences().size();
-  Hits hits(first + rows.size());
-  if (!Compare(terms, etcd, gavel, &hits).empty()) return "different";
-  std::string met = "equal";
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (hits[first + i] > 0) met = rows[i].name;
-  }
-  return met;
-}
-
-std::string Verdict(const WatchSegment& etcd, const WatchSegment& gavel) {
-  return Verdict(Known(), etcd, gavel);
-}
 
 TEST(WatchExchangeTest, EachAcceptedDifferenceHasANameOfItsOwnAndAReason) {
   std::set<std::string_view> names;
@@ -218,37 +143,6 @@ TEST(WatchExchangeTest, ProgressOfNothingIsNotTold) {
   EXPECT_EQ(Verdict(terms, {created, Progress(7)}, {created}), "different");
   EXPECT_EQ(Verdict(terms, {Progress(7), Progress(7)}, {}), "different");
   EXPECT_EQ(Verdict(terms, {created}, {Progress(7), created}), "different");
-}
-
-TEST(WatchExchangeTest, WhatEtcdDropsAtTheCompactedRevisionIsGavelsOwn) {
-  WatchHistory history;
-  Event deletion = Put("a", 3);
-  deletion.set_type(Event::DELETE);
-  for (const Event& event : {Put("a", 3), deletion, Put("b", 3), Put("a", 4)}) history.Add(event);
-  WatchTerms terms = Known();
-  terms.history = &history;
-  const WatchSegment etcd = {Created(0), WithEvents(0, Put("b", 3)), WithEvents(0, Put("a", 4))};
-  const WatchSegment gavel = {Created(0), WithEvents(0, Put("a", 3), deletion, Put("b", 3)),
-                              WithEvents(0, Put("a", 4))};
-  EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
-  history.Compact(3, true);
-  // The watch started elsewhere, and was there when it happened.
-  EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
-  terms.before_gavel.asked.front().set_start_revision(3);
-  terms.before_etcd.asked.front().set_start_revision(3);
-  EXPECT_NE(Verdict(terms, etcd, gavel), "different");
-  EXPECT_EQ(Verdict(terms, gavel, etcd), "different");
-  WatchSegment doubled = gavel;
-  *doubled[1].add_events() = deletion;
-  EXPECT_EQ(Verdict(terms, etcd, doubled), "different");
-  WatchSegment swapped = gavel;
-  swapped[1].mutable_events()->SwapElements(0, 1);
-  EXPECT_EQ(Verdict(terms, etcd, swapped), "different");
-  WatchSegment other = gavel;
-  other[1].mutable_events(1)->mutable_kv()->set_key("c");
-  EXPECT_EQ(Verdict(terms, etcd, other), "different");
-  history.Compact(4, true);
-  EXPECT_EQ(Verdict(terms, etcd, gavel), "different");
 }
 
 TEST(WatchExchangeTest, AWatchThatACompactionEndedIsCanceledOnceMore) {

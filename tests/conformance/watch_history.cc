@@ -57,18 +57,6 @@ bool WatchHistory::IsDropped(size_t index) const {
   return false;
 }
 
-std::optional<size_t> WatchHistory::FindDropped(const Event& event) const {
-  if (event.kv().mod_revision() != compacted_) return std::nullopt;
-  for (size_t i = First(compacted_); i < events_.size(); ++i) {
-    if (events_[i].kv().mod_revision() != compacted_) break;
-    if (events_[i].type() == event.type() &&
-        events_[i].kv().SerializeAsString() == event.kv().SerializeAsString()) {
-      return IsDropped(i) ? std::optional(i) : std::nullopt;
-    }
-  }
-  return std::nullopt;
-}
-
 bool WatchHistory::MayDropAtCompacted() const {
   for (size_t i = First(compacted_); i < events_.size(); ++i) {
     if (events_[i].kv().mod_revision() != compacted_) break;

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "proto/etcdserverpb/watch.pb.h"
@@ -32,8 +31,6 @@ class WatchHistory {
   // Whether the event at `index` is one that compacting at its own revision drops: a key's last
   // change at that revision is kept, but etcd 3.4 does not keep it if it is a deletion.
   bool IsDropped(size_t index) const;
-  // The index of the event, which may have a previous value, if it is one of those.
-  std::optional<size_t> FindDropped(const mvccpb::Event& event) const;
   // Whether a watch that starts at the compacted revision meets a dropped event, or one of which
   // it is chance whether etcd has dropped it.
   bool MayDropAtCompacted() const;

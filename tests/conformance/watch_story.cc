@@ -43,7 +43,7 @@ class FaultFinder {
     watch.request = std::move(context_.asked.front());
     context_.asked.pop_front();
     if (response.canceled()) return;
-    context_.starts[response.watch_id()] = watch.request.start_revision();
+    context_.created[response.watch_id()].push_back(watch.request);
     if (!context_.open.emplace(response.watch_id(), std::move(watch)).second) {
       Fault("watch ", response.watch_id(), " is created while it is open");
     }
@@ -158,6 +158,7 @@ WatchStory Tell(const WatchSegment& segment) {
 
 std::vector<std::string> FindFaults(const WatchSegment& segment, int64_t newest,
                                     WatchContext* context) {
+  context->created.clear();
   FaultFinder finder(newest, context);
   for (const WatchResponse& response : segment) finder.Look(response);
   finder.LookAtRest();

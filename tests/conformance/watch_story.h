@@ -42,6 +42,9 @@ WatchStory Tell(const WatchSegment& segment);
 // Whether it is an answer to a progress request.
 bool IsProgress(const etcdserverpb::WatchResponse& response);
 
+// The requests of the watches that were created, by id, in order.
+using CreatedWatches = std::map<int64_t, std::vector<etcdserverpb::WatchCreateRequest>>;
+
 // What is known of a stream when a segment begins, and carried on from one segment to the next.
 struct WatchContext {
   struct Watch {
@@ -52,7 +55,7 @@ struct WatchContext {
   };
 
   std::map<int64_t, Watch> open;
-  std::map<int64_t, int64_t> starts;  // What the watch that last had the id asked for.
+  CreatedWatches created;  // In the last segment.
   // Canceled because of a compaction. A server holds these until it is told to cancel them, which
   // it answers.
   std::set<int64_t> compacted;

@@ -214,7 +214,8 @@ void AddLimitFlags(std::vector<Flag>& flags) {
                          "Time between two pings of the server; 0: none.",
                          Duration(&O::keepalive_interval)));
   flags.push_back(Served(group, "grpc-keepalive-timeout", "20s",
-                         "Time that a ping may go unanswered.", Duration(&O::keepalive_timeout)));
+                         "Time that a ping may go unanswered; 0: no pings.",
+                         Duration(&O::keepalive_timeout)));
   flags.push_back(Served(group, "watch-progress-notify-interval", "10m",
                          "Time between two progress messages to a watcher that wants them; 0: 10m.",
                          Duration(&O::watch_progress_notify_interval)));

@@ -27,6 +27,19 @@ constexpr MonotonicNs kPauseTime = 10 * kNsPerMs;
 constexpr MonotonicNs kLingerTime = kNsPerSecond;
 constexpr MonotonicNs kLastLingerTime = 100 * kNsPerMs;  // When the front shuts down.
 
+bool Pings(const FrontOptions& options) {
+  return options.keepalive_interval > 0 && options.keepalive_timeout > 0;
+}
+
+// How long a client may take nothing: no longer than if it were pinged, for a ping would wait
+// behind all the rest.
+MonotonicNs StallTimeout(const FrontOptions& options, const Http2Limits& limits) {
+  const MonotonicNs longest = limits.write_stall_timeout;
+  if (!Pings(options) || options.keepalive_interval >= longest) return longest;
+  return options.keepalive_interval +
+         std::min(options.keepalive_timeout, longest - options.keepalive_interval);
+}
+
 }  // namespace
 
 Connection::Connection(IoLoop& loop, std::unique_ptr<ByteStream> stream)
@@ -294,7 +307,10 @@ void Connection::CheckKeepalive(MonotonicNs now) {
   if (!settled_) {
     next = opened_ + limits.handshake_timeout;
   } else if (blocked_) {
-    next = last_written_ + limits.write_stall_timeout;
+    next = last_written_ + StallTimeout(options, limits);
+  } else if (!Pings(options)) {
+    loop_.timers().Cancel(*this);
+    return;
   } else if (ping_sent_ != 0) {
     next = ping_sent_ + options.keepalive_timeout;
   } else {

@@ -17,7 +17,7 @@ struct Http2Limits {
   uint32_t connections_max = 20000;  // Of the front; more are closed as they come.
   // For the preface and the client's settings to arrive.
   MonotonicNs handshake_timeout = 10 * kNsPerSecond;
-  // A connection whose client takes nothing of what waits for it is closed.
+  // A connection whose client takes nothing of what waits for it is closed, at the latest.
   MonotonicNs write_stall_timeout = 300 * kNsPerSecond;
   // For the answer to a unary call to be taken, and so much longer as its size is worth.
   MonotonicNs answer_timeout = 60 * kNsPerSecond;

@@ -19,7 +19,9 @@ struct FrontOptions {
   uint32_t max_concurrent_streams = 4294967295;  // Of each connection.
   // Clients that ping more often are disconnected. Pings without calls are permitted.
   MonotonicNs keepalive_min_time = 5 * kNsPerSecond;
-  MonotonicNs keepalive_interval = 7200 * kNsPerSecond;  // Of our own pings to idle clients.
+  // Of our own pings to idle clients; none if either is 0. A client that does not answer in time is
+  // disconnected, and so is one that takes nothing of what waits for it for the sum of both.
+  MonotonicNs keepalive_interval = 7200 * kNsPerSecond;
   MonotonicNs keepalive_timeout = 20 * kNsPerSecond;
   MonotonicNs warning_unary_duration = 300 * kNsPerMs;  // 0: no line for slow requests.
   // Counters of bytes are etcd_network_<this>_{sent,received}_bytes_total; empty: no metrics, of

@@ -22,6 +22,27 @@ class Http2LimitsTest : public Http2Test {
   static std::string OpenStream(uint32_t stream, std::string_view path) {
     return FrameBytes(FrameType::kHeaders, kEndHeaders, stream, CallHeaders(path));
   }
+
+  // Wants more than the sockets' buffers take, and reads nothing.
+  static void Flood(RawHttp2& connection) {
+    connection.Greet();
+    connection.Send(FrameType::kWindowUpdate, 0, 0, Word(0x7fff0000 - 65535));
+    connection.Send(OpenStream(1, "/test.Test/Flood") +
+                    FrameBytes(FrameType::kWindowUpdate, 0, 1, Word(0x7fff0000 - 65535)) +
+                    FrameBytes(FrameType::kData, 0, 1, MessageBytes("100000")));
+  }
+
+  void ExpectNoPings(server::MonotonicNs interval, server::MonotonicNs timeout) {
+    Http2FrontOptions options;
+    options.keepalive_interval = interval;
+    options.keepalive_timeout = timeout;
+    Serve(std::move(options));
+    RawHttp2 connection(port());
+    connection.Greet();
+    ExpectAlive(connection, 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    ExpectAlive(connection, 3);
+  }
 };
 
 TEST_F(Http2LimitsTest, ThirdEarlyPingIsAnsweredWithGoAway) {
@@ -338,14 +359,24 @@ TEST_F(Http2LimitsTest, AStalledClientIsCutOff) {
   options.limits.write_stall_timeout = 300 * kNsPerMs;
   Serve(std::move(options));
   RawHttp2 connection(port());
-  connection.Greet();
-  connection.Send(FrameType::kWindowUpdate, 0, 0, Word(0x7fff0000 - 65535));
-  connection.Send(OpenStream(1, "/test.Test/Flood") +
-                  FrameBytes(FrameType::kWindowUpdate, 0, 1, Word(0x7fff0000 - 65535)) +
-                  FrameBytes(FrameType::kData, 0, 1, MessageBytes("100000")));
-  // Not read: the sockets' buffers fill, and then nothing moves.
+  Flood(connection);
   EXPECT_TRUE(Eventually([this] { return services_.canceled == 1; }));
 }
+
+// A ping would wait behind what fills the socket.
+TEST_F(Http2LimitsTest, AStalledClientIsCutOffNoLaterThanByPings) {
+  Http2FrontOptions options;
+  options.keepalive_interval = 500 * kNsPerMs;
+  options.keepalive_timeout = 200 * kNsPerMs;
+  Serve(std::move(options));
+  RawHttp2 connection(port());
+  Flood(connection);
+  EXPECT_TRUE(Eventually([this] { return services_.canceled == 1; }));
+}
+
+TEST_F(Http2LimitsTest, AnIntervalOfZeroMeansNoPings) { ExpectNoPings(0, 100 * kNsPerMs); }
+
+TEST_F(Http2LimitsTest, ATimeoutOfZeroMeansNoPings) { ExpectNoPings(100 * kNsPerMs, 0); }
 
 TEST_F(Http2LimitsTest, AnAnswerThatIsNotTakenIsGivenUp) {
   Http2FrontOptions options;

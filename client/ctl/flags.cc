@@ -114,6 +114,10 @@ MaybeFailure FlagValues::Set(const FlagSpec& flag, std::string_view text,
                    "invalid argument " + Quote(text) + " for " + Quote(shown_as) + " flag",
                    "It takes " + wanted + "."};
   }
+  const auto before = values_.find(flag.name);
+  if (flag.type == FlagType::kList && before != values_.end() && before->second.given) {
+    value.text = before->second.text + "," + value.text;
+  }
   values_.insert_or_assign(std::string(flag.name), std::move(value));
   return std::nullopt;
 }

@@ -2,7 +2,8 @@
 //
 // The rules are those of etcdctl's: flags stand anywhere, "--name=value" or "--name value",
 // "-w json", "-w=json" or "-wjson"; a switch takes a value only with "="; "--" ends the flags.
-// "-5" is a number, not a flag. One table feeds the reader, --help, completion and the manual.
+// "-5" is a number, not a flag; a list may be given in parts. One table feeds the reader, --help,
+// completion and the manual.
 #pragma once
 
 #include <chrono>
@@ -39,7 +40,8 @@ std::string_view ValueName(const FlagSpec& flag);
 class FlagValues {
  public:
   void AddDefaults(const std::vector<FlagSpec>& flags);
-  // Checks the text against the type. The error names the flag as `shown_as`.
+  // Checks the text against the type. The error names the flag as `shown_as`. A list that is given
+  // again grows by what it is given; of anything else the last counts.
   MaybeFailure Set(const FlagSpec& flag, std::string_view text, std::string_view shown_as);
 
   bool Switch(std::string_view name) const { return Find(name).number != 0; }

@@ -86,6 +86,14 @@ TEST(FlagReaderTest, DefaultsHoldUntilGiven) {
   EXPECT_THAT(ReadAll({"--endpoints= a ,b,,"}).values.List("endpoints"), ElementsAre("a", "b"));
 }
 
+// As etcdctl: "--endpoints a --endpoints b" names both. The default goes, and so does what of
+// anything but a list was given before.
+TEST(FlagReaderTest, AListGrowsWhenItIsGivenAgain) {
+  const Read read = ReadAll({"--endpoints", "b,c", "--limit=1", "k", "--endpoints=d", "--limit=2"});
+  EXPECT_THAT(read.values.List("endpoints"), ElementsAre("b", "c", "d"));
+  EXPECT_EQ(read.values.Integer("limit"), 2);
+}
+
 TEST(FlagReaderTest, ErrorsNameTheFlag) {
   EXPECT_EQ(ReadAll({"--bogus"}).failure->message, "unknown flag: --bogus");
   EXPECT_THAT(ReadAll({"--limt=1"}).failure->hint, HasSubstr("--limit"));

@@ -10,6 +10,14 @@ namespace {
 
 constexpr int kTriesMax = 64;
 
+// Of a step that writes nothing: whatever came of it, the key is as it was.
+Status NothingWritten(const Status& status) {
+  if (status.error_class() != ErrorClass::kUnknown) return status;
+  Status dropped(status.code(), ErrorClass::kDropped, status.reason(), status.message());
+  dropped.set_endpoint(status.endpoint());
+  return dropped;
+}
+
 class UpdateLoop : public std::enable_shared_from_this<UpdateLoop> {
  public:
   UpdateLoop(const Kv& kv, std::string key, CallOptions options, std::stop_source stop,
@@ -30,7 +38,7 @@ class UpdateLoop : public std::enable_shared_from_this<UpdateLoop> {
 
   void Run() {
     kv_.GetAsync(key_, options_).Then([self = shared_from_this()](const Result<GetResponse>& got) {
-      if (!got.ok()) return self->done_(got.status(), {});
+      if (!got.ok()) return self->done_(NothingWritten(got.status()), {});
       self->TryPut(got->kv);
     });
   }
@@ -58,7 +66,8 @@ class UpdateLoop : public std::enable_shared_from_this<UpdateLoop> {
           }
           const RangeResponse* range =
               response->responses.empty() ? nullptr : response->responses[0].range();
-          if (range == nullptr) return self->done_(BadResponse(), {});
+          // The guard did not hold.
+          if (range == nullptr) return self->done_(NothingWritten(BadResponse()), {});
           self->TryPut(range->kvs.empty() ? std::nullopt : std::optional(range->kvs[0]));
         });
   }

@@ -108,6 +108,32 @@ TEST(ClientHelpersTest, AnUpdateEndsAtItsDeadline) {
   EXPECT_EQ(sum.status().error_class(), ErrorClass::kUnknown);
 }
 
+// Whatever ends an update before it has sent a transaction, or after one whose guard did not hold,
+// the key is as it was.
+TEST(ClientHelpersTest, AnUpdateThatOnlyReadHasWrittenNothing) {
+  Answer unreadable, silence;
+  unreadable.body = "\xff\xff\xff";
+  silence.never = true;
+  for (const Answer& answer : {silence, unreadable, Answer::Error(grpc::DATA_LOSS, "strange")}) {
+    ScriptedServer server([&](const Request&) { return answer; });
+    const Client client = MakeClient({server.target()});
+    const CallOptions options{.timeout = milliseconds(300)};
+    for (const Status& status : {client.kv().Increment("n", 1, options).status(),
+                                 client.kv().Append("n", "1", options).status()}) {
+      EXPECT_EQ(status.error_class(), ErrorClass::kDropped) << status.ToString();
+      EXPECT_EQ(status.endpoint(), server.target());
+    }
+    for (const Request& request : server.requests()) EXPECT_EQ(request.method, "Range");
+  }
+  ScriptedServer server([](const Request& request) {
+    if (request.method == "Range") return Answer::Ok(etcdserverpb::RangeResponse());
+    return Answer::Ok(etcdserverpb::TxnResponse());  // Refused, and nothing was read.
+  });
+  const Status status = MakeClient({server.target()}).kv().Increment("n").status();
+  EXPECT_EQ(status.reason(), Reason::kBadResponse);
+  EXPECT_EQ(status.error_class(), ErrorClass::kDropped);
+}
+
 TEST(ClientHelpersTest, AnUpdateOfUnknownOutcomeIsNotRepeated) {
   RivalKey key("1", 0);
   ScriptedServer server([&](const Request& request) {

@@ -79,7 +79,7 @@ enum class Reason : uint8_t {
   kDeadline,      // The call's own time was up.
   kCancelled,     // By its stop token, Pending::Cancel or the end of the Client.
   kConnection,    // The connection broke while a request was under way.
-  kBadResponse,   // What came back is no message of the expected type.
+  kBadResponse,   // What came back is no message of the expected type, or none of gRPC.
   kOtherCluster,  // An endpoint belongs to another cluster than a watcher began with.
   // The helpers. These texts are the library's.
   kInvalidOptions,  // Options that exclude one another, or an endpoint that cannot be parsed.

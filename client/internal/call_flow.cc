@@ -10,6 +10,8 @@
 namespace gavel::client::internal {
 namespace {
 
+using std::chrono::milliseconds;
+
 // The first endpoint gets this much of a head start before the others are dialled, and those that
 // did not fail lately before the others are used.
 constexpr MonotonicUs kHeadStart = 100'000;
@@ -127,8 +129,11 @@ void Core::JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status
   NoteAnswer(endpoint, status, call->only != nullptr);
   if (status.reason() == Reason::kDeadline) {
     // gRPC's text does not say how long that was.
-    Status late = DeadlineOver(now >= call->deadline ? call->timeout : options_.silence_timeout,
-                               /*sent=*/true);
+    const milliseconds timeout = now >= call->deadline ? call->timeout : options_.silence_timeout;
+    // A write is only sent again after an answer.
+    Status late = !call->read_only && call->last_status
+                      ? DeadlineOverAfter(*call->last_status, timeout)
+                      : DeadlineOver(timeout, /*sent=*/true);
     late.set_endpoint(endpoint->address());
     status = std::move(late);
   }
@@ -148,8 +153,11 @@ void Core::JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status
 
 void Core::NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool constrained) {
   const MonotonicUs now = Now();
-  if (status.ok() || status.error_class() == ErrorClass::kRejected ||
-      status.reason() == Reason::kNoSpace) {
+  if (status.reason() == Reason::kBadResponse) {
+    // No member, or none that can be reached through it.
+    endpoint->OnFailure(now);
+  } else if (status.ok() || status.error_class() == ErrorClass::kRejected ||
+             status.reason() == Reason::kNoSpace) {
     endpoint->OnAnswer();
     if (!constrained) endpoints_.Prefer(endpoint);
   } else if (status.reason() == Reason::kLearner) {
@@ -165,8 +173,11 @@ void Core::NoteAnswer(const EndpointPtr& endpoint, const Status& status, bool co
 bool Core::MayRetry(const Call& call, const Status& status) const {
   switch (status.error_class()) {
     case ErrorClass::kNone:
-    case ErrorClass::kRejected:
       return false;
+    case ErrorClass::kRejected:
+      // What is no member says nothing of the others.
+      return status.reason() == Reason::kBadResponse &&
+             static_cast<size_t>(call.attempts) < Candidates(call).size();
     case ErrorClass::kDropped:
       return !(call.only && status.reason() == Reason::kLearner);
     case ErrorClass::kUnknown:

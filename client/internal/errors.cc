@@ -1,5 +1,6 @@
 #include "client/internal/errors.h"
 
+#include <charconv>
 #include <cstdio>
 #include <utility>
 
@@ -67,6 +68,9 @@ constexpr Row kTexts[] = {
      Reason::kOther},
 };
 
+// gRPC's own words for an answer that is none of gRPC; the number follows.
+constexpr std::string_view kHttpStatus = "Received http2 header with status: ";
+
 // gRPC's own words for a call that never left this process.
 constexpr std::string_view kNeverSent[] = {"failed to connect to all addresses",
                                            "DNS resolution failed"};
@@ -109,21 +113,42 @@ Row ByCode(Code code, std::string_view message) {
       }
       return {{}, ErrorClass::kUnknown, Reason::kConnection};
     case Code::kUnavailable:
+      // The connection stands.
+      if (StartsWith(message, "etcdserver: ")) return {{}, ErrorClass::kUnknown, Reason::kOther};
       for (const std::string_view text : kNeverSent) {
         if (StartsWith(message, text)) return {{}, ErrorClass::kDropped, Reason::kConnection};
       }
       return {{}, ErrorClass::kUnknown, Reason::kConnection};
     case Code::kDeadlineExceeded:
       return {{}, ErrorClass::kUnknown, Reason::kDeadline};
+    case Code::kUnknown:
+      if (message == "Stream removed") return {{}, ErrorClass::kUnknown, Reason::kConnection};
+      return {{}, ErrorClass::kUnknown, Reason::kOther};
     default:
       return {{}, ErrorClass::kUnknown, Reason::kOther};
   }
+}
+
+// Whoever answers with an HTTP status has not given the request to a member, or stands in front of
+// one.
+Status FromHttpStatus(Code code, std::string_view digits) {
+  int number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  // Redirections and refusals. 408, 429 and 499 may be said later, and so may failures.
+  const bool refused =
+      number >= 300 && number < 500 && number != 408 && number != 429 && number != 499;
+  return Status(code, refused ? ErrorClass::kRejected : ErrorClass::kUnknown, Reason::kBadResponse,
+                "the answer is HTTP status " + std::string(digits) +
+                    " and none of etcd's v3 API; is this endpoint the client port of a member?");
 }
 
 }  // namespace
 
 Status FromRpc(Code code, std::string_view message) {
   if (code == Code::kOk) return Status();
+  if (StartsWith(message, kHttpStatus)) {
+    return FromHttpStatus(code, message.substr(kHttpStatus.size()));
+  }
   Row row = ByCode(code, message);
   for (const Row& known : kTexts) {
     if (known.text == message) row = known;
@@ -176,6 +201,13 @@ Status DeadlineOver(std::chrono::milliseconds timeout, bool sent) {
                 Reason::kDeadline, sent ? "no answer" + within : "could not be sent" + within);
 }
 
+Status DeadlineOverAfter(const Status& earlier, std::chrono::milliseconds timeout) {
+  const Status late = DeadlineOver(timeout, /*sent=*/true);
+  return Status(
+      late.code(), late.error_class(), late.reason(),
+      late.message() + "; before that, " + earlier.endpoint() + " answered: " + earlier.message());
+}
+
 Status Cancelled(bool sent) {
   return Status(Code::kCancelled, sent ? ErrorClass::kUnknown : ErrorClass::kDropped,
                 Reason::kCancelled, "the call was cancelled");
@@ -211,9 +243,22 @@ Status LeaseLost(bool ended) {
 }
 
 std::string ConnectError(std::string_view message) {
-  // It accepts connections and does not speak HTTP/2 in time, or drops what is sent to connect.
-  for (const std::string_view words : {"before receiving SETTINGS frame", "handshaker shutdown"}) {
-    if (message.find(words) != std::string_view::npos) return std::string(kNoAnswer);
+  constexpr std::string_view kOtherProtocol =
+      "it speaks another protocol: no client port of a member";
+  constexpr std::string_view kClosed =
+      "it closed the connection: a port for TLS, or of another protocol?";
+  constexpr std::pair<std::string_view, std::string_view> kPlainWords[] = {
+      // It accepts connections and does not speak HTTP/2 in time, or drops what is sent to connect.
+      {"before receiving SETTINGS frame", kNoAnswer},
+      {"handshaker shutdown", kNoAnswer},
+      {"http1.x server", "it speaks HTTP/1: no client port of a member"},
+      {"Failed parsing HTTP/2", kOtherProtocol},
+      {"Expected SETTINGS frame", kOtherProtocol},
+      {"Socket closed", kClosed},
+      {"Connection reset by peer", kClosed},
+  };
+  for (const auto& [words, plain] : kPlainWords) {
+    if (message.find(words) != std::string_view::npos) return std::string(plain);
   }
   // The causes are in one line, the first of them last.
   const size_t at = message.rfind(": ");

@@ -221,7 +221,8 @@ void RangeReader::OnEnded(uint64_t life, const Status& status) {
       done_ = true;
       if (!waiter_) return;
       result = Rows();
-    } else if (status.reason() == Reason::kNotServed && !streamed_.value_or(false)) {
+    } else if ((status.reason() == Reason::kNotServed || status.reason() == Reason::kBadResponse) &&
+               !streamed_.value_or(false)) {
       streamed_ = false;
       pager_.emplace(core_, request_, PageOptions(), options_);
     } else if (done_) {

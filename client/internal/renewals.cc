@@ -120,6 +120,12 @@ void Renewals::EndOnce(const OncePtr& once, Status status) {
   const LocalLock lock(mutex_);
   if (closed_) return;  // It has ended, or is about to.
   auto calls = std::make_shared<Calls>();
+  // How its stream ended last tells more than that time is up. An earlier one may have carried it.
+  if (status.reason() == Reason::kDeadline && once->last_end) {
+    const Status& last = *once->last_end;
+    status = Status(last.code(), ErrorClass::kUnknown, last.reason(), last.message());
+    status.set_endpoint(last.endpoint());
+  }
   FinishOnce(once, std::move(status), calls.get());
   core_->Post([calls] { Run(*calls); });
 }
@@ -240,10 +246,16 @@ void Renewals::OnEnded(uint64_t life, const Status& status) {
     if (closed_ || life != life_) return;
     stream_ = nullptr;
     open_ = false;
-    if (status.error_class() == ErrorClass::kRejected) Refuse(status, &calls);
+    // What is no member says nothing of a lease.
+    if (status.error_class() == ErrorClass::kRejected && status.reason() != Reason::kBadResponse) {
+      Refuse(status, &calls);
+    }
     std::erase_if(requests_, [](const Request& request) {
       return request.once ? request.once->done : !request.lease->kept;
     });
+    for (const Request& request : requests_) {
+      if (request.once && !status.ok()) request.once->last_end = status;
+    }
     // With nothing to ask, the next renewal opens it.
     if (!requests_.empty()) {
       again_ = core_->StartTimer(Now() + core_->BackOffDelay(++failures_),

@@ -68,6 +68,7 @@ class Renewals : public std::enable_shared_from_this<Renewals> {
     std::shared_ptr<PendingState<Renewal>> waiter;
     TimerPtr deadline;
     bool done = false;
+    std::optional<Status> last_end;  // Of the streams that did not answer it.
     std::optional<std::stop_callback<std::function<void()>>> stop;
   };
   using OncePtr = std::shared_ptr<Once>;

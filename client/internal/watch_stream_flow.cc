@@ -19,7 +19,7 @@ constexpr int64_t kWholeStream = -1;
 
 // What a server says of itself rather than of the watcher: another one may serve it.
 bool MayServeElsewhere(const Status& status) {
-  return status.error_class() != ErrorClass::kRejected;
+  return status.error_class() != ErrorClass::kRejected || status.reason() == Reason::kBadResponse;
 }
 
 }  // namespace
@@ -85,11 +85,17 @@ void WatchHub::OnEnded(const WatchStreamPtr& stream, uint64_t life, const Status
       return all;
     }();
     const bool final = !status.ok() && !MayServeElsewhere(status);
+    // Where no endpoint is a member, waiting is in vain.
+    const bool in_vain = status.reason() == Reason::kBadResponse &&
+                         status.error_class() == ErrorClass::kRejected &&
+                         static_cast<size_t>(stream->failures) >= core_->Endpoints().size();
     for (const WatcherPtr& watcher : watchers) {
       watcher->assembly.OnStreamLost();
       if (watcher->unreachable_since == 0) watcher->unreachable_since = now;
       const MonotonicUs patience = ToUs(watcher->options.unreachable_timeout);
-      if (final || (patience > 0 && now - watcher->unreachable_since >= patience)) {
+      const bool began = watcher->first_revision != 0;
+      if (final || (in_vain && !began) ||
+          (patience > 0 && now - watcher->unreachable_since >= patience)) {
         End(watcher, status, &touched);
       } else if (watcher->full) {
         // What comes on a new stream would not fit either.

@@ -1,6 +1,7 @@
 // Errors: what each means, and what is sent again because of it.
 #include <memory>
 #include <string>
+#include <tuple>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -93,6 +94,41 @@ TEST(ClientErrorsTest, AWriteIsNotRepeatedAfterARefusalOrAnUnknownOutcome) {
   }
 }
 
+// HTTP's refusals come from what is no member, and its failures perhaps from in front of one.
+TEST(ClientErrorsTest, AnAnswerOfHttpIsNoMembers) {
+  const std::tuple<grpc::StatusCode, const char*, ErrorClass> kAnswers[] = {
+      {grpc::UNKNOWN, "301", ErrorClass::kRejected},
+      {grpc::INTERNAL, "400", ErrorClass::kRejected},
+      {grpc::UNAUTHENTICATED, "401", ErrorClass::kRejected},
+      {grpc::UNIMPLEMENTED, "404", ErrorClass::kRejected},
+      {grpc::UNKNOWN, "408", ErrorClass::kUnknown},
+      {grpc::UNAVAILABLE, "429", ErrorClass::kUnknown},
+      {grpc::UNKNOWN, "500", ErrorClass::kUnknown},
+      {grpc::UNAVAILABLE, "503", ErrorClass::kUnknown},
+  };
+  for (const auto& [code, number, error_class] : kAnswers) {
+    SCOPED_TRACE(number);
+    const std::string text = std::string("Received http2 header with status: ") + number;
+    ScriptedServer web([&](const Request&) { return Answer::Error(code, text); });
+    const Status alone = MakeClient({web.target()}).kv().Put("k", "v").status();
+    EXPECT_EQ(alone.reason(), Reason::kBadResponse);
+    EXPECT_EQ(alone.error_class(), error_class);
+    EXPECT_EQ(alone.endpoint(), web.target());
+    EXPECT_THAT(alone.message(), HasSubstr(std::string("HTTP status ") + number));
+    EXPECT_EQ(web.count(), 1u);
+    // Members are asked instead, unless a write may have been carried out.
+    ScriptedServer server(AnswerOk);
+    const Client client = MakeClient({web.target(), server.target()});
+    EXPECT_TRUE(client.kv().Get("k").ok());
+    EXPECT_TRUE(client.kv().Put("k", "v").ok());
+    const Client writer = MakeClient({web.target(), server.target()});
+    const bool sent_elsewhere = writer.kv().Put("k", "v").ok();
+    if (error_class == ErrorClass::kRejected) {
+      EXPECT_TRUE(sent_elsewhere);
+    }
+  }
+}
+
 // A read is repeated after an unknown outcome, and only then.
 TEST(ClientErrorsTest, AReadIsRepeatedAfterAnUnknownOutcome) {
   for (const Case& c : kCases) {
@@ -178,7 +214,8 @@ TEST(ClientErrorsTest, RetriesEndWithTheDeadlineAndTheLastAnswer) {
   EXPECT_GT(server.count(), 1u);
 }
 
-// Also if the last attempt of a read got no answer at all. A write's last attempt decides.
+// Also if the last attempt of a read got no answer at all. A write's last attempt decides, and both
+// are told.
 TEST(ClientErrorsTest, TheLastAnswerTellsMoreThanALateOne) {
   for (const bool read : {true, false}) {
     std::atomic<int> calls = 0;
@@ -193,6 +230,9 @@ TEST(ClientErrorsTest, TheLastAnswerTellsMoreThanALateOne) {
         read ? client.kv().Get("k", options).status() : client.kv().Put("k", "v", options).status();
     EXPECT_EQ(status.reason(), read ? Reason::kNoLeader : Reason::kDeadline);
     EXPECT_EQ(status.error_class(), read ? ErrorClass::kDropped : ErrorClass::kUnknown);
+    EXPECT_EQ(status.message(), read ? "etcdserver: no leader"
+                                     : "no answer within 400 ms; before that, " + server.target() +
+                                           " answered: etcdserver: no leader");
     EXPECT_EQ(server.count(), 2u);
   }
 }

@@ -314,6 +314,41 @@ TEST(ClientLeaseTest, ABrokenStreamIsOpenedAgainAndAsksAgain) {
   EXPECT_EQ(lost, 0);
 }
 
+// A renewal that nobody answers tells why.
+TEST(ClientLeaseTest, OneRenewalTellsHowItsLastStreamEnded) {
+  LeaseServer server([](const ScriptedStreamPtr& stream, int64_t) {
+    stream->Finish(grpc::StatusCode::UNAVAILABLE, "etcdserver: no leader");
+  });
+  const Client client = MakeClient({server.target()});
+  const Status status = client.lease().KeepAliveOnce(1, {.timeout = milliseconds(400)}).status();
+  EXPECT_EQ(status.reason(), Reason::kNoLeader);
+  EXPECT_EQ(status.error_class(), ErrorClass::kUnknown);
+  EXPECT_EQ(status.endpoint(), server.target());
+}
+
+// What answers with an HTTP status is no member, and says nothing of a lease.
+TEST(ClientLeaseTest, ALeaseIsNotLostToAnEndpointThatIsNoMember) {
+  std::atomic<int> asked = 0;
+  LeaseServer server([&](const ScriptedStreamPtr& stream, int64_t id) {
+    const int turn = ++asked;
+    if (turn == 2) {
+      return stream->Finish(grpc::StatusCode::UNIMPLEMENTED,
+                            "Received http2 header with status: 404");
+    }
+    LeaseServer::Answer(stream, id, turn == 1 ? 6 : 60);
+  });
+  const Client client = MakeClient({server.target()});
+  std::atomic<int> lost = 0;
+  std::atomic<int> renewed = 0;
+  Result<Session> session =
+      client.lease().Open({.on_lost = [&](const Status&) { ++lost; },
+                           .on_renewed = [&](const LeaseKeepAliveResponse&) { ++renewed; }});
+  ASSERT_TRUE(session.ok());
+  WaitUntil([&] { return renewed >= 2 || lost > 0; });
+  EXPECT_EQ(lost, 0);
+  EXPECT_EQ(asked, 3);
+}
+
 TEST(ClientLeaseTest, CloseAndTheLastCopyRevokeAndStopDoesNot) {
   LeaseServer server;
   const Client client = MakeClient({server.target()});

@@ -221,6 +221,18 @@ TEST(ClientRangeStreamTest, AServerWithoutItIsAskedForPages) {
   EXPECT_EQ(server.requests("Range").back().revision(), 50);
 }
 
+// Nor does what is no member end a stream for which there are members.
+TEST(ClientRangeStreamTest, AnEndpointThatIsNoMemberIsLeft) {
+  RangeServer web([](const ScriptedStreamPtr& stream, const RangeRequest&) {
+    stream->Finish(grpc::StatusCode::UNIMPLEMENTED, "Received http2 header with status: 404");
+    return true;
+  });
+  RangeServer server([](const ScriptedStreamPtr&, const RangeRequest&) { return false; });
+  const Client client = MakeClient({web.target(), server.target()});
+  RangeStream rows = client.kv().Stream({.range = KeyRange::From("0")});
+  EXPECT_EQ(ReadAll(&rows), AllKeys());
+}
+
 TEST(ClientRangeStreamTest, RefusalsMoveNothing) {
   std::atomic<int> lives = 0;
   RangeServer server([&](const ScriptedStreamPtr& stream, const RangeRequest& request) {

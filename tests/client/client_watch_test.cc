@@ -208,6 +208,34 @@ TEST(ClientWatchTest, AStreamThatIsRefusedEndsItsWatchers) {
   EXPECT_EQ(watcher.Next().status().reason(), Reason::kNotServed);
 }
 
+// What answers with an HTTP status is no member: a watcher goes past it, but does not wait for a
+// member where none has ever been.
+TEST(ClientWatchTest, AnEndpointThatIsNoMemberIsLeft) {
+  const auto no_member = [](const ScriptedStreamPtr& stream, const WatchRequest&) {
+    stream->Finish(grpc::StatusCode::UNIMPLEMENTED, "Received http2 header with status: 404");
+  };
+  WatchServer web(no_member);
+  WatchServer server;
+  EXPECT_TRUE(
+      MakeClient({web.target(), server.target()}).watch().Start({.range = "k"}).Created().ok());
+  const Client client = MakeClient({web.target()});
+  Watcher vain = client.watch().Start({.range = "k"});
+  EXPECT_EQ(vain.Next().status().reason(), Reason::kBadResponse);
+  EXPECT_EQ(vain.Next().status().endpoint(), web.target());
+
+  std::atomic<int> created = 0;
+  WatchServer once([&](const ScriptedStreamPtr& stream, const WatchRequest& request) {
+    const int turn = ++created;
+    if (turn > 1 && turn < 5) return no_member(stream, request);
+    stream->Send(Created(request));
+    if (turn == 1) return stream->Finish(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+    stream->Send(Events(request.create_request().watch_id(), {101}));
+  });
+  const Client patient = MakeClient({once.target()});
+  Watcher watcher = patient.watch().Start({.range = "k"});
+  EXPECT_THAT(RevisionsOf(watcher.Next()), ElementsAre(101));
+}
+
 TEST(ClientWatchTest, NonsenseEndsTheWatcher) {
   WatchServer server([](const ScriptedStreamPtr& stream, const WatchRequest&) {
     stream->Send(std::string("\xff\xff\xff"));

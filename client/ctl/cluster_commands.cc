@@ -11,18 +11,23 @@ namespace gavel::client::ctl {
 namespace {
 
 constexpr char kByEndpoints[] = "Members are named by --endpoints, or all by --cluster.";
+constexpr char kWhereNoAnswer[] =
+    "Start those members, or look into their logs; the cluster serves as long as more than half of "
+    "its members run. If the addresses are wrong, name the right ones with --endpoints.";
 
 MaybeFailure RefuseArguments(const Session& session, std::string hint = kByEndpoints) {
   if (session.arguments().empty()) return std::nullopt;
   return BadArguments("this command takes no argument", std::move(hint));
 }
 
-// The endpoints that were named or, with --cluster, those that the members advertise.
+// The endpoints that were named or, with --cluster, those that the members advertise. Any member
+// tells them from what it knows itself: they are wanted most when there is no quorum.
 Expected<std::vector<std::string>> EndpointsToAsk(Session& session) {
   if (!session.flags().Switch("cluster")) return session.settings().endpoints;
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
-  const Expected<MemberListResponse> members = session.Take((*client)->cluster().MemberList());
+  const Expected<MemberListResponse> members =
+      session.Take((*client)->cluster().MemberList(/*linearizable=*/false));
   if (!members.ok()) {
     Failure failure = members.failure();
     failure.message =
@@ -40,26 +45,32 @@ Expected<std::vector<std::string>> EndpointsToAsk(Session& session) {
   return endpoints;
 }
 
-// Asks each endpoint in turn; those that do not answer are named on standard error.
+// Asks each endpoint in turn and has `print` write the answers; those that do not answer are named
+// on standard error.
 template <class Response>
-MaybeFailure AskEach(Session& session, const std::string& what, auto ask,
-                     std::vector<AtEndpoint<Response>>* answers) {
+MaybeFailure AskEach(Session& session, const std::string& what, auto ask, auto print) {
   const Expected<std::vector<std::string>> endpoints = EndpointsToAsk(session);
   if (!endpoints.ok()) return endpoints.failure();
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
+  std::vector<AtEndpoint<Response>> answers;
   MaybeFailure last;
   for (const std::string& endpoint : *endpoints) {
     Expected<Response> response = session.Take(ask((*client)->maintenance(), AddressOf(endpoint)));
     if (response.ok()) {
-      answers->push_back({endpoint, *std::move(response)});
+      answers.push_back({endpoint, *std::move(response)});
     } else {
       last = response.failure();
       session.output().Complain("Failed to get the " + what + " of endpoint " + endpoint + " (" +
                                 last->message + ")");
     }
   }
-  return last;
+  print(answers);
+  if (!last || last->code == ExitCode::kBadArguments) return last;
+  return Failure{ExitCode::kError,
+                 std::to_string(endpoints->size() - answers.size()) + " of " +
+                     std::to_string(endpoints->size()) + " endpoints gave no " + what,
+                 last->code == ExitCode::kBadConnection ? kWhereNoAnswer : last->hint};
 }
 
 }  // namespace
@@ -100,39 +111,34 @@ MaybeFailure RunEndpointHealth(Session& session) {
   askers.clear();
   session.printer().EndpointHealth(list);
   for (const auto& [endpoint, health] : list) {
-    if (!health.healthy) return Failure{ExitCode::kError, "unhealthy cluster", {}};
+    if (!health.healthy) {
+      return Failure{ExitCode::kError, "unhealthy cluster",
+                     "See what each member knows with 'gavelctl endpoint status --cluster', and "
+                     "start those that do not answer."};
+    }
   }
   return std::nullopt;
 }
 
 MaybeFailure RunEndpointStatus(Session& session) {
   if (MaybeFailure failure = RefuseArguments(session)) return failure;
-  std::vector<AtEndpoint<StatusResponse>> answers;
-  MaybeFailure failure = AskEach<StatusResponse>(
+  return AskEach<StatusResponse>(
       session, "status",
       [](const Maintenance& maintenance, std::string endpoint) {
         return maintenance.Status(std::move(endpoint));
       },
-      &answers);
-  session.printer().EndpointStatus(answers);
-  // Each endpoint's own message has been written.
-  if (failure && failure->code != ExitCode::kBadArguments) return Failure{ExitCode::kError, {}, {}};
-  return failure;
+      [&](const auto& answers) { session.printer().EndpointStatus(answers); });
 }
 
 MaybeFailure RunEndpointHashKv(Session& session) {
   if (MaybeFailure failure = RefuseArguments(session)) return failure;
   const int64_t revision = session.flags().Integer("rev");
-  std::vector<AtEndpoint<HashKvResponse>> answers;
-  MaybeFailure failure = AskEach<HashKvResponse>(
+  return AskEach<HashKvResponse>(
       session, "hash",
       [&](const Maintenance& maintenance, std::string endpoint) {
         return maintenance.HashKv(std::move(endpoint), revision);
       },
-      &answers);
-  session.printer().EndpointHashKv(answers);
-  if (failure) failure->code = ExitCode::kError;
-  return failure;
+      [&](const auto& answers) { session.printer().EndpointHashKv(answers); });
 }
 
 }  // namespace gavel::client::ctl

@@ -9,19 +9,59 @@ namespace {
 constexpr std::string_view kMayHaveHappened =
     "It is not known whether this was carried out: look before you do it again.";
 
-std::string HintFor(Reason reason) {
-  switch (reason) {
+constexpr char kHowMembersAre[] = "'gavelctl endpoint status --cluster'";
+
+// About the way to a member, or the member that was asked.
+std::string HintOfEndpoint(const Status& status) {
+  const std::string member = status.endpoint().empty() ? "The server" : status.endpoint();
+  const std::string how_members_are = kHowMembersAre;
+  switch (status.reason()) {
     case Reason::kNoEndpoint:
       return "Name the endpoints with --endpoints host:port,... or ETCDCTL_ENDPOINTS, and give "
              "slow networks more time with --dial-timeout.";
     case Reason::kDeadline:
+      return (status.endpoint().empty() ? ""
+                                        : member +
+                                              " did not answer in time, as one does that is "
+                                              "too busy or has no quorum. ") +
+             "See how the members are with " + how_members_are +
+             ", and give it more time with --command-timeout.";
     case Reason::kTimedOut:
-      return "Give it more time with --command-timeout, and see how the members are with "
-             "'gavelctl endpoint health --cluster'.";
+      return "Told by " + member + ". See how the members are with " + how_members_are +
+             ": more than half of them must run.";
     case Reason::kNoLeader:
     case Reason::kLeaderChanged:
-      return "The cluster has no leader at the moment; see how many members are up with "
-             "'gavelctl endpoint status --cluster'.";
+      return "The cluster has no leader at the moment; see how many members are up with " +
+             how_members_are + ".";
+    case Reason::kConnection:
+      return (status.error_class() == ErrorClass::kDropped
+                  ? "No connection to " + member + " could be made. "
+                  : member + " broke off before the answer was whole. ") +
+             "Try again, see how the members are with " + how_members_are +
+             ", or name others with --endpoints.";
+    case Reason::kBadResponse:
+      return "Told by " + member +
+             ". Name the members' client URLs with --endpoints host:port,... or ETCDCTL_ENDPOINTS.";
+    case Reason::kStopped:
+      return member + " is stopping. Try again, or name others with --endpoints.";
+    case Reason::kTooManyRequests:
+      return member + " is overloaded; try again in a moment.";
+    case Reason::kNotServed:
+      return member + " is of a release that does not serve this.";
+    case Reason::kLearner:
+      return member + " is a learner; name the endpoint of a voter.";
+    case Reason::kCorrupt:
+      return "Members hold different data: compare them with 'gavelctl endpoint hashkv --cluster'.";
+    case Reason::kOther:
+      if (status.endpoint().empty() || status.not_carried_out()) return {};
+      return "Told by " + member + ".";
+    default:
+      return {};
+  }
+}
+
+std::string HintOfRequest(Reason reason) {
+  switch (reason) {
     case Reason::kEmptyKey:
       return "Give a key. All keys are '' with --prefix.";
     case Reason::kKeyNotFound:
@@ -51,15 +91,9 @@ std::string HintFor(Reason reason) {
       return "9000000000 seconds are the most.";
     case Reason::kNoSpace:
       return "Delete keys and compact the history: the members are over their quota.";
-    case Reason::kTooManyRequests:
-      return "The server is overloaded; try again in a moment.";
     case Reason::kPermissionDenied:
     case Reason::kAuthentication:
       return "This cluster asks for a user, which this release cannot log in as.";
-    case Reason::kNotServed:
-      return "The server is of a release that does not serve this.";
-    case Reason::kLearner:
-      return "This member is a learner; name the endpoint of a voter.";
     case Reason::kNotANumber:
       return "Only keys that hold a decimal number can be counted up.";
     case Reason::kOverflow:
@@ -75,12 +109,14 @@ std::string HintFor(Reason reason) {
 }  // namespace
 
 Failure FromStatus(const Status& status, Effect effect) {
-  Failure failure{ExitCode::kError, status.message(), HintFor(status.reason())};
+  Failure failure{ExitCode::kError, status.message(), HintOfEndpoint(status)};
+  if (failure.hint.empty()) failure.hint = HintOfRequest(status.reason());
   // What a member's port for peers answers to everything else (server/peer).
   constexpr std::string_view kForPeers = "this port is for peers";
   if (status.reason() == Reason::kNotServed &&
       status.message().find(kForPeers) != std::string::npos) {
-    failure.hint = "Members talk to each other there: name their client URLs with --endpoints.";
+    failure.hint = "Members talk to each other at " + status.endpoint() +
+                   ": name their client URLs with --endpoints.";
   }
   // gRPC's words.
   constexpr std::string_view kTooLarge = "Received message larger than max";

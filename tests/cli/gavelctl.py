@@ -103,12 +103,34 @@ def silent(connection):
         pass
 
 
-def _forward(source, target, on_chunk):
+def http_2(status):
+    """A `serve` of HTTP/2 that answers all requests with this status, as web servers do."""
+    def frame(kind, flags, stream, payload):
+        return (len(payload).to_bytes(3, 'big') + bytes([kind, flags]) +
+                stream.to_bytes(4, 'big') + payload)
+
+    def serve(connection):
+        with connection.makefile('rb') as stream:
+            stream.read(24)  # The preface.
+            connection.sendall(frame(4, 0, 0, b''))  # SETTINGS
+            while head := stream.read(9):
+                stream.read(int.from_bytes(head[:3], 'big'))
+                kind, number = head[3], int.from_bytes(head[5:], 'big')
+                if kind == 4 and not head[4]:
+                    connection.sendall(frame(4, 1, 0, b''))
+                if kind == 1:  # HEADERS; field 8 of HPACK's table is ":status".
+                    text = b'%d' % status
+                    connection.sendall(frame(1, 5, number, b'\x08' + bytes([len(text)]) + text))
+    return serve
+
+
+def _forward(source, target, on_chunk, bytes_max=1 << 60):
     with contextlib.suppress(OSError):
-        while True:
-            chunk = source.recv(65536)
+        while bytes_max:
+            chunk = source.recv(min(65536, bytes_max))
             if not chunk:
                 break
+            bytes_max -= len(chunk)
             if on_chunk is not None:
                 chunk = on_chunk(chunk)
             target.sendall(chunk)
@@ -119,17 +141,19 @@ def _forward(source, target, on_chunk):
             end.shutdown(socket.SHUT_RDWR)
 
 
-def proxy_to(endpoint, on_request=None, on_answer=None):
+def proxy_to(endpoint, on_request=None, on_answer=None, answer_bytes_max=1 << 60):
     """A `serve` that forwards to a real server and lets both directions be looked at.
 
-    Each hook takes a chunk and returns what is passed on; nothing ends the connection.
+    Each hook takes a chunk and returns what is passed on; nothing ends the connection, and so do
+    `answer_bytes_max` bytes of the server's.
     """
     host, port = endpoint.rsplit(':', 1)
 
     def serve(connection):
         with socket.create_connection((host, int(port))) as server:
-            back = threading.Thread(target=_forward, args=(server, connection, on_answer),
-                                    daemon=True)
+            back = threading.Thread(
+                target=_forward, args=(server, connection, on_answer, answer_bytes_max),
+                daemon=True)
             back.start()
             _forward(connection, server, on_request)
             back.join()

@@ -19,7 +19,8 @@ import threading
 import time
 
 from checks import check, parse_options, run, test
-from gavelctl import FakeServer, Gavelctl, clean_environment, proxy_to, silent, unused_endpoint
+from gavelctl import (FakeServer, Gavelctl, clean_environment, http_2, proxy_to, silent,
+                      unused_endpoint)
 from servers import Cluster, Result
 
 
@@ -29,6 +30,14 @@ def check_failed(result, code, *said):
     for text in said:
         check(text in result.err, '%r is not said: %s' % (text, result.err))
     check('\x1b' not in result.err, 'colours without a terminal: %r' % result.err)
+
+
+def check_failed_after_lines(result, *said):
+    """Where lines about single endpoints come first."""
+    at = result.err.find('Error: ')
+    check(result.code == 1 and at > 0, '%d %s' % (result.code, result.err))
+    for text in said:
+        check(text in result.err[at:], '%r is not said: %s' % (text, result.err))
 
 
 @test
@@ -52,6 +61,27 @@ def half_of_the_endpoints_are_dead(world):
     check(world.gavelctl(endpoints, 'get', 'half').text() == 'half\nv\n', 'get')
     status = world.gavelctl(endpoints, 'endpoint', 'status')
     check(status.code == 1 and world.endpoint in status.text(), status.text())
+
+
+@test
+def no_quorum(world):
+    """What a quorum is not needed for is answered, and the rest told with what to do."""
+    with contextlib.closing(Cluster(world.server, 3)) as cluster:
+        cluster.start()
+        cluster.wait_ready()
+        cluster.stop(1, 2, how=signal.SIGKILL)
+        endpoint = cluster.endpoint(0)
+        for what, columns in (('status', 16), ('hashkv', 3)):
+            asked = world.gavelctl(endpoint, 'endpoint', what, '--cluster')
+            check_failed_after_lines(asked, '2 of 3 endpoints gave no ', 'Start those members')
+            rows = [row.split(', ') for row in asked.text().splitlines()]
+            check([row[0] for row in rows] == ['http://' + endpoint], rows)
+            check(len(rows[0]) == columns, rows)
+        health = world.gavelctl(endpoint, 'endpoint', 'health', '--cluster', '--command-timeout=1s')
+        check(health.err.count(' is unhealthy: ') == 3, health.err)
+        check_failed_after_lines(health, 'unhealthy cluster', 'endpoint status --cluster')
+        get = world.gavelctl(endpoint, 'get', 'k', '--command-timeout=1s')
+        check_failed(get, 1, endpoint + ' did not answer', 'endpoint status --cluster')
 
 
 @test
@@ -143,6 +173,18 @@ def response_cut_off(world):
         result = world.gavelctl(proxy.endpoint, 'get', 'large', '--command-timeout=2s')
         check(result.code in (1, 2) and result.out == b'', '%d %r' % (result.code, result.out[:99]))
         check(result.err.startswith('Error: ') and proxy.endpoint in result.err, result.err)
+    # Every connection ends within the first answer, some before its first byte.
+    for count in range(60, 151, 30):
+        proxy = FakeServer(proxy_to(world.endpoint, answer_bytes_max=count))
+        with contextlib.closing(proxy):
+            get = world.gavelctl(proxy.endpoint, 'get', 'large', '--command-timeout=1s')
+            check_failed(get, 1, proxy.endpoint + ' broke off', 'endpoint status --cluster',
+                         '--endpoints')
+            check(get.out == b'', get.out[:99])
+            if count > 100:  # A put's whole answer.
+                continue
+            put = world.gavelctl(proxy.endpoint, 'put', 'cut', 'v')
+            check_failed(put, 1, 'not known whether', proxy.endpoint + ' broke off')
 
 
 @test
@@ -155,11 +197,32 @@ def server_that_speaks_something_else(world):
     def noise(connection):
         connection.sendall(os.urandom(4096))
         connection.recv(65536)
-    for serve in (http, noise):
+    for serve, said in ((http, 'speaks HTTP/1'), (noise, 'no client port of a member')):
         with contextlib.closing(FakeServer(serve)) as server:
             result = world.gavelctl(server.endpoint, 'get', 'k', '--command-timeout=3s')
-            check(result.code in (1, 2), result.err)
-            check(result.err.startswith('Error: ') and server.endpoint in result.err, result.err)
+            check_failed(result, 2, server.endpoint, said)
+
+
+@test
+def web_server(world):
+    """It speaks HTTP/2, as members do, and answers with a status."""
+    for status in (301, 401, 404, 502):
+        with contextlib.closing(FakeServer(http_2(status))) as server:
+            commands = [('get', 'k'), ('put', 'k', 'v'), ('get', 'k', '--stream')]
+            if status < 500:  # What may be over soon is waited for.
+                commands.append(('lock', 'name'))
+                watch = world.gavelctl(server.endpoint, 'watch', 'k')
+                check(watch.code == 5 and 'HTTP status %d' % status in watch.err, watch.err)
+                check('client URLs with --endpoints' in watch.err, watch.err)
+            for command in commands:
+                result = world.gavelctl(server.endpoint, *command, '--command-timeout=1s')
+                check_failed(result, 1, 'HTTP status %d' % status, server.endpoint,
+                             'client URLs with --endpoints')
+                check(('not known whether' in result.err) == (command[0] == 'put' and status > 500),
+                      result.err)
+            both = server.endpoint + ',' + world.endpoint
+            check(world.gavelctl(both, 'get', 'none').code == 0, 'get')
+            check(status > 500 or world.gavelctl(both, 'put', 'both', 'v').code == 0, 'put')
 
 
 @test
@@ -224,6 +287,10 @@ def variables(world):
         check(result.code == code, '%s: %d %s' % (env, result.code, result.err))
     over = world.gavelctl(world.endpoint, 'get', 'k', env={'ETCDCTL_ENDPOINTS': none})
     check(over.code == 0, 'the command line does not win: ' + over.err)
+    again = world.gavelctl(none, 'get', 'k', '--endpoints', world.endpoint)
+    check(again.code == 0, 'only the first --endpoints counts: ' + again.err)
+    again = world.gavelctl(world.endpoint, 'get', 'k', '--endpoints', none)
+    check(again.code == 0, 'only the last --endpoints counts: ' + again.err)
     typo = world.gavelctl(world.endpoint, 'get', 'k', env={'ETCDCTL_ENDPOINT': 'x'})
     check(typo.code == 0 and 'ETCDCTL_ENDPOINT' in typo.err, typo.err)
     bad = world.gavelctl(world.endpoint, 'get', 'k', env={'ETCDCTL_DIAL_TIMEOUT': 'soon'})
@@ -424,6 +491,7 @@ class World:
     def __init__(self, options, cluster):
         self.gavelctl = Gavelctl(options.gavelctl)
         self.sanitized = bool(options.sanitizers)
+        self.server = options.server
         self.endpoint = cluster.endpoint()
         self.peer_endpoint = '127.0.0.1:%d' % cluster.ports[0][1]
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
+
 #include "client/ctl/output.h"
 #include "client/ctl/run.h"
 
@@ -29,6 +31,8 @@ __attribute__((section(".preinit_array"),
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Debian's Abseil looks for deadlocks at each lock.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // Whoever started us may have it ignored; a reader that goes away ends us quietly.
   std::signal(SIGPIPE, SIG_DFL);
   gavel::client::ctl::Output output(STDOUT_FILENO, STDERR_FILENO,

@@ -281,8 +281,7 @@ void Renewals::Schedule() {
   MonotonicUs at = now + (nothing_to_do() ? kIdle : kLookAgain);
   if (!due_.empty()) at = std::min(at, due_.begin()->first);
   if (!valid_until_.empty()) at = std::min(at, valid_until_.begin()->first);
-  // A stream that may be silent is looked at often enough.
-  if (open_ && !requests_.empty()) at = std::min(at, now + kPatienceMin);
+  if (const auto silent = SilentAt()) at = std::min(at, std::max(*silent, now + kPatienceMin));
   if (wake_ && wake_at_ <= at) return;
   core_->CancelTimer(wake_);
   wake_at_ = at;
@@ -313,13 +312,18 @@ void Renewals::OnWake() {
   Run(calls);
 }
 
-void Renewals::LeaveIfSilent(MonotonicUs now) {
-  if (!stream_ || !open_ || requests_.empty()) return;
+std::optional<MonotonicUs> Renewals::SilentAt() const {
+  if (!stream_ || !open_ || requests_.empty()) return std::nullopt;
   const Request& oldest = requests_.front();
   MonotonicUs patience = ToUs(core_->options().silence_timeout);
   if (oldest.lease) patience = std::min(patience, oldest.lease->ttl / 3);
   const MonotonicUs since = std::max({oldest.sent_at, opened_at_, heard_at_});
-  if (now - since < std::max(patience, kPatienceMin)) return;
+  return since + std::max(patience, kPatienceMin);
+}
+
+void Renewals::LeaveIfSilent(MonotonicUs now) {
+  const std::optional<MonotonicUs> silent = SilentAt();
+  if (!silent || now < *silent) return;
   // The only one there is gets all the time it takes.
   if (!core_->LeaveSilentStream(stream_)) heard_at_ = now;
 }

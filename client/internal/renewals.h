@@ -102,6 +102,8 @@ class Renewals : public std::enable_shared_from_this<Renewals> {
   // The server refused a renewal by ending the stream.
   void Refuse(const Status& status, Calls* calls) GAVEL_REQUIRES(mutex_);
   void FinishOnce(const OncePtr& once, Result<Renewal> result, Calls* calls) GAVEL_REQUIRES(mutex_);
+  // When the stream is to be left if nothing comes. Nothing: it owes no answer.
+  std::optional<MonotonicUs> SilentAt() const GAVEL_REQUIRES(mutex_);
   void LeaveIfSilent(MonotonicUs now) GAVEL_REQUIRES(mutex_);
   bool nothing_to_do() const GAVEL_REQUIRES(mutex_) { return leases_.empty() && requests_.empty(); }
   // Sets the timer for whatever comes first.

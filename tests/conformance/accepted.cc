@@ -292,8 +292,8 @@ constexpr AcceptedDifference kAccepted[] = {
      SettleTimeLeft, true},
     {"order of a lease's keys", "chance in etcd; Gavel keeps key order", SettleLeaseKeys, true},
     {"order of leases",
-     "etcd sorts them by their end, which for two leases can be as near as the time that a request "
-     "takes",
+     "both sort them by their end, Gavel by whole milliseconds and then by id, and the ends of two "
+     "leases can be nearer than that, or than the time that a request takes",
      SettleLeases, true},
     {"lock of a lease that has ended",
      "etcd 3.4 says that it is held; as 3.7 does, Gavel looks whether its key is still there",

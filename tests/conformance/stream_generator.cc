@@ -90,6 +90,7 @@ Operation StreamGenerator::Next() {
   }
   if (random_.OneIn(700)) return Fragments();
   if (random_.OneIn(1500)) return Expiry();
+  if (random_.OneIn(1500)) return RenewalsAtOnce();
   if (random_.OneIn(300)) return First(recipes_.NewLockScene(&next_number_));
   if (random_.OneIn(300)) return First(recipes_.NewElectionScene(&next_number_));
   const uint64_t kind = random_.Below(100);
@@ -382,6 +383,35 @@ Operation StreamGenerator::Expiry() {
   several.push_back(Put("exp/d", "stays", 0));
   several.push_back(OnStream(Kind::kExpire, "", 0));
   ended_leases_.push_back(lease);
+  return First(std::move(several));
+}
+
+Operation StreamGenerator::RenewalsAtOnce() {
+  std::deque<Operation> several;
+  const int64_t number = next_number_++;
+  several.push_back(OnStream(Kind::kOpen, kKeepAliveMethod, number));
+  // Gavel renews some of them in the same moment, and then lists them by their ids.
+  std::vector<int64_t> leases;
+  for (int i = 0; i < 4; ++i) leases.push_back(next_chosen_lease_--);
+  for (const int64_t lease : leases) {
+    etcdserverpb::LeaseGrantRequest grant;
+    grant.set_id(lease);
+    grant.set_ttl(6000);
+    several.push_back(CallOf(kGrant, grant));
+  }
+  for (const int64_t lease : leases) {
+    etcdserverpb::LeaseKeepAliveRequest request;
+    request.set_id(lease);
+    several.push_back(ToStream(kKeepAliveMethod, number, request));
+    several.back().hasty = lease != leases.back();
+  }
+  several.push_back(CallOf(kLeases, etcdserverpb::LeaseLeasesRequest()));
+  for (const int64_t lease : leases) {
+    etcdserverpb::LeaseRevokeRequest revocation;
+    revocation.set_id(lease);
+    several.push_back(CallOf(kRevoke, revocation));
+  }
+  several.push_back(OnStream(Kind::kClose, kKeepAliveMethod, number));
   return First(std::move(several));
 }
 

@@ -47,6 +47,7 @@ class StreamGenerator : public OperationSource {
   // Several operations that belong together: the first is returned, the others follow.
   Operation Fragments();
   Operation Expiry();
+  Operation RenewalsAtOnce();
 
   int64_t StartRevision();
   int64_t WatchId(const WatchStream& stream);
@@ -67,6 +68,7 @@ class StreamGenerator : public OperationSource {
   int64_t next_number_ = 1;
   int64_t next_lease_name_;
   int64_t next_unique_id_ = 1000;
+  int64_t next_chosen_lease_ = 3'000'000'000;  // Going down.
 };
 
 }  // namespace gavel::conformance

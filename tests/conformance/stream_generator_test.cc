@@ -148,6 +148,12 @@ TEST(StreamGeneratorTest, AsksForEveryKindOfLease) {
     if (operation.method.starts_with("/etcdserverpb.Lease/")) {
       met.insert(operation.method.substr(operation.method.rfind('/') + 1));
     }
+    etcdserverpb::LeaseKeepAliveRequest renewal;
+    if (operation.method.ends_with("LeaseKeepAlive") && operation.hasty &&
+        renewal.ParseFromString(operation.body) && renewal.id() > 2'000'000'000 &&
+        renewal.id() <= 3'000'000'000) {
+      met.insert("renewals at once");
+    }
     LeaseGrantRequest grant;
     if (!operation.method.ends_with("LeaseGrant") || !grant.ParseFromString(operation.body)) {
       continue;
@@ -162,8 +168,8 @@ TEST(StreamGeneratorTest, AsksForEveryKindOfLease) {
   }
   EXPECT_EQ(met, (std::set<std::string>{"LeaseGrant", "LeaseKeepAlive", "LeaseLeases",
                                         "LeaseRevoke", "LeaseTimeToLive", "chosen id", "longest",
-                                        "negative", "negative id", "none", "picked id", "short",
-                                        "too long", "usual"}));
+                                        "negative", "negative id", "none", "picked id",
+                                        "renewals at once", "short", "too long", "usual"}));
 }
 
 TEST(StreamGeneratorTest, AsksForAllOfLocksAndElections) {

@@ -54,7 +54,8 @@ void AppendKeyValue(const storage::KeyChange& change, std::string* out) {
 
 std::shared_ptr<const EventBytes> EventBytes::Encode(const Portion& portion,
                                                      const std::vector<uint8_t>& wanted,
-                                                     bool with_previous) {
+                                                     bool with_previous,
+                                                     storage::Revision compacted) {
   auto encoded = std::make_shared<EventBytes>();
   const std::vector<storage::KeyChange>& changes = portion.changes();
   encoded->offsets_.reserve(changes.size() + 1);
@@ -72,7 +73,7 @@ std::shared_ptr<const EventBytes> EventBytes::Encode(const Portion& portion,
       event.push_back(kDelete);
     }
     AppendField(kEventKv, key_value, &event);
-    if (with_previous) {
+    if (with_previous && changes[i].id.main > compacted) {
       const std::string_view previous = portion.Previous(i);
       if (!previous.empty()) AppendField(kEventPrevKv, previous, &event);
     }

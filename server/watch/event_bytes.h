@@ -20,10 +20,11 @@ void AppendKeyValue(const storage::KeyChange& change, std::string* out);
 // order: neighbours can be sent as one piece. Immutable, thread-safe.
 class EventBytes {
  public:
-  // Encodes the changes that are marked in `wanted` (one byte for each change).
+  // Encodes the changes that are marked in `wanted` (one byte for each change). What was before a
+  // change at or below `compacted` is left out.
   static std::shared_ptr<const EventBytes> Encode(const Portion& portion,
                                                   const std::vector<uint8_t>& wanted,
-                                                  bool with_previous);
+                                                  bool with_previous, storage::Revision compacted);
 
   // The changes from `begin` to before `end`.
   std::string_view Get(size_t begin, size_t end) const {

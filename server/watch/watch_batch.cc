@@ -11,6 +11,8 @@ absl::Status WatchBatch::LoadPrevious(const storage::ReadView& view) const {
     if (wanted[i] == 0) continue;
     if (absl::Status status = portion_->LoadPrevious(i, view); !status.ok()) return status;
   }
+  // The portion still knows what has been compacted since it was read for somebody else.
+  previous_compacted_.store(view.published_compacted->load(), std::memory_order_relaxed);
   previous_loaded_.store(true, std::memory_order_release);
   return absl::OkStatus();
 }
@@ -18,7 +20,8 @@ absl::Status WatchBatch::LoadPrevious(const storage::ReadView& view) const {
 const std::shared_ptr<const EventBytes>& WatchBatch::Events(bool with_previous) const {
   const size_t which = with_previous ? 1 : 0;
   std::call_once(encoded_once_[which], [this, which] {
-    encoded_[which] = EventBytes::Encode(*portion_, wanted_[which], which == 1);
+    encoded_[which] = EventBytes::Encode(*portion_, wanted_[which], which == 1,
+                                         previous_compacted_.load(std::memory_order_relaxed));
   });
   return encoded_[which];
 }

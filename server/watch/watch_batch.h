@@ -55,7 +55,7 @@ class WatchBatch {
 
   // Changes whose previous values somebody wants.
   size_t previous_wanted() const { return previous_wanted_; }
-  // Reads them, unless that has been done. Thread-safe.
+  // Reads them, unless that has been done; those that are compacted are gone. Thread-safe.
   absl::Status LoadPrevious(const storage::ReadView& view) const;
   // The events, with previous values or without; encoded when they are first asked for.
   // Thread-safe. Requires: LoadPrevious, if it is with them.
@@ -71,6 +71,7 @@ class WatchBatch {
   size_t previous_wanted_ = 0;
 
   mutable std::atomic<bool> previous_loaded_ = false;
+  mutable std::atomic<storage::Revision> previous_compacted_ = 0;  // As it was then.
   mutable std::once_flag encoded_once_[2];
   mutable std::shared_ptr<const EventBytes> encoded_[2];
 };

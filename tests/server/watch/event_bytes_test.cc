@@ -59,7 +59,8 @@ TEST(EventBytesTest, AreWhatProtobufWrites) {
       changes.push_back(std::move(change));
     }
     const Portion portion(changes, 1, 1 << 30);
-    const auto encoded = EventBytes::Encode(portion, wanted, /*with_previous=*/false);
+    const auto encoded =
+        EventBytes::Encode(portion, wanted, /*with_previous=*/false, /*compacted=*/0);
     std::string all;
     for (size_t i = 0; i < changes.size(); ++i) {
       EXPECT_EQ(encoded->Get(i, i + 1), expected[i]);

@@ -246,6 +246,26 @@ TEST(HubTest, AfterAnInstallEveryoneCatchesUpOnTheNewState) {
   stream.log->ExpectComplete();
 }
 
+// The newest changes are kept in memory, with what has been read for others.
+TEST(HubTest, WhatIsCompactedIsNoPreviousValueEvenIfItIsStillKnown) {
+  HubWorld world;
+  WatchOptions options = Watch("a");
+  options.prev_kv = true;
+  LoggedStream before = world.Open();
+  before.Create(options);
+  world.Put("a", "1");  // 2
+  world.Put("a", "2");  // 3
+  world.Apply({Compact(3)});
+  options.start = 3;
+  LoggedStream after = world.Open();
+  after.Create(options);
+  world.RunAllBackground();
+  world.Put("a", "3");  // 4: here it is not.
+  before.log->ExpectComplete();
+  after.log->ExpectComplete();
+  EXPECT_EQ(after.log->events(), 2u);
+}
+
 TEST(HubTest, AReadThatFailsEndsTheStream) {
   HubWorld world;
   for (int i = 0; i < 10; ++i) world.Put("a", "x");

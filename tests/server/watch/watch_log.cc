@@ -78,7 +78,7 @@ std::optional<KeyChange> History::Before(const std::string& key, Revision main) 
 
 void WatchLog::Expect(const WatchOptions& options) {
   const std::lock_guard lock(mutex_);
-  expected_.push_back(options);
+  expected_.push_back({.options = options, .compacted = history_.compacted()});
 }
 
 void WatchLog::ExpectCanceled(WatchId id) {
@@ -92,8 +92,7 @@ void WatchLog::ExpectCanceled(WatchId id) {
 void WatchLog::OnCreated(WatchId id, Revision revision) {
   const std::lock_guard lock(mutex_);
   ASSERT_FALSE(expected_.empty()) << "created, and nobody had asked";
-  Told told;
-  told.options = expected_.front();
+  Told told = expected_.front();
   expected_.pop_front();
   if (told.options.id != 0) {
     EXPECT_EQ(id, told.options.id);
@@ -111,7 +110,7 @@ void WatchLog::OnCreated(WatchId id, Revision revision) {
 void WatchLog::OnRefused(server::WatchRefusal why, Revision) {
   const std::lock_guard lock(mutex_);
   ASSERT_FALSE(expected_.empty()) << "refused, and nobody had asked";
-  const WatchOptions options = expected_.front();
+  const WatchOptions options = expected_.front().options;
   expected_.pop_front();
   refused_.push_back(why);
   switch (why) {
@@ -188,6 +187,7 @@ void WatchLog::CheckEncoding(const Told& told, const server::WatchDelivery& deli
     const bool created = !change.tombstone && change.create == change.id.main;
     const auto before = created ? std::nullopt : history_.Before(change.key, change.id.main);
     if (event.has_prev_kv()) {
+      EXPECT_GT(change.id.main, told.compacted) << "a previous value that is compacted";
       ASSERT_TRUE(before.has_value());
       ExpectSame(event.prev_kv(), *before);
     } else if (before) {

@@ -63,9 +63,10 @@ class WatchLog final : public server::WatchSink {
 
   struct Told {
     server::WatchOptions options;
-    storage::Revision start = 0;  // First revision of interest.
-    size_t next = 0;              // Number of the first change that has not been looked at.
-    storage::Revision last = 0;   // Of the last event.
+    storage::Revision compacted = 0;  // When it was asked for.
+    storage::Revision start = 0;      // First revision of interest.
+    size_t next = 0;                  // Number of the first change that has not been looked at.
+    storage::Revision last = 0;       // Of the last event.
     uint64_t events = 0;
     uint64_t responses = 0;
     bool cancel_expected = false;
@@ -100,7 +101,7 @@ class WatchLog final : public server::WatchSink {
   size_t queued_ = 0;
   bool full_ = false;
   server::WatchId next_id_ = 0;
-  std::deque<server::WatchOptions> expected_;
+  std::deque<Told> expected_;  // Asked for, and not answered.
   std::map<server::WatchId, Told> watchers_;
   std::set<server::WatchId> ended_;  // Because of a compaction, and not canceled since.
   uint64_t events_ = 0;

@@ -42,6 +42,10 @@ bool Session::Connected() const {
 }
 
 Failure Session::NoServer() const {
+  // A call that is not given long tells of each endpoint why.
+  const Result<MemberListResponse> asked = client_->cluster().MemberList(
+      /*linearizable=*/false, {.timeout = std::chrono::milliseconds(200)});
+  if (asked.status().reason() == Reason::kNoEndpoint) return FromStatus(asked.status());
   return FromStatus(Status(Code::kUnavailable, ErrorClass::kDropped, Reason::kNoEndpoint,
                            "no endpoint can be reached: " + Join(settings_.endpoints, ", ") +
                                "; check that the servers run and that these are their client "

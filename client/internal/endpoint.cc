@@ -76,6 +76,9 @@ Result<std::string> ParseEndpoint(std::string_view text) {
   if (text.find("://") != std::string_view::npos) {
     return InvalidOptions(given + ": unknown scheme; use host:port or http://host:port");
   }
+  if (text.find_first_of("/?#@ ,") != std::string_view::npos) {
+    return InvalidOptions(given + ": nothing but a host and a port is expected");
+  }
   const size_t colon = text.rfind(':');
   const bool bare_v6 = text.find(':') != colon && text.find(']') == std::string_view::npos;
   if (colon == std::string_view::npos || colon == 0 || bare_v6 ||
@@ -87,9 +90,6 @@ Result<std::string> ParseEndpoint(std::string_view text) {
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (error != std::errc() || end != digits.data() + digits.size() || port < 1 || port > 65535) {
     return InvalidOptions(given + ": the port is a number from 1 to 65535");
-  }
-  if (text.find_first_of("/?#@ ,") != std::string_view::npos) {
-    return InvalidOptions(given + ": nothing but a host and a port is expected");
   }
   return std::string(text);
 }

@@ -44,9 +44,11 @@ def check_failed_after_lines(result, *said):
 def no_endpoint_reachable(world):
     endpoints = ','.join(unused_endpoint() for _ in range(3))
     start = time.time()
-    for command in (('get', 'k'), ('put', 'k', 'v'), ('member', 'list')):
+    for command in (('get', 'k'), ('put', 'k', 'v'), ('member', 'list'), ('watch', 'k'),
+                    ('lease', 'keep-alive', '1'), ('lock', 'name')):
         result = world.gavelctl(endpoints, *command, '--dial-timeout=700ms')
         check_failed(result, 2, endpoints.split(',')[0], '--endpoints')
+        check(result.err.count('(Connection refused)') == 3, result.err)
     check(time.time() - start < 30, 'it took too long')
     health = world.gavelctl(endpoints, 'endpoint', 'health', '--dial-timeout=700ms')
     check(health.code == 1 and health.err.count('is unhealthy') == 3, health.err)

@@ -265,13 +265,17 @@ TEST(ClientWatchFlowTest, WaitingInACallbackIsRefused) {
   const Client client = MakeClient({server.target()});
   Watcher other = client.watch().Start({.range = "other"});
   ASSERT_THAT(RevisionsOf(other.Next()), ElementsAre(101));
-  std::promise<Reason> next;
-  std::atomic<bool> once = false;
-  Watcher watcher = client.watch().Start({.range = "k"}, [&](const Result<WatchBatch>&) {
-    if (once.exchange(true)) return;
-    next.set_value(other.Next().status().reason());
+  // The callback is also told of the end, when the watcher is gone.
+  struct Told {
+    std::promise<Reason> next;
+    std::atomic<bool> once = false;
+  };
+  const auto told = std::make_shared<Told>();
+  Watcher watcher = client.watch().Start({.range = "k"}, [told, &other](const Result<WatchBatch>&) {
+    if (told->once.exchange(true)) return;
+    told->next.set_value(other.Next().status().reason());
   });
-  EXPECT_EQ(next.get_future().get(), Reason::kWouldDeadlock);
+  EXPECT_EQ(told->next.get_future().get(), Reason::kWouldDeadlock);
 }
 
 }  // namespace

@@ -34,6 +34,15 @@ bool IsBusy(Reason reason) {
          reason == Reason::kLeaderChanged || reason == Reason::kTimedOut;
 }
 
+bool SaysNoMember(const Status& status) {
+  return status.reason() == Reason::kBadResponse && status.error_class() == ErrorClass::kRejected;
+}
+
+// The last endpoint that was asked is none of a member.
+bool CameFromNoMember(const Call& call) {
+  return call.last_status && SaysNoMember(*call.last_status);
+}
+
 }  // namespace
 
 std::string ToString(const grpc::ByteBuffer& buffer) {
@@ -176,8 +185,7 @@ bool Core::MayRetry(const Call& call, const Status& status) const {
       return false;
     case ErrorClass::kRejected:
       // What is no member says nothing of the others.
-      return status.reason() == Reason::kBadResponse &&
-             static_cast<size_t>(call.attempts) < Candidates(call).size();
+      return SaysNoMember(status) && static_cast<size_t>(call.attempts) < Candidates(call).size();
     case ErrorClass::kDropped:
       return !(call.only && status.reason() == Reason::kLearner);
     case ErrorClass::kUnknown:
@@ -226,7 +234,7 @@ void Core::Wait(const CallPtr& call, EndedCalls* ended) {
     Watch(endpoints_.FirstToDial(now, call->last_failed));
   }
   if (TryLeaveWaiting(call)) return;
-  if (now >= call->dial_deadline) return Explain(call, ended);
+  if (now >= call->dial_deadline) return EndUnreachable(call, ended);
   SetTimer(call,
            call->only ? call->dial_deadline : std::min(now + kHeadStart, call->dial_deadline));
 }
@@ -298,10 +306,11 @@ void Core::OnTimer(const CallPtr& call, const Event* timer) {
       Advance(call, &ended);
     } else if (call->state == Call::State::kWaiting) {
       if (!call->only) DialAll(call.get());
-      call->accept_any = true;
+      // A return to what is no member is most likely in vain.
+      call->accept_any = !CameFromNoMember(*call) || Now() >= call->dial_deadline;
       if (!TryLeaveWaiting(call)) {
         if (Now() >= call->dial_deadline) {
-          Explain(call, &ended);
+          EndUnreachable(call, &ended);
         } else {
           SetTimer(call, call->dial_deadline);
         }
@@ -309,6 +318,12 @@ void Core::OnTimer(const CallPtr& call, const Event* timer) {
     }
   }
   RunEnded(std::move(ended));
+}
+
+void Core::EndUnreachable(const CallPtr& call, EndedCalls* ended) {
+  const bool told = call->last_status && (CameFromNoMember(*call) || Now() >= call->deadline);
+  if (told) return EndOutOfTime(call, ended);
+  Explain(call, ended);
 }
 
 void Core::Explain(const CallPtr& call, EndedCalls* ended) {

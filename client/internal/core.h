@@ -129,6 +129,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void DialAll(Call* call) GAVEL_REQUIRES(mutex_);
   bool TryLeaveWaiting(const CallPtr& call) GAVEL_REQUIRES(mutex_);
   void Watch(const EndpointPtr& endpoint) GAVEL_REQUIRES(mutex_);
+  // Nobody can be reached: what is known tells why, or Explain finds out.
+  void EndUnreachable(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
   void Explain(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
   void EndExplained(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);
   void EndOutOfTime(const CallPtr& call, EndedCalls* ended) GAVEL_REQUIRES(mutex_);

@@ -1,6 +1,7 @@
 // Errors: what each means, and what is sent again because of it.
 #include <memory>
 #include <string>
+#include <thread>
 #include <tuple>
 
 #include "gmock/gmock.h"
@@ -127,6 +128,20 @@ TEST(ClientErrorsTest, AnAnswerOfHttpIsNoMembers) {
       EXPECT_TRUE(sent_elsewhere);
     }
   }
+}
+
+// Beside what is no member, members get the time that connecting takes.
+TEST(ClientErrorsTest, AMemberIsWaitedForBesideWhatIsNone) {
+  ScriptedServer web([](const Request&) {
+    return Answer::Error(grpc::UNIMPLEMENTED, "Received http2 header with status: 404");
+  });
+  const int port = testing::UnusedPort();
+  const Client client = MakeClient({web.target(), "127.0.0.1:" + std::to_string(port)});
+  const Pending<PutResponse> put = client.kv().PutAsync("k", "v");
+  std::this_thread::sleep_for(milliseconds(400));
+  ScriptedServer late(AnswerOk, port);
+  EXPECT_TRUE(put.Get().ok());
+  EXPECT_EQ(web.count(), 1u);
 }
 
 // A read is repeated after an unknown outcome, and only then.

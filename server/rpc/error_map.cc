@@ -220,6 +220,10 @@ std::string WatchRefusalText(WatchRefusal why) {
   CheckFailed(__FILE__, __LINE__, "no refusal to report");
 }
 
+RpcStatus TooManyWatchers() {
+  return {StatusCode::kResourceExhausted, WatchRefusalText(WatchRefusal::kTotalLimit)};
+}
+
 RpcStatus TooManyReadBytes() {
   return {StatusCode::kResourceExhausted,
           "etcdserver: too many bytes of range results under way, ask again for less"};

@@ -113,6 +113,8 @@ RpcStatus ToStatus(GateResult result);
 
 // The engine failed under a read; `what` says how.
 RpcStatus InternalError(std::string_view what);
+// What a call needs to watch was refused by WatchLimits::watchers_max.
+RpcStatus TooManyWatchers();
 // The bytes received are no message of the method's type.
 RpcStatus MalformedRequest();
 // The same on a stream that the client sends many messages on.

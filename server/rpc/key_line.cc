@@ -107,6 +107,7 @@ std::unique_ptr<LocalWatch> KeyInLine::WatchFor(const std::string& key, storage:
 
 void KeyInLine::OnNews(const WatchNews& news) {
   if (done_ == nullptr || looking_) return;
+  if (news.refused) return Finish(absl::ResourceExhaustedError("too many watchers"));
   if (!news.failure.ok()) return Finish(news.failure);
   // One of the two keys is gone, or that can only be found out by looking.
   if (!news.changes.empty() || news.compacted >= 0) Look();

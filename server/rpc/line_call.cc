@@ -96,6 +96,7 @@ void LineCall::WaitInLine() {
 }
 
 void LineCall::OnLine(absl::StatusOr<KeyInLine::End> end) {
+  if (absl::IsResourceExhausted(end.status())) return Fail(TooManyWatchers());
   if (!end.ok()) return Fail(InternalError(end.status().ToString()));
   if (*end == KeyInLine::End::kGone) return Fail(Gone());
   Confirm();

@@ -75,6 +75,7 @@ void ObserveCall::Follow() {
 
 void ObserveCall::OnNews(uint64_t watch, const WatchNews& news) {
   if (watch != watches_) return;
+  if (news.refused) return Fail(TooManyWatchers());
   if (!news.failure.ok()) return Fail(InternalError(news.failure.ToString()));
   // What has been forgotten cannot be told; who leads can.
   if (news.compacted >= 0) return FindLeader();

@@ -14,8 +14,11 @@ class LocalSink final : public WatchSink {
   explicit LocalSink(WatchHub::Tell tell) : tell_(std::move(tell)) {}
 
   void OnCreated(WatchId, storage::Revision) override {}
-  void OnRefused(WatchRefusal, storage::Revision) override {
-    GAVEL_CHECK(false) << "an in-process watcher of nothing";
+  void OnRefused(WatchRefusal why, storage::Revision) override {
+    GAVEL_CHECK(why == WatchRefusal::kTotalLimit) << "an in-process watcher of nothing";
+    WatchNews news;
+    news.refused = true;
+    tell_(news);
   }
   WatchSent OnEvents(const WatchDelivery& delivery) override {
     WatchNews news;

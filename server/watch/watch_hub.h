@@ -64,6 +64,8 @@ struct WatchNews {
   storage::Revision compacted = -1;
   // Not OK: nothing more will be told, because the engine failed.
   absl::Status failure;
+  // Nothing will be told, because of WatchLimits::watchers_max.
+  bool refused = false;
 };
 
 // Thread-safe. Call-backs run with no lock held.

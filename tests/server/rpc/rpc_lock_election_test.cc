@@ -12,6 +12,7 @@
 #include "proto/etcdserverpb/lease.pb.h"
 #include "proto/v3electionpb/election.pb.h"
 #include "proto/v3lockpb/lock.pb.h"
+#include "server/rpc/error_map.h"
 #include "tests/server/rpc/service_caller.h"
 
 namespace gavel::testing {
@@ -170,6 +171,31 @@ TEST_F(LockElectionTest, AFreeLockIsGrantedAtOnce) {
   EXPECT_EQ(Keys("job/"),
             (std::map<std::string, int64_t>{{"job/abc", response.header().revision()}}));
   EXPECT_EQ(response.header().member_id(), TestGate::kMember.value());
+}
+
+// Who waits watches; where no more watchers may be, that is told, and nothing is left behind.
+TEST_F(LockElectionTest, BeyondTheLimitOfWatchersNobodyWaits) {
+  for (const int64_t lease : {1, 2, 3}) Grant(lease);
+  server::WatchLimits limits;
+  limits.watchers_max = 2;
+  caller_.gate.SetWatchLimits(limits);
+  const auto first = Lock("job", 1);
+  ASSERT_FALSE(first->waits());
+  const auto second = Lock("job", 2);
+  ASSERT_TRUE(second->waits());
+  std::vector<std::unique_ptr<Waiting>> all_refused;
+  all_refused.push_back(Lock("job", 3));
+  all_refused.push_back(Observe());
+  for (const auto& refused : all_refused) {
+    ASSERT_FALSE(refused->waits());
+    EXPECT_EQ(refused->status().code, StatusCode::kResourceExhausted);
+    EXPECT_EQ(refused->status().message,
+              server::WatchRefusalText(server::WatchRefusal::kTotalLimit));
+  }
+  EXPECT_EQ(Keys("job/").size(), 2u);
+  Unlock(first->Get<v3lockpb::LockResponse>().key());
+  ASSERT_FALSE(second->waits());
+  EXPECT_TRUE(second->status().ok());
 }
 
 // Those who wait are served in the order they came, each with a greater token.

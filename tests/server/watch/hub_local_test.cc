@@ -19,6 +19,7 @@ struct Kept {
   storage::Revision revision = 0;
   storage::Revision compacted = -1;
   absl::Status failure;
+  bool refused = false;
 
   server::WatchHub::Tell Tell() {
     return [this](const WatchNews& news) {
@@ -27,6 +28,7 @@ struct Kept {
       }
       if (news.compacted >= 0) compacted = news.compacted;
       if (!news.failure.ok()) failure = news.failure;
+      if (news.refused) refused = true;
       revision = std::max(revision, news.revision);
     };
   }
@@ -63,6 +65,21 @@ TEST(HubLocalTest, BeginsInThePastIfItIsAsked) {
   world.Apply({Delete("lock/a")});
   world.Put("lock/b", "");
   EXPECT_EQ(kept.events, (std::vector<std::string>{"+lock/a2", "+lock/a3", "+lock/a4", "+lock/b"}));
+}
+
+TEST(HubLocalTest, IsToldThatThereAreTooMany) {
+  server::WatchLimits limits;
+  limits.watchers_max = 1;
+  HubWorld world(limits);
+  Kept first;
+  Kept second;
+  const auto watch = world.hub->Watch(Prefix("a"), first.Tell());
+  const auto refused = world.hub->Watch(Prefix("a"), second.Tell());
+  world.Put("a", "1");
+  EXPECT_FALSE(first.refused);
+  EXPECT_EQ(first.events, (std::vector<std::string>{"+a1"}));
+  EXPECT_TRUE(second.refused);
+  EXPECT_TRUE(second.events.empty());
 }
 
 TEST(HubLocalTest, IsToldThatItsHistoryIsGone) {

@@ -78,8 +78,7 @@ void LeaseKeeper::Look(MonotonicNs now) {
   walked_ = table_.Walk(clock_.Read(now), kTurnLeasesMax);
   if (!under_way_ || !under_way_->applied) return;
   if (under_way_->ids.size() == kEntryLeasesMax) {
-    const auto took = static_cast<double>(now - under_way_->began);
-    next_expiry_ = now + std::min(static_cast<MonotonicNs>(kPauseFactor * took), kPauseMax);
+    next_expiry_ = now + std::min((now - under_way_->began) / kPausePart, kPauseMax);
   }
   under_way_.reset();
 }

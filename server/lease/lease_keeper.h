@@ -40,10 +40,10 @@ struct LeaseExpiries {
 class LeaseKeeper {
  public:
   // Bounds of what a storm of expiries puts before other work: one entry is under way at a time.
-  // After one that is full the next waits for kPauseFactor times as long as that took, up to
+  // After one that is full the next waits for a kPausePart-th of the time that it took, up to
   // kPauseMax; after one that was dropped, for kPauseMax.
   static constexpr size_t kEntryLeasesMax = 48;
-  static constexpr double kPauseFactor = 0.25;
+  static constexpr MonotonicNs kPausePart = 4;
   static constexpr MonotonicNs kPauseMax = 10 * kNsPerMs;
   // Leases looked at in one turn of the core.
   static constexpr size_t kTurnLeasesMax = 4096;
@@ -87,7 +87,7 @@ class LeaseKeeper {
     MonotonicNs began = 0;
     int64_t now_ms = 0;                // The reading in it.
     std::optional<raft::Index> index;  // Once it is appended.
-    bool applied = false;
+    bool applied = false;              // Look, which knows the time, ends it.
   };
 
   void Take(const storage::LeaseChange& change);

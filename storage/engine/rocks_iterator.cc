@@ -35,7 +35,8 @@ class RocksIterator final : public Iterator {
     upper_bound_ = ToSlice(upper_);
     read.iterate_lower_bound = &lower_bound_;
     read.iterate_upper_bound = &upper_bound_;
-    read.total_order_seek = total_order_ = !StaysInOnePrefix(lower_, upper_);
+    total_order_ = !StaysInOnePrefix(lower_, upper_);
+    read.total_order_seek = total_order_;
     iterator_.reset(database.db().NewIterator(read));
     ++readers_;
   }

@@ -30,34 +30,32 @@ void LeaseKeyCache::Set(int64_t lease, Keys keys) {
   young_.bytes += bytes;
 }
 
-bool LeaseKeyCache::Take(Half& half, int64_t lease, Keys* keys) {
-  const auto it = half.leases.find(lease);
-  if (it == half.leases.end()) return false;
-  half.bytes -= EntryBytes(it->second);
-  *keys = std::move(it->second);
-  half.leases.erase(it);
-  return true;
-}
-
-void LeaseKeyCache::Erase(int64_t lease) {
-  Keys keys;
-  if (!Take(young_, lease, &keys)) Take(old_, lease, &keys);
+std::optional<LeaseKeyCache::Keys> LeaseKeyCache::Take(int64_t lease) {
+  for (Half* half : {&young_, &old_}) {
+    const auto it = half->leases.find(lease);
+    if (it == half->leases.end()) continue;
+    half->bytes -= EntryBytes(it->second);
+    Keys keys = std::move(it->second);
+    half->leases.erase(it);
+    return keys;
+  }
+  return std::nullopt;
 }
 
 void LeaseKeyCache::Attach(int64_t lease, std::string_view key) {
-  Keys keys;
-  if (!Take(young_, lease, &keys) && !Take(old_, lease, &keys)) return;
-  const auto at = std::lower_bound(keys.begin(), keys.end(), key);
-  if (at == keys.end() || *at != key) keys.insert(at, std::string(key));
-  Set(lease, std::move(keys));
+  std::optional<Keys> keys = Take(lease);
+  if (!keys) return;
+  const auto at = std::lower_bound(keys->begin(), keys->end(), key);
+  if (at == keys->end() || *at != key) keys->insert(at, std::string(key));
+  Set(lease, *std::move(keys));
 }
 
 void LeaseKeyCache::Detach(int64_t lease, std::string_view key) {
-  Keys keys;
-  if (!Take(young_, lease, &keys) && !Take(old_, lease, &keys)) return;
-  const auto at = std::lower_bound(keys.begin(), keys.end(), key);
-  if (at != keys.end() && *at == key) keys.erase(at);
-  Set(lease, std::move(keys));
+  std::optional<Keys> keys = Take(lease);
+  if (!keys) return;
+  const auto at = std::lower_bound(keys->begin(), keys->end(), key);
+  if (at != keys->end() && *at == key) keys->erase(at);
+  Set(lease, *std::move(keys));
 }
 
 }  // namespace gavel::storage

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,7 @@ class LeaseKeyCache {
   // Null if nothing is known. Valid until the next call.
   const Keys* Find(int64_t lease) const;
   void Set(int64_t lease, Keys keys);
-  void Erase(int64_t lease);
+  void Erase(int64_t lease) { Take(lease); }
   // Do nothing to a lease of which nothing is known.
   void Attach(int64_t lease, std::string_view key);
   void Detach(int64_t lease, std::string_view key);
@@ -40,7 +41,8 @@ class LeaseKeyCache {
     size_t bytes = 0;
   };
   static size_t EntryBytes(const Keys& keys);
-  static bool Take(Half& half, int64_t lease, Keys* keys);
+  // Takes out what is known of the lease.
+  std::optional<Keys> Take(int64_t lease);
 
   const size_t half_bytes_max_;
   Half young_;

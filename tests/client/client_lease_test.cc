@@ -102,6 +102,18 @@ class LeaseServer {
   StreamServer server_;
 };
 
+// How often sessions have told that they are lost or renewed.
+struct Told {
+  std::atomic<int> lost = 0;
+  std::atomic<int> renewed = 0;
+
+  Result<Session> Open(const Client& client) {
+    return client.lease().Open(
+        {.on_lost = [this](const Status&) { ++lost; },
+         .on_renewed = [this](const LeaseKeepAliveResponse&) { ++renewed; }});
+  }
+};
+
 TEST(ClientLeaseTest, RequestsAndResponsesKeepTheirFields) {
   StreamServer server([](const ScriptedStreamPtr& stream, const std::string& bytes) {
     if (stream->method() == "LeaseGrant") {
@@ -191,12 +203,10 @@ TEST(ClientLeaseTest, OneRenewalIsAnsweredRefusedAndRepeated) {
 TEST(ClientLeaseTest, ManySessionsAreRenewedOnOneStream) {
   LeaseServer server;
   const Client client = MakeClient({server.target()});
-  std::atomic<int> lost = 0, renewed = 0;
+  Told told;
   std::vector<Session> sessions;
   for (int i = 0; i < 100; ++i) {
-    Result<Session> session =
-        client.lease().Open({.on_lost = [&](const Status&) { ++lost; },
-                             .on_renewed = [&](const LeaseKeepAliveResponse&) { ++renewed; }});
+    Result<Session> session = told.Open(client);
     ASSERT_TRUE(session.ok());
     EXPECT_EQ(session->ttl(), seconds(1));
     sessions.push_back(*std::move(session));
@@ -207,8 +217,8 @@ TEST(ClientLeaseTest, ManySessionsAreRenewedOnOneStream) {
     EXPECT_GT(session.valid_for().count(), 0);
     EXPECT_FALSE(session.lost().stop_requested());
   }
-  EXPECT_EQ(lost, 0);
-  EXPECT_GE(renewed, 400);
+  EXPECT_EQ(told.lost, 0);
+  EXPECT_GE(told.renewed, 400);
   EXPECT_EQ(server.streams(), 1u);
   EXPECT_EQ(server.revoked().size(), 0u);
 }
@@ -304,14 +314,11 @@ TEST(ClientLeaseTest, ABrokenStreamIsOpenedAgainAndAsksAgain) {
     LeaseServer::Answer(stream, id, 1);
   });
   const Client client = MakeClient({server.target()});
-  std::atomic<int> lost = 0;
-  std::atomic<int> renewed = 0;
-  Result<Session> session =
-      client.lease().Open({.on_lost = [&](const Status&) { ++lost; },
-                           .on_renewed = [&](const LeaseKeepAliveResponse&) { ++renewed; }});
+  Told told;
+  const Result<Session> session = told.Open(client);
   ASSERT_TRUE(session.ok());
-  WaitUntil([&] { return renewed >= 3 || lost > 0; });
-  EXPECT_EQ(lost, 0);
+  WaitUntil([&] { return told.renewed >= 3 || told.lost > 0; });
+  EXPECT_EQ(told.lost, 0);
 }
 
 // A renewal that nobody answers tells why.
@@ -338,14 +345,11 @@ TEST(ClientLeaseTest, ALeaseIsNotLostToAnEndpointThatIsNoMember) {
     LeaseServer::Answer(stream, id, turn == 1 ? 6 : 60);
   });
   const Client client = MakeClient({server.target()});
-  std::atomic<int> lost = 0;
-  std::atomic<int> renewed = 0;
-  Result<Session> session =
-      client.lease().Open({.on_lost = [&](const Status&) { ++lost; },
-                           .on_renewed = [&](const LeaseKeepAliveResponse&) { ++renewed; }});
+  Told told;
+  const Result<Session> session = told.Open(client);
   ASSERT_TRUE(session.ok());
-  WaitUntil([&] { return renewed >= 2 || lost > 0; });
-  EXPECT_EQ(lost, 0);
+  WaitUntil([&] { return told.renewed >= 2 || told.lost > 0; });
+  EXPECT_EQ(told.lost, 0);
   EXPECT_EQ(asked, 3);
 }
 

@@ -32,11 +32,15 @@ class Http2LimitsTest : public Http2Test {
                     FrameBytes(FrameType::kData, 0, 1, MessageBytes("100000")));
   }
 
-  void ExpectNoPings(server::MonotonicNs interval, server::MonotonicNs timeout) {
+  void ServeWithPings(server::MonotonicNs interval, server::MonotonicNs timeout) {
     Http2FrontOptions options;
     options.keepalive_interval = interval;
     options.keepalive_timeout = timeout;
     Serve(std::move(options));
+  }
+
+  void ExpectNoPings(server::MonotonicNs interval, server::MonotonicNs timeout) {
+    ServeWithPings(interval, timeout);
     RawHttp2 connection(port());
     connection.Greet();
     ExpectAlive(connection, 1);
@@ -332,10 +336,7 @@ TEST_F(Http2LimitsTest, ConnectionsAreCounted) {
 }
 
 TEST_F(Http2LimitsTest, DeadClientsAreFoundByPings) {
-  Http2FrontOptions options;
-  options.keepalive_interval = 100 * kNsPerMs;
-  options.keepalive_timeout = 200 * kNsPerMs;
-  Serve(std::move(options));
+  ServeWithPings(100 * kNsPerMs, 200 * kNsPerMs);
   RawHttp2 dead(port());
   dead.Greet();
   dead.Send(OpenStream(1, "/test.Test/Stream"));
@@ -365,10 +366,7 @@ TEST_F(Http2LimitsTest, AStalledClientIsCutOff) {
 
 // A ping would wait behind what fills the socket.
 TEST_F(Http2LimitsTest, AStalledClientIsCutOffNoLaterThanByPings) {
-  Http2FrontOptions options;
-  options.keepalive_interval = 500 * kNsPerMs;
-  options.keepalive_timeout = 200 * kNsPerMs;
-  Serve(std::move(options));
+  ServeWithPings(500 * kNsPerMs, 200 * kNsPerMs);
   RawHttp2 connection(port());
   Flood(connection);
   EXPECT_TRUE(Eventually([this] { return services_.canceled == 1; }));

@@ -81,7 +81,7 @@ TEST_F(LeaseKeeperTest, OneEntryIsUnderWayAndAPauseFollows) {
   Apply(10, {});
   keeper_.Look(now);
   EXPECT_TRUE(keeper_.busy());
-  const auto pause = static_cast<MonotonicNs>(LeaseKeeper::kPauseFactor * took);
+  const MonotonicNs pause = took / LeaseKeeper::kPausePart;
   ASSERT_EQ(keeper_.NextExpiry(), now + pause);
   EXPECT_FALSE(keeper_.Expire(now + pause - 1));
   EXPECT_EQ(Ids(keeper_.Expire(now + pause)).size(), LeaseKeeper::kEntryLeasesMax);

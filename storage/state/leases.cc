@@ -63,8 +63,8 @@ absl::StatusOr<RequestError> Leases::Revoke(const etcdserverpb::LeaseRevokeReque
   const absl::StatusOr<std::optional<LeaseRow>> row = Find(request.id());
   if (!row.ok()) return row.status();
   if (!row->has_value()) return RequestError::kLeaseNotFound;
-  if (absl::Status status = End(request.id(), **row, LeaseChange::Kind::kRevoked); !status.ok()) {
-    return status;
+  if (const auto keys = End(request.id(), **row, LeaseChange::Kind::kRevoked); !keys.ok()) {
+    return keys.status();
   }
   if (response != nullptr) response->mutable_header()->set_revision(surroundings_.totals.revision);
   return RequestError::kNone;
@@ -107,7 +107,9 @@ absl::Status Leases::Expire(const internal::ExpireLeases& command, raft::Term te
   // A leader that leads no more has no say in what is due.
   if (command.term() != term.value()) return absl::OkStatus();
   SetClock(command.now_ms());
+  size_t deleted = 0;
   for (const internal::LeaseExpiry& expiry : command.leases()) {
+    if (deleted >= kExpiryKeysMax) break;
     const absl::StatusOr<std::optional<LeaseRow>> row = Find(expiry.id());
     if (!row.ok()) return row.status();
     // Renewed, or revoked and granted anew, since the leader decided.
@@ -116,14 +118,14 @@ absl::Status Leases::Expire(const internal::ExpireLeases& command, raft::Term te
       if ((*row)->renewed.value() != expiry.renewed_index()) continue;
       if ((*row)->deadline_ms > surroundings_.state.clock_ms) continue;
     }
-    if (absl::Status status = End(expiry.id(), **row, LeaseChange::Kind::kExpired); !status.ok()) {
-      return status;
-    }
+    const absl::StatusOr<size_t> keys = End(expiry.id(), **row, LeaseChange::Kind::kExpired);
+    if (!keys.ok()) return keys.status();
+    deleted += *keys;
   }
   return absl::OkStatus();
 }
 
-absl::Status Leases::End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind) {
+absl::StatusOr<size_t> Leases::End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind) {
   const absl::StatusOr<std::vector<std::string>> keys = surroundings_.keys.Of(id);
   if (!keys.ok()) return keys.status();
   surroundings_.writer.Begin();
@@ -143,7 +145,7 @@ absl::Status Leases::End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind
   rows_[id] = std::nullopt;
   surroundings_.changes.push_back({kind, id, row});
   --surroundings_.state.count;
-  return absl::OkStatus();
+  return keys->size();
 }
 
 void Leases::SetClock(int64_t now_ms) {

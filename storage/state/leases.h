@@ -45,6 +45,10 @@ struct RenewOutcome {
 // Works on one batch. Responses may be null, as in KeyValues; statuses are terminal.
 class Leases {
  public:
+  // Once an expiry has deleted so many keys, it ends no more leases: they are due as before, and
+  // writes between its entries wait for a bounded one. Part of the semantics of the command.
+  static constexpr size_t kExpiryKeysMax = 1000;
+
   struct Surroundings {
     const Engine& engine;
     LeaseCache& cache;  // Of leases as they were before the batch.
@@ -84,7 +88,8 @@ class Leases {
  private:
   absl::StatusOr<std::optional<LeaseRow>> Find(int64_t id);
   void Set(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
-  absl::Status End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
+  // Returns how many keys were deleted.
+  absl::StatusOr<size_t> End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
   // Writes the lease's own row, with all its renewals.
   void Put(int64_t id, const LeaseRow& row);
   // Folds renewals while there are too many. Entry by entry, or batch boundaries would show.

@@ -217,16 +217,18 @@ ModelOutcome Model::ApplyLease(const internal::Command& command, uint64_t index,
     SetLeaseClock(command.lease_clock().now_ms());
   } else if (command.has_expire_leases() && command.expire_leases().term() == term) {
     SetLeaseClock(command.expire_leases().now_ms());
+    size_t deleted = 0;
     for (const auto& expiry : command.expire_leases().leases()) {
+      if (deleted >= 1000) break;  // The rest is left for another.
       const auto it = leases.find(expiry.id());
       if (it == leases.end() || it->second.renewed != expiry.renewed_index()) continue;
-      if (it->second.deadline_ms <= lease_clock_ms) EndLease(expiry.id());
+      if (it->second.deadline_ms <= lease_clock_ms) deleted += EndLease(expiry.id());
     }
   }
   return outcome;
 }
 
-void Model::EndLease(int64_t id) {
+size_t Model::EndLease(int64_t id) {
   leases.erase(id);
   std::vector<std::string> keys;
   for (const auto& [key, versions] : versions_) {
@@ -240,6 +242,7 @@ void Model::EndLease(int64_t id) {
     Run(request, &response);
   }
   Finish();
+  return keys.size();
 }
 
 std::set<std::pair<int64_t, std::string>> Model::LeaseKeys() const {

@@ -95,8 +95,8 @@ class Model {
   ModelOutcome ApplyLease(const internal::Command& command, uint64_t index, uint64_t term);
   void SetLeaseClock(int64_t now_ms);
   int64_t LeaseDeadline(int64_t ttl_seconds) const;
-  // Deletes what hangs on the lease in one revision.
-  void EndLease(int64_t id);
+  // Deletes what hangs on the lease in one revision. Returns how many keys that were.
+  size_t EndLease(int64_t id);
 
   std::map<std::string, std::vector<ModelVersion>> versions_;  // Oldest first.
   int64_t revision_ = 1;

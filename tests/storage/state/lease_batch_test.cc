@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 
 #include "storage/engine/map_engine.h"
+#include "storage/state/leases.h"
 #include "storage/state/meta.h"
 #include "tests/storage/state/store.h"
 #include "tests/support/matchers.h"
@@ -54,6 +55,12 @@ internal::Command Expire(int64_t now_ms, int64_t id, uint64_t renewed_index) {
   command.mutable_expire_leases()->add_leases()->set_id(id);
   command.mutable_expire_leases()->mutable_leases(0)->set_renewed_index(renewed_index);
   return command;
+}
+
+void AlsoExpire(internal::Command& command, int64_t id, uint64_t renewed_index) {
+  internal::LeaseExpiry& expiry = *command.mutable_expire_leases()->add_leases();
+  expiry.set_id(id);
+  expiry.set_renewed_index(renewed_index);
 }
 
 internal::Command PutOn(int64_t lease, std::string_view key) {
@@ -118,6 +125,25 @@ TEST(LeaseBatchTest, KeysThatMovedInTheBatchDoNotGoWithTheLease) {
 TEST(LeaseBatchTest, ExpiriesMeetTheRenewalsAndTheClockOfTheirBatch) {
   ExpectTheSameInAnyBatches({Grant(1, 1), PutOn(1, "a"), Clock(500), Renew({1}), Expire(1100, 1, 1),
                              Expire(1519, 1, 4), Expire(1520, 1, 4), PutOn(1, "b")});
+}
+
+// Other commands have their turn between the entries that end leases with many keys.
+TEST(LeaseBatchTest, AnExpiryOfManyKeysLeavesTheRestForAnother) {
+  Store store;
+  store.DoBatch({Grant(1, 1), Grant(2, 1), Grant(3, 1)});
+  const auto half = static_cast<int>(storage::Leases::kExpiryKeysMax / 2);
+  for (int key = 0; key < half; ++key) store.Do(PutOn(1, "a" + std::to_string(key)));
+  for (int key = 0; key < half; ++key) store.Do(PutOn(2, "b" + std::to_string(key)));
+  store.Do(PutOn(3, "c"));
+  internal::Command expire = Expire(5000, 1, 1);
+  AlsoExpire(expire, 2, 2);
+  AlsoExpire(expire, 3, 3);
+  store.Do(expire);
+  EXPECT_EQ(store.machine().leases().count, 1);
+  EXPECT_EQ(Dump(*store.engine(), Family::kLeaseKeys).size(), 1u);
+  store.Do(Expire(5000, 3, 3));
+  EXPECT_EQ(store.machine().leases().count, 0);
+  EXPECT_THAT(Dump(*store.engine(), Family::kLeaseKeys), IsEmpty());
 }
 
 // Renewals are folded entry by entry, also into leases and out of rows of the same batch.

@@ -3,9 +3,9 @@
 namespace gavel::server {
 namespace {
 
-// Set at every scrape.
-struct WatchGauges {
-  explicit WatchGauges(Metrics& metrics)
+// Brought up to date at every scrape.
+struct WatchMetrics {
+  explicit WatchMetrics(Metrics& metrics)
       : streams(metrics.AddGauge("etcd_debugging_mvcc_watch_stream_total",
                                  "Total number of watch streams.")),
         watchers(
@@ -14,40 +14,42 @@ struct WatchGauges {
                               "Total number of watchers that are catching up.")),
         pending(metrics.AddGauge("etcd_debugging_mvcc_pending_events_total",
                                  "Total number of pending events to be sent.")),
-        sent(metrics.AddGauge("etcd_debugging_mvcc_events_total",
-                              "Total number of events sent by this member.")),
+        sent(metrics.AddCounter("etcd_debugging_mvcc_events_total",
+                                "Total number of events sent by this member.")),
         synced(metrics.AddGauge("gavel_watch_synced_watchers",
                                 "Watchers that are told as things happen.")),
         lag(metrics.AddGauge("gavel_watch_lag_revisions",
                              "Revisions that the slowest stream is behind.")),
-        bytes(metrics.AddGauge("gavel_watch_sent_bytes_total", "Bytes of events sent.")) {}
+        bytes(metrics.AddCounter("gavel_watch_sent_bytes_total", "Bytes of events sent.")) {}
 
   Gauge& streams;
   Gauge& watchers;
   Gauge& slow;
   Gauge& pending;
-  Gauge& sent;
+  Counter& sent;
   Gauge& synced;
   Gauge& lag;
-  Gauge& bytes;
+  Counter& bytes;
+  WatchCounts told;  // At the last scrape.
 };
 
-void Refresh(const WatchGauges& gauges, const WatchHub& hub) {
+void Refresh(WatchMetrics& metrics, const WatchHub& hub) {
   const WatchCounts counts = hub.counts();
-  gauges.streams.Set(static_cast<double>(counts.streams));
-  gauges.watchers.Set(static_cast<double>(counts.watchers));
-  gauges.slow.Set(static_cast<double>(counts.catching_up));
-  gauges.pending.Set(static_cast<double>(counts.pending_events));
-  gauges.sent.Set(static_cast<double>(counts.events_sent));
-  gauges.synced.Set(static_cast<double>(counts.watchers - counts.catching_up));
-  gauges.lag.Set(static_cast<double>(counts.lag_revisions));
-  gauges.bytes.Set(static_cast<double>(counts.bytes_sent));
+  metrics.streams.Set(static_cast<double>(counts.streams));
+  metrics.watchers.Set(static_cast<double>(counts.watchers));
+  metrics.slow.Set(static_cast<double>(counts.catching_up));
+  metrics.pending.Set(static_cast<double>(counts.pending_events));
+  metrics.sent.Increment(static_cast<double>(counts.events_sent - metrics.told.events_sent));
+  metrics.synced.Set(static_cast<double>(counts.watchers - counts.catching_up));
+  metrics.lag.Set(static_cast<double>(counts.lag_revisions));
+  metrics.bytes.Increment(static_cast<double>(counts.bytes_sent - metrics.told.bytes_sent));
+  metrics.told = counts;
 }
 
 }  // namespace
 
 std::shared_ptr<void> AddWatchMetrics(Metrics& metrics, const WatchHub& hub) {
-  return metrics.OnScrape([gauges = WatchGauges(metrics), &hub] { Refresh(gauges, hub); });
+  return metrics.OnScrape([own = WatchMetrics(metrics), &hub]() mutable { Refresh(own, hub); });
 }
 
 }  // namespace gavel::server

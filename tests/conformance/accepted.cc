@@ -104,14 +104,34 @@ bool SortOrderUnknown(Exchange& exchange) {
          Settle(exchange);
 }
 
+// Whether a put comes after a range at an old revision in one branch; `range_seen` is kept between
+// the lists that are carried out one after the other.
+bool RangeThenPut(const google::protobuf::RepeatedPtrField<RequestOp>& ops, bool* range_seen) {
+  for (const RequestOp& op : ops) {
+    if (op.has_request_put() && *range_seen) return true;
+    *range_seen |= op.has_request_range() && op.request_range().revision() != 0;
+    if (!op.has_request_txn()) continue;
+    bool in_failure = *range_seen;
+    if (RangeThenPut(op.request_txn().success(), range_seen)) return true;
+    if (RangeThenPut(op.request_txn().failure(), &in_failure)) return true;
+    *range_seen |= in_failure;
+  }
+  return false;
+}
+
+bool RangeThenPut(const TxnRequest& txn) {
+  bool in_success = false;
+  bool in_failure = false;
+  return RangeThenPut(txn.success(), &in_success) || RangeThenPut(txn.failure(), &in_failure);
+}
+
 bool PutsBeforeRanges(Exchange& exchange) {
   const bool put_refused = Is(exchange.etcd, kInvalidArgument, "etcdserver: key not found") ||
                            Is(exchange.etcd, kNotFound, "etcdserver: requested lease not found");
   const bool range_refused =
       Is(exchange.gavel, kOutOfRange, kCompacted) || Is(exchange.gavel, kOutOfRange, kFuture);
-  return put_refused && range_refused && exchange.operation.method == "/etcdserverpb.KV/Txn" &&
-         AnyRange(exchange, [](const RangeRequest& range) { return range.revision() != 0; }) &&
-         Settle(exchange);
+  const auto* txn = dynamic_cast<const TxnRequest*>(exchange.request.get());
+  return put_refused && range_refused && txn != nullptr && RangeThenPut(*txn) && Settle(exchange);
 }
 
 bool UnmatchedGroup(Exchange& exchange) {

@@ -17,6 +17,7 @@ namespace {
 
 using etcdserverpb::RangeRequest;
 using etcdserverpb::RangeResponse;
+using etcdserverpb::RequestOp;
 using etcdserverpb::ResponseHeader;
 using etcdserverpb::TxnRequest;
 using etcdserverpb::TxnResponse;
@@ -121,7 +122,15 @@ TEST(AcceptedTest, WhichOfTwoFaultsIsToldIsFreeOnlyBetweenPutsAndRanges) {
   const Answer compacted{11, kCompacted, ""};
   EXPECT_EQ(Verdict(kTxn, txn, no_key, compacted), "different");
   txn.add_success()->mutable_request_range()->set_revision(1);
+  EXPECT_EQ(Verdict(kTxn, txn, no_key, compacted), "different") << "no put";
+  *txn.add_failure() = RequestOp();
+  txn.mutable_failure(0)->mutable_request_put();
+  EXPECT_EQ(Verdict(kTxn, txn, no_key, compacted), "different") << "in the other branch";
+  txn.add_success()->mutable_request_put();
   EXPECT_EQ(Verdict(kTxn, txn, no_key, compacted), "which of two faults is told");
+  txn.mutable_success()->SwapElements(0, 1);
+  EXPECT_EQ(Verdict(kTxn, txn, no_key, compacted), "different") << "the put comes first";
+  txn.mutable_success()->SwapElements(0, 1);
   EXPECT_EQ(Verdict(kTxn, txn, compacted, no_key), "different");
 }
 
@@ -214,6 +223,20 @@ TEST(AcceptedTest, EqualRowsMayBeInAnyOrderOnceTheyAreMoreThanTwelve) {
   // Other rows.
   EXPECT_EQ(Verdict(kRange, ByValue(), Ok(Rows("mlkjihgfedcba")), Ok(Rows("abcdefghijkln"))),
             "different");
+}
+
+// Of rows that are sorted by values that are not sent, each is there as often as at etcd.
+TEST(AcceptedTest, NoRowStandsInForAnother) {
+  RangeRequest keys = ByValue();
+  keys.set_keys_only(true);
+  const auto rows = [](const std::string& order) {
+    RangeResponse response = Rows(order);
+    for (auto& row : *response.mutable_kvs()) row.clear_value();
+    return Ok(response);
+  };
+  EXPECT_EQ(Verdict(kRange, keys, rows("mlkjihgfedcba"), rows("abcdefghijkml")),
+            "order of equal rows");
+  EXPECT_EQ(Verdict(kRange, keys, rows("mlkjihgfedcba"), rows("aacdefghijklm")), "different");
 }
 
 TEST(AcceptedTest, RowsThatAreNotEqualKeepTheirOrder) {

@@ -37,12 +37,13 @@ std::string SortValue(const RangeRequest& request, const KeyValue& row) {
 
 // Whether rows [begin, end) of both are the same rows, Gavel's in key order.
 bool SameRows(const RangeResponse& etcd, const RangeResponse& gavel, int begin, int end) {
-  std::set<std::string> rows;
-  for (int i = begin; i < end; ++i) rows.insert(etcd.kvs(i).SerializeAsString());
+  std::multiset<std::string> of_etcd;
+  std::multiset<std::string> of_gavel;
   for (int i = begin; i < end; ++i) {
-    if (!rows.contains(gavel.kvs(i).SerializeAsString())) return false;
+    of_etcd.insert(etcd.kvs(i).SerializeAsString());
+    of_gavel.insert(gavel.kvs(i).SerializeAsString());
   }
-  return true;
+  return of_etcd == of_gavel;
 }
 
 bool InKeyOrder(const RangeResponse& gavel, int begin, int end) {

@@ -143,8 +143,27 @@ void CoreDriver::Observe(const std::vector<CoreInput>& inputs, MonotonicNs now) 
       metrics_.heartbeat_send_failures.Increment();
     } else if (const auto* peer = std::get_if<PeerMessages>(&input)) {
       peer_times_.OnReceive(peer->messages, now);
+    } else if (const auto* older = std::get_if<OlderEntries>(&input)) {
+      TellOfReading(*older);
     }
   }
+}
+
+void CoreDriver::TellOfReading(const OlderEntries& older) {
+  // It is asked for again all the time, so only what changes is told.
+  if (std::exchange(reading_fails_, !older.status.ok()) == !older.status.ok()) return;
+  if (older.status.ok()) {
+    surroundings_.logger.Info("the log can be read again");
+    return;
+  }
+  surroundings_.logger.Error(
+      "reading the log for another member failed",
+      {{"member", Hex(older.to)},
+       {"from", older.from.value()},
+       {"error", older.status.ToString()},
+       {"what to do",
+        "check the disk and the kernel's messages: that member lags until this one can read its "
+        "log or another one leads"}});
 }
 
 void CoreDriver::TellOfLoss(const raft::Status& status) {
@@ -203,9 +222,13 @@ void CoreDriver::ReadOlder(const raft::EntriesWanted& wanted) {
   storage::Wal& wal = surroundings_.wal;
   queues.background.Add([&queues, &wal, wanted] {
     absl::StatusOr<std::vector<raft::Entry>> entries = wal.Read(wanted.from, wanted.bytes_max);
-    // An empty answer says that the log no longer has them.
-    queues.core.Push(OlderEntries{wanted.to, wanted.from,
-                                  entries.ok() ? *std::move(entries) : std::vector<raft::Entry>()});
+    OlderEntries older{.to = wanted.to, .from = wanted.from, .entries = {}};
+    if (entries.ok()) {
+      older.entries = *std::move(entries);
+    } else if (!absl::IsOutOfRange(entries.status())) {
+      older.status = entries.status();
+    }
+    queues.core.Push(std::move(older));
     return false;
   });
 }

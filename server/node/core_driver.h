@@ -77,6 +77,7 @@ class CoreDriver {
   void Rest(MonotonicNs began);
   void HandOut(CoreOutput output, MonotonicNs now);
   void Observe(const std::vector<CoreInput>& inputs, MonotonicNs now);
+  void TellOfReading(const OlderEntries& older);
   void TellOfLoss(const raft::Status& status);
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
@@ -100,6 +101,7 @@ class CoreDriver {
   raft::Role role_ = raft::Role::kFollower;
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.
   bool loss_told_ = false;
+  bool reading_fails_ = false;                            // For members that lag.
   std::map<raft::NodeId, MonotonicNs> snapshot_refused_;  // When to answer.
 };
 

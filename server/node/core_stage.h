@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
+
 #include "raft/raft.h"
 #include "server/node/log_batch.h"
 #include "storage/state/lease_reader.h"
@@ -30,7 +32,8 @@ struct Applied {
 struct OlderEntries {
   raft::NodeId to;
   raft::Index from;
-  std::vector<raft::Entry> entries;
+  std::vector<raft::Entry> entries;  // None: the log no longer has them, or cannot be read.
+  absl::Status status = {};          // Why it cannot be read.
 };
 struct SnapshotFailed {
   raft::NodeId to;

@@ -55,6 +55,11 @@ void LogDriver::WriteBatches(std::vector<LogBatch> batches) {
   if (!output.ok()) return Fail(output.status());
   GAVEL_SIM_POINT("batches durable, the core not told");
   surroundings_.queues.core.Push(Persisted{output->persisted});
+  if (space_missing_) {
+    // What is left may be used up before the background looks again; it may just find space, too.
+    TellRoom();
+    if (!space_missing_) surroundings_.set_log_full(false);
+  }
   GAVEL_SIM_POINT("before promises are sent");
   if (!output->send.empty()) surroundings_.sender.Send(std::move(output->send));
   if (output->sync_took >= surroundings_.slow_disk) {
@@ -82,7 +87,7 @@ bool LogDriver::PrepareStep() {
   storage::Wal& wal = stage_.wal();
   const absl::StatusOr<bool> more = wal.PrepareSegment();
   if (absl::IsResourceExhausted(more.status())) {
-    surroundings_.set_log_full(wal.stats().reserved_bytes < kReservedBytesMin);
+    TellRoom();
     if (!space_missing_.exchange(true)) {
       surroundings_.logger.Error(
           "no space for the next segment of the log",
@@ -105,6 +110,10 @@ bool LogDriver::PrepareStep() {
   }
   if (!*more) preparing_ = false;
   return *more;
+}
+
+void LogDriver::TellRoom() {
+  surroundings_.set_log_full(stage_.wal().stats().reserved_bytes < kReservedBytesMin);
 }
 
 void LogDriver::Finish(std::optional<raft::HardState> hard_state) {

@@ -46,6 +46,8 @@ class LogDriver {
   void PrepareSegment();
   // One step of it, in the background; true if there is more.
   bool PrepareStep();
+  // Says whether the log has room for proposals while there is no space for its next segment.
+  void TellRoom();
   void Fail(const absl::Status& status);
 
   LogStage& stage_;

@@ -53,7 +53,9 @@ const rocksdb::Snapshot* Unwrap(const EngineSnapshot* snapshot) {
 
 class RocksEngine final : public Engine {
  public:
-  explicit RocksEngine(RocksOptions options) : options_(std::move(options)) {}
+  explicit RocksEngine(RocksOptions options)
+      : options_(std::move(options)),
+        health_([this](const absl::Status& error) { TellOfFailure(error); }) {}
   ~RocksEngine() override;
   absl::Status Open();
 
@@ -75,6 +77,7 @@ class RocksEngine final : public Engine {
   rocksdb::DB& db() const { return database_->db(); }
   // Converts, and latches an error that is terminal.
   absl::Status Checked(const rocksdb::Status& status, std::string_view what) const;
+  void TellOfFailure(const absl::Status& error) const;
   absl::Status CheckWritable() const;
   void SortOps(const WriteBatch& batch);
   absl::Status WaitUntilFlushed(uint64_t sequence, uint64_t errors_before);
@@ -123,6 +126,14 @@ absl::Status RocksEngine::Checked(const rocksdb::Status& status, std::string_vie
   absl::Status result = FromRocks(status, what);
   if (IsTerminal(result)) health_.Fail(result);
   return result;
+}
+
+void RocksEngine::TellOfFailure(const absl::Status& error) const {
+  if (!options_.on_warning) return;
+  options_.on_warning(
+      absl::StrCat(error.message(),
+                   "; nothing is written any more, and the member stops at the next "
+                   "change: check the disk and the kernel's messages"));
 }
 
 absl::Status RocksEngine::CheckWritable() const {

@@ -39,7 +39,8 @@ struct RocksOptions {
   // Runs on any thread, at least once after each flush that made more durable, whoever asked for
   // it. Must be quick and must not call the engine.
   std::function<void()> on_flushed;
-  // Told what an operator should know, such as a torn record that opening cut off.
+  // Told what an operator should know, such as a torn record that opening cut off, or the first
+  // error that is terminal. On any thread; must not call the engine.
   std::function<void(std::string_view)> on_warning;
 
   // Null: the operating system's.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What the world can do to a member: garbage, wrong directories, a bad disk.
+"""What the world can do to a member: garbage, wrong directories, damage, senseless flags.
 
-  bad_input_test.py --server build/bin/gaveld --faults build/tests/libpowercut.so [-k NAME]
+  bad_input_test.py --server build/bin/gaveld [-k NAME]
 
 Each test wants a clear message and no lost data; a member that must stop says why and what to do.
 """
@@ -26,18 +26,6 @@ def put(cluster, key, value, member=0):
 
 def get(cluster, key, member=0):
     return etcdctl(cluster.endpoint(member), 'get', key, '--print-value-only').text().strip()
-
-
-def put_until_it_fails(cluster, seconds=30):
-    """Writes until a write is refused; returns the acknowledged keys."""
-    acknowledged = []
-    end = time.time() + seconds
-    while time.time() < end:
-        key = 'fill%d' % len(acknowledged)
-        if not put(cluster, key, 'v' * 1000):
-            return acknowledged
-        acknowledged.append(key)
-    raise AssertionError('no write failed within %d s' % seconds)
 
 
 def check_all_there(cluster, keys):
@@ -288,65 +276,6 @@ def unreadable_directory(options):
         check(cluster.data_dir() in cluster.log(), cluster.log())
 
 
-class FaultyDisk:
-    """Switches faults of tests/support/powercut for one member, on its real disk."""
-
-    def __init__(self, options, cluster):
-        if not os.path.exists(options.faults):
-            raise SystemExit('%s is missing: build it first' % options.faults)
-        os.makedirs(cluster.data_dir(), exist_ok=True)
-        self.rules = os.path.join(cluster.root, 'rules')
-        self.env = {'LD_PRELOAD': options.faults, 'POWERCUT_DIR': cluster.data_dir(),
-                    'POWERCUT_CONTROL': self.rules}
-
-    def on(self, rules):
-        with open(self.rules + '.new', 'w') as file:
-            file.write(rules)
-        os.rename(self.rules + '.new', self.rules)
-
-    def off(self):
-        os.unlink(self.rules)
-
-
-@test
-def failed_sync(options):
-    """The first failed sync ends the process with a message; nothing acknowledged is lost."""
-    with contextlib.closing(Cluster(options.server)) as cluster:
-        disk = FaultyDisk(options, cluster)
-        cluster.start(env=disk.env)
-        cluster.wait_ready()
-        for number in range(20):
-            check(put(cluster, 'k%d' % number, 'v'), 'put')
-        disk.on('eio sync * 1')
-        check(not put(cluster, 'lost', 'v'), 'a write was acknowledged after a failed sync')
-        check(cluster.wait_exit() != 0, 'the process goes on after a failed sync')
-        check('sync' in cluster.log().splitlines()[-1].lower(), cluster.log()[-2000:])
-        cluster.start()
-        cluster.wait_ready()
-        check_all_there(cluster, ['k%d' % number for number in range(20)])
-
-
-@test
-def full_disk(options):
-    """On a full disk nothing is acknowledged that is not kept, and space brings it back."""
-    with contextlib.closing(Cluster(options.server)) as cluster:
-        disk = FaultyDisk(options, cluster)
-        cluster.start(env=disk.env)
-        cluster.wait_ready()
-        check(put(cluster, 'before', 'v'), 'put')
-        disk.on('enospc write * *')
-        acknowledged = put_until_it_fails(cluster)
-        if cluster.processes[0].poll() is not None:
-            said = cluster.log().splitlines()[-1].lower()
-            check('space' in said, 'the last line does not name the cause: ' + said)
-        disk.off()
-        cluster.stop()
-        cluster.start(env=disk.env)
-        cluster.wait_ready()
-        check(put(cluster, 'after', 'v'), 'no write after the disk has space again')
-        check_all_there(cluster, acknowledged + ['before'])
-
-
 @test
 def bad_flags(options):
 
@@ -370,7 +299,7 @@ def bad_flags(options):
 
 
 def main():
-    options = parse_options(__doc__, 'server', 'faults')
+    options = parse_options(__doc__, 'server')
     run(options, options)
 
 

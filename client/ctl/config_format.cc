@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -87,14 +88,12 @@ std::string FormatJson(const ConfigDocument& document,
   Json json = {{"prefix", document.prefix}};
   if (document.revision != 0) json["revision"] = document.revision;
   json["keys"] = Json::object();
+  // Added to as the list that it is: the object would look at all names for each new one.
+  std::vector<std::pair<const std::string, Json>>& keys = json["keys"].get_ref<Json::object_t&>();
   for (const auto& [key, value] : document.keys) {
     const std::string name = key.substr(document.prefix.size());
     if (binary.contains(name)) continue;
-    if (IsText(value)) {
-      json["keys"][name] = value;
-    } else {
-      json["keys"][name]["base64"] = Base64(value);
-    }
+    keys.emplace_back(name, IsText(value) ? Json(value) : Json{{"base64", Base64(value)}});
   }
   for (const auto& [name, value] : binary) {
     Json entry;

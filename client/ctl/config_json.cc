@@ -43,10 +43,32 @@ class CountingIterator {
   const char** furthest_;
 };
 
+// Where the bytes of a text stand, asked for from its beginning to its end: each is looked at once,
+// whatever the number of questions.
+class Places {
+ public:
+  explicit Places(std::string_view text) : text_(text) {}
+
+  // Requires: `offset` is not within a character, and none of those before was larger.
+  Place At(size_t offset) {
+    const std::string_view between = text_.substr(at_, offset - at_);
+    at_ = offset;
+    const size_t line_begin = between.rfind('\n') + 1;  // 0 if there is none.
+    if (line_begin > 0) place_ = {PlaceAt(between, line_begin).line + place_.line - 1, 1};
+    place_.column += CountCharacters(between.substr(line_begin));
+    return place_;
+  }
+
+ private:
+  const std::string_view text_;
+  size_t at_ = 0;
+  Place place_;
+};
+
 class Handler : public nlohmann::json_sax<Json> {
  public:
   Handler(std::string_view text, const char* const* furthest, ConfigBuilder* builder)
-      : text_(text), furthest_(*furthest), builder_(*builder) {}
+      : text_(text), furthest_(*furthest), builder_(*builder), places_(text) {}
 
   const MaybePlacedError& error() const { return error_; }
 
@@ -62,18 +84,18 @@ class Handler : public nlohmann::json_sax<Json> {
     return Other("a number", text);
   }
   bool string(string_t& value) override {
-    return Keep(builder_.OnText(PlaceAt(text_, StringBegin()), value));
+    return Keep(builder_.OnText(places_.At(StringBegin()), value));
   }
   bool key(string_t& value) override {
-    return Keep(builder_.OnText(PlaceAt(text_, StringBegin()), value));
+    return Keep(builder_.OnText(places_.At(StringBegin()), value));
   }
   bool binary(binary_t&) override { return Other("binary data", ""); }
   bool start_object(std::size_t) override {
-    return Keep(builder_.OnMapBegin(PlaceAt(text_, Before())));
+    return Keep(builder_.OnMapBegin(places_.At(Before())));
   }
   bool end_object() override { return Keep(builder_.OnEnd()); }
   bool start_array(std::size_t) override {
-    return Keep(builder_.OnListBegin(PlaceAt(text_, Before())));
+    return Keep(builder_.OnListBegin(places_.At(Before())));
   }
   bool end_array() override { return Keep(builder_.OnEnd()); }
   bool parse_error(std::size_t position, const std::string& token,
@@ -110,7 +132,7 @@ class Handler : public nlohmann::json_sax<Json> {
     size_t at = Before();
     if (kWord.find(text_[at]) == std::string_view::npos && at > 0) --at;
     while (at > 0 && kWord.find(text_[at - 1]) != std::string_view::npos) --at;
-    return Keep(builder_.OnOther(PlaceAt(text_, at), what, std::move(text)));
+    return Keep(builder_.OnOther(places_.At(at), what, std::move(text)));
   }
 
   bool Keep(MaybePlacedError error) {
@@ -121,6 +143,7 @@ class Handler : public nlohmann::json_sax<Json> {
   const std::string_view text_;
   const char* const& furthest_;
   ConfigBuilder& builder_;
+  Places places_;
   MaybePlacedError error_;
 };
 

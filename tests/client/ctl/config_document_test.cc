@@ -23,6 +23,23 @@ void ExpectRoundTrip(const ConfigDocument& document) {
   }
 }
 
+// Reading takes time in proportion to the text: this one would not end within a test's time if each
+// name were looked for from the beginning.
+TEST(ConfigDocumentTest, ALargeFileIsRead) {
+  ConfigDocument document{.prefix = "app/", .revision = 1, .keys = {}};
+  for (int i = 0; i < 200000; ++i) document.keys["app/" + std::to_string(i)] = "some value";
+  ExpectRoundTrip(document);
+}
+
+TEST(ConfigDocumentTest, JsonErrorsNameTheirPlaceWhateverStandsBefore) {
+  const Expected<ConfigDocument> read = ParseConfig(
+      "{\"prefix\": \"a\", \"keys\": {\n  \"\xc3\xa9\": \"\\\"x\", \"b\":\n\n\"y\",  \"\xc3\xa9\": "
+      "\"z\"}}",
+      ConfigFormat::kJson, "file");
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.failure().message, HasSubstr("file: line 4, column 7: duplicate key"));
+}
+
 TEST(ConfigDocumentTest, WhatIsWrittenIsReadAgain) {
   ExpectRoundTrip({});
   ExpectRoundTrip({.prefix = "app/", .revision = 7, .keys = {{"app/", "the prefix itself"}}});

@@ -53,9 +53,12 @@ void CheckedCluster::Problem(int member, const std::string& what) {
                       " (log: " + cluster_.LogPath(member) + ")");
 }
 
-// The newest revision, by a linearizable read.
+// The newest revision, by a linearizable read. A member that is still busy with what came before is
+// waited for, as at its start.
 std::optional<int64_t> CheckedCluster::LastRevision() {
+  if (!WaitUntilServes(cluster_.targets()[0])) return std::nullopt;
   KvClient client(cluster_.targets()[0]);
+  client.set_timeout(std::chrono::seconds(30));
   etcdserverpb::RangeRequest request;
   request.set_key(kPrefix);
   etcdserverpb::RangeResponse response;

@@ -128,6 +128,7 @@ const std::vector<ExitCodeText>& ExitCodeTexts() {
       {6, "A file or the output could not be read or written."},
       {7, "The answer is no: exists, mget, setnx, config diff."},
       {128, "The arguments do not fit the command."},
+      {141, "The reader of the output went away (SIGPIPE, as a shell tells it)."},
   };
   return texts;
 }

@@ -91,7 +91,8 @@ def server_that_never_answers(world):
     with contextlib.closing(FakeServer(silent)) as dead:
         start = time.time()
         put = world.gavelctl(dead.endpoint, 'put', 'k', 'v', '--command-timeout=1s')
-        check(put.code in (1, 2) and dead.endpoint in put.err, put.err)
+        check_failed(put, 2, dead.endpoint + ' (no answer to the attempt to connect)',
+                     '--endpoints')
         check(time.time() - start < 20, 'it took too long')
         # A read goes to another member meanwhile.
         both = dead.endpoint + ',' + world.endpoint
@@ -173,8 +174,8 @@ def response_cut_off(world):
         return chunk if passed < 20_000 else b''
     with contextlib.closing(FakeServer(proxy_to(world.endpoint, on_answer=cut))) as proxy:
         result = world.gavelctl(proxy.endpoint, 'get', 'large', '--command-timeout=2s')
-        check(result.code in (1, 2) and result.out == b'', '%d %r' % (result.code, result.out[:99]))
-        check(result.err.startswith('Error: ') and proxy.endpoint in result.err, result.err)
+        check_failed(result, 1, proxy.endpoint + ' broke off', '--endpoints')
+        check(result.out == b'', result.out[:99])
     # Every connection ends within the first answer, some before its first byte.
     for count in range(60, 151, 30):
         proxy = FakeServer(proxy_to(world.endpoint, answer_bytes_max=count))
@@ -232,8 +233,7 @@ def endpoints_that_are_none(world):
     for endpoints in ('nonsense', 'http://', 'a:b', '127.0.0.1:99999', 'https://127.0.0.1:1',
                       'ftp://x:1', ','):
         result = world.gavelctl('', '--endpoints', endpoints, 'get', 'k')
-        check(result.code in (2, 128) and result.err.startswith('Error: '),
-              '%r: %d %s' % (endpoints, result.code, result.err))
+        check_failed(result, 128)
 
 
 @test
@@ -390,7 +390,27 @@ def broken_pipe(world):
     process.stderr.close()
     code = process.wait(30)
     check(code == -signal.SIGPIPE and said == b'', 'exit code %d: %r' % (code, said))
+    shell = subprocess.run(
+        ['bash', '-c', '"$@" | head -c1 >/dev/null; exit ${PIPESTATUS[0]}', 'bash',
+         world.gavelctl.path, '--endpoints=' + world.endpoint, 'get', 'pipe', '--prefix'],
+        stderr=subprocess.PIPE, env=clean_environment(), timeout=60)
+    check(shell.returncode == 141 and shell.stderr == b'', shell)
     world.gavelctl(world.endpoint, 'del', 'pipe', '--prefix')
+
+
+@test
+def documented_exit_codes(world):
+    """The README, --help and the manual page list the same codes: those that this file expects."""
+    readme = os.path.join(os.path.dirname(__file__), '../../client/ctl/README.md')
+    with open(readme) as file:
+        table = file.read().split('## Exit codes')[1].split('##')[0]
+    help_text = world.gavelctl('', '--help').text().split('EXIT CODES:')[1]
+    manual = world.gavelctl('', 'manual').text().split('EXIT STATUS')[1]
+    codes = ['0', '1', '2', '3', '4', '5', '6', '7', '128', '141']
+    for where, found in (('README', re.findall(r'^\| (\d+) \|', table, re.M)),
+                         ('help', re.findall(r'^ +(\d+) ', help_text, re.M)),
+                         ('manual', re.findall(r'^\\fB(\d+)\\fR$', manual, re.M))):
+        check(found == codes, '%s: %s' % (where, found))
 
 
 @test
@@ -459,7 +479,7 @@ def check_perf_passes_or_says_why(world):
     result = world.gavelctl(world.endpoint, 'check', 'perf', '--load=s', '--duration=1s')
     lines = result.text().splitlines()
     check(lines and lines[-1] in ('PASS', 'FAIL'), result.text() + result.err)
-    check((result.code == 0) == (lines[-1] == 'PASS'), result.text())
+    check(result.code == (0 if lines[-1] == 'PASS' else 1), '%d %s' % (result.code, lines))
     check(re.search(r'(PASS: Throughput is|FAIL: Throughput too low:) \d+ writes/s', lines[0]),
           lines)
     check(re.search(r'(PASS: Slowest request took|Slowest request took too long:) [\d.]+s',

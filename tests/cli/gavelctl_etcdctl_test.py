@@ -6,54 +6,82 @@
 Two clusters are kept equal: each command runs by etcdctl on one and by gavelctl on the other, and
 output, complaint and exit code must agree, revisions included; only what two clusters cannot have
 in common (ids, terms) is replaced. A command that reads then runs by gavelctl on etcdctl's cluster
-too, where nothing but times is replaced. What else differs is in ACCEPTED, with the reason.
+too, where nothing but times is replaced. What else differs is in REFUSED, THEIRS and OURS, with the
+reason and exactly.
 """
 import argparse
 import contextlib
+import copy
 import re
 import sys
 
+import versions
 from gavelctl import Gavelctl, unused_endpoint
 from report import Report
 from servers import Cluster, etcdctl
 
 FORMATS = ['simple', 'json', 'fields', 'table', 'protobuf']
 
-# Pattern of 'command (format)', what may differ ('text': output and complaint; 'all': the exit code
-# too; 'output', 'complaint', 'code'), and why gavelctl does what it does. One list;
-# client/ctl/README.md tells the same to its readers.
-ACCEPTED = [
-    (r'^endpoint status', 'text',
-     'the columns and fields of 3.6: storage version, size in use, quota, downgrade'),
-    (r'^endpoint hashkv', 'text', 'the column and field "hash revision" of 3.6'),
-    (r'^member list.*\(fields\)', 'text',
-     'a header without a revision shows none, as in 3.6; 3.4 writes "Revision" : 0'),
-    (r'^(member list|get .*) --hex.*\((json|fields)\)', 'text', 'ids in hexadecimal, as in 3.6'),
-    (r'^endpoint health.*\(simple\)', 'text',
-     'healthy endpoints go to standard output, as in 3.6; 3.4 writes them to standard error'),
-    (r'^version', 'text', 'each tells its own version'),
-    (r'^(put|get) \w+ \w+ \w+ \(', 'all',
-     'a third word is refused; etcdctl drops it, and "put k two words" loses the second'),
-    (r'--(bogus|limit=x|prefix=maybe)|^(gett|put -x)', 'complaint',
+# What gavelctl refuses in its own words, or etcdctl does not refuse at all. Pattern of 'command
+# (format)', the exit codes of both (None: any, but the same), what gavelctl says (the first line, and
+# nothing on standard output), and why. client/ctl/README.md tells the same to its readers.
+REFUSED = [
+    (r'^get \w+ \w+ \w+ \(', 0, 128,
+     'get command needs one argument as key and an optional argument as range_end',
+     'a third word is refused; etcdctl drops it'),
+    (r'--bogus', None, 1, 'unknown flag: --bogus',
      'errors in the command line say what to try instead of the whole help'),
-    (r'^(compaction x|put \S+ \S+ --lease=zz)', 'complaint',
+    (r'^put -x', None, 1, "unknown shorthand flag: 'x' in -x", 'the same'),
+    (r'--limit=x', None, 1, 'invalid argument "x" for "--limit" flag', 'the same'),
+    (r'--prefix=maybe', None, 1, 'invalid argument "maybe" for "--prefix" flag', 'the same'),
+    (r'^compaction x', None, 1, 'bad revision "x", expecting a whole number',
      'numbers that cannot be read are told without the words of Go\'s library'),
-    (r'^txn with .*(tilde|cut off|without a value|bad number|no such request|bad flag|'
-     r'no such target|unquoted|after the end)', 'complaint',
+    (r' --lease=zz', None, 128, 'bad lease ID ("zz"), expecting ID in Hex', 'the same'),
+    (r'^txn with a tilde', 2, 3,
+     'standard input: line 1, column 10: unknown comparison "~"; it is =, !=, < or >',
+     'an unknown comparison ends etcdctl with a Go panic'),
+    (r'^txn with an unquoted key', None, 3,
+     'standard input: line 1, column 5: expected the key in double quotes',
      'errors in a transaction name line and column'),
-    (r'^txn with a tilde', 'code', 'an unknown comparison ends etcdctl with a Go panic'),
-    (r'^txn with a put without a value', 'code',
+    (r'^txn with no such target', None, 3,
+     'standard input: line 1, column 1: unknown target "modd"; a compare is ver, create, mod, value '
+     'or lease of a key, such as mod("key") = "0"', 'the same'),
+    (r'^txn with a bad number', None, 3,
+     'standard input: line 1, column 12: "x" is no number of 64 bits', 'the same'),
+    (r'^txn with a put without a value', 128, 3,
+     'standard input: line 2, column 1: put needs a key and a value',
      'etcdctl takes the rest of the transaction for the value, then complains of the arguments'),
-    (r'^member list.*\(protobuf\)$', 'output', 'ids and ports of two clusters'),
-    (r'^(member list|endpoint \w+) extra', 'all', 'words that a command does not take are refused'),
-    (r'--command-timeout=0s', 'all', 'refused; etcdctl tries, and ends when its time is up'),
+    (r'^txn with no such request', None, 3,
+     'standard input: line 2, column 1: unknown request "foo"; it is put, get or del', 'the same'),
+    (r'^txn with a bad flag', None, 3,
+     'standard input: line 2, column 5: unknown flag: --bad', 'the same'),
+    (r'^txn with cut off', None, 3,
+     'standard input: line 3, column 1: the text ends within the success requests (get, put, del)',
+     'the same'),
+    (r'^(member list|endpoint \w+) extra', 0, 128, 'this command takes no argument',
+     'words that a command does not take are refused'),
+    (r'--command-timeout=0s', 1, 128, '--command-timeout is above 0s',
+     'refused; etcdctl tries, and ends when its time is up'),
 ]
 
-# What etcdctl 3.4 writes in an older way than 3.6, and gavelctl, do.
-TRANSLATED = [
-    (r'"Response(Put|Range)":', lambda m: '"response_%s":' % m.group(1).lower(),
+# What etcdctl 3.4 writes in an older way than 3.6, and gavelctl, do: etcdctl's output is taken to
+# gavelctl's. Pattern of 'command (format)', function, reason.
+THEIRS = [
+    (r'^txn .*\(json\)',
+     lambda text, _: re.sub(r'"Response(Put|Range|DeleteRange)":',
+                            lambda m: '"response_%s":' % m.group(1).lower().replace(
+                                'deleterange', 'delete_range'), text),
      'since 3.5 the answers within a transaction carry the names of the protocol'),
-    (r'"ResponseDeleteRange":', '"response_delete_range":', 'the same'),
+    (r'^member list.*\(fields\)', lambda text, _: versions.without_revision_0(text),
+     'a header without a revision shows none, as in 3.6; 3.4 writes "Revision" : 0'),
+    (r'^(member list --hex \((json|fields)|get .* --hex \(fields)', versions.hex_ids, 'ids in hexadecimal, as in 3.6'),
+]
+
+# What gavelctl, as etcdctl 3.6, writes more of: its output is taken to that of 3.4.
+OURS = [
+    (r'^endpoint status', versions.status_of_3_4,
+     'the columns and fields of 3.6: storage version, size in use, quota, downgrade'),
+    (r'^endpoint hashkv', versions.hash_of_3_4, 'the column and field "hash revision" of 3.6'),
 ]
 
 KEYS = [('put', k, v) for k, v in
@@ -203,12 +231,6 @@ ALONE = {'single quotes': 0, 'words after the compare': 3, 'text after the end':
 
 WRITES = {'put', 'del', 'txn', 'compaction'}
 
-# Those of etcdctl 3.6.
-STATUS_COLUMNS = ['endpoint', 'id', 'version', 'storage version', 'db size', 'in use',
-                  'percentage not in use', 'quota', 'is leader', 'is learner', 'raft term',
-                  'raft index', 'raft applied index', 'errors', 'downgrade target version',
-                  'downgrade enabled']
-
 # Only times differ between two runs on one cluster.
 TIMES = [
     (r'took = [0-9.]+[mµn]?s', 'took = T'),
@@ -242,11 +264,44 @@ def complaint(result):
 used = set()
 
 
-def accepts(label, what):
-    kinds = ('all', what) if what == 'code' else ('all', 'text', what)
-    rows = [row for row in ACCEPTED if row[1] in kinds and re.search(row[0], label)]
-    used.update(rows)
-    return bool(rows)
+def row_for(rows, label):
+    """The first row that a label matches."""
+    for row in rows:
+        if re.search(row[0], label):
+            used.add(row)
+            return row
+    return None
+
+
+def compare_refusal(label, row, theirs, ours):
+    """The differences from what a row of REFUSED says."""
+    _, their_code, our_code, words, _ = row
+    told = [('gavelctl says', complaint(ours), 'Error: ' + words),
+            ('gavelctl ends with', ours.code, our_code),
+            ('gavelctl writes', ours.out, b''),
+            ('etcdctl ends with', theirs.code, our_code if their_code is None else their_code)]
+    return ['%s: %s %r, not %r' % (label, what, is_, should)
+            for what, is_, should in told if is_ != should]
+
+
+def outputs_of(label, fmt, theirs, ours, patterns):
+    if label.startswith('version'):  # Each tells its own version.
+        form = r'(etcd|gavel)ctl version: [\d.]+\nAPI version: 3\.\d\n'
+        return [re.sub(form, 'VERSIONS', result.text()) for result in (theirs, ours)]
+    if fmt == 'protobuf' and patterns[:len(OWN)] == OWN:
+        if label.startswith('member list') and ours.code == 0:
+            return [versions.any_members(result.out) for result in (theirs, ours)]
+        return [protobuf_without_header(result.out) for result in (theirs, ours)]
+    old, new = theirs.text(), ours.text()
+    row = row_for(THEIRS, label)
+    while row is not None:  # More than one may be needed.
+        old = row[1](old, fmt)
+        row = row_for(THEIRS[THEIRS.index(row) + 1:], label)
+    old, new = replaced(old, patterns), replaced(new, patterns)
+    row = row_for(OURS, label)
+    if row is not None and fmt != 'protobuf':
+        new = row[1](new, fmt)
+    return [old, new]
 
 
 def protobuf_without_header(data):
@@ -255,22 +310,21 @@ def protobuf_without_header(data):
 
 
 def compare(label, fmt, theirs, ours, patterns):
-    """The differences between two results that no row of ACCEPTED allows."""
+    """The differences between two results that no row of the lists above allows."""
     differences = []
+    row = row_for(REFUSED, label)
+    if row is not None and not theirs.code == ours.code == 4:  # The format is refused before.
+        return compare_refusal(label, row, theirs, ours)
     patterns = patterns + (FRAMES if fmt == 'table' else [])
-    if fmt == 'protobuf' and patterns[:len(OWN)] == OWN:
-        outputs = [protobuf_without_header(r.out) for r in (theirs, ours)]
-    else:
-        translations = [(pattern, text) for pattern, text, _ in TRANSLATED]
-        outputs = [replaced(theirs.text(), translations + patterns),
-                   replaced(ours.text(), patterns)]
+    if label.startswith('endpoint health') and fmt == 'simple':
+        # Healthy endpoints go to standard output, as in 3.6; 3.4 writes them to standard error.
+        theirs = copy.copy(theirs)
+        theirs.out, theirs.err = theirs.err.encode(), theirs.text()
+    outputs = outputs_of(label, fmt, theirs, ours, patterns)
     complaints = [replaced(complaint(r), patterns) for r in (theirs, ours)]
     for what, a, b in (('output', *outputs), ('complaint', *complaints),
                        ('code', theirs.code, ours.code)):
-        # etcdctl writes its help to standard output when a flag is wrong.
-        if a != b and what == 'output' and ours.code != 0:
-            what = 'complaint'
-        if a != b and not accepts(label, what):
+        if a != b:
             differences.append('%s: %s\n  etcdctl:  %r\n  gavelctl: %r' % (label, what, a, b))
     return differences
 
@@ -336,7 +390,7 @@ def check_three_members(server, gavelctl):
             problems.append('not one leader: %r' % status.text())
         table = gavelctl(cluster.endpoint(), 'endpoint', 'status', write_out='table').text()
         columns = [cell.strip().lower() for cell in table.splitlines()[1].split('|')[1:-1]]
-        if columns != STATUS_COLUMNS:
+        if columns != [name for name, _ in versions.STATUS_COLUMNS]:
             problems.append('columns: %s' % columns)
         hashes = {row.split(', ')[1] for row in gavelctl(
             cluster.endpoint(), 'endpoint', 'hashkv', '--cluster').text().splitlines()}
@@ -381,7 +435,8 @@ def main():
     if options.k in 'unreachable':
         report('unreachable', check_unreachable(gavelctl))
     if not options.k:
-        report('no row of ACCEPTED is idle', [str(row) for row in ACCEPTED if row not in used])
+        report('near misses', versions.near_misses())
+        report('no row is idle', [row[0] for row in REFUSED + THEIRS + OURS if row not in used])
     sys.exit(1 if report.failed else 0)
 
 

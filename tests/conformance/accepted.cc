@@ -9,6 +9,7 @@
 #include "tests/conformance/chunks.h"
 #include "tests/conformance/lease_answers.h"
 #include "tests/conformance/tied_rows.h"
+#include "tests/conformance/wire_groups.h"
 
 namespace gavel::conformance {
 namespace {
@@ -138,6 +139,7 @@ bool UnmatchedGroup(Exchange& exchange) {
   return exchange.request == nullptr && exchange.etcd.code != kInternal &&
          (exchange.operation.method == kWholeMethod ||
           exchange.operation.method == kStreamMethod) &&
+         OnlyGroupsEndWrongly(exchange.operation.body) &&
          Is(exchange.gavel, kInternal, kMalformed) && Settle(exchange);
 }
 

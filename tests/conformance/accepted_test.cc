@@ -212,6 +212,33 @@ RangeRequest ByValue() {
   return range;
 }
 
+TEST(AcceptedTest, OnlyAGroupThatEndsAsAnothersIsSkipped) {
+  const Answer nothing = Ok(RangeResponse());
+  const Answer malformed{13, "grpc: error unmarshalling request: malformed protobuf message", ""};
+  const auto verdict = [&](const std::string& body) {
+    return Verdict(Operation{kRange, body}, nothing, malformed);
+  };
+  const std::string key = "\x0a\x01k";
+  EXPECT_EQ(verdict(key + "\x93\x01\x08\x01\x9c\x01"), "unmatched group");
+  EXPECT_EQ(verdict("\x93\x01\x9b\x01\x9c\x01\x9c\x01" + key), "unmatched group");
+  EXPECT_EQ(verdict(key + "\x9c\x01"), "different") << "an end without a beginning";
+  EXPECT_EQ(verdict(key + "\x93\x01\x08\x01"), "different") << "no end";
+  EXPECT_EQ(verdict(key + "\x93\x01\x08\x01\x9c\x01\x0a\x05k"), "different") << "cut off";
+  EXPECT_EQ(verdict(key + "\x93\x01\x0e\x9c\x01"), "different") << "no such wire type";
+  EXPECT_EQ(verdict("\x0a"), "different");
+}
+
+TEST(AcceptedTest, AnswersOfAnotherClusterAreDifferent) {
+  RangeResponse response;
+  *response.mutable_header() = WholeHeader();
+  const Operation operation{kRange, RangeRequest().SerializeAsString()};
+  Terms terms{kRevision};
+  terms.gavel_cluster = response.header().cluster_id();
+  EXPECT_TRUE(Compare(operation, terms, Ok(response), Ok(response), nullptr).empty());
+  ++terms.gavel_cluster;
+  EXPECT_FALSE(Compare(operation, terms, Ok(response), Ok(response), nullptr).empty());
+}
+
 TEST(AcceptedTest, EqualRowsMayBeInAnyOrderOnceTheyAreMoreThanTwelve) {
   EXPECT_EQ(Verdict(kRange, ByValue(), Ok(Rows("mlkjihgfedcba")), Ok(Rows("abcdefghijklm"))),
             "order of equal rows");

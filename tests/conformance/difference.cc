@@ -1,7 +1,10 @@
 #include "tests/conformance/difference.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include <google/protobuf/descriptor.h>
@@ -30,6 +33,9 @@ constexpr std::string_view kOwnToACluster[] = {
     "etcdserverpb.StatusResponse.raftAppliedIndex",
 };
 
+constexpr std::string_view kGavelVersion = "3.7.1";
+constexpr std::string_view kEtcdVersions = "3.4.";
+
 // Also when it is zero, as the hash of nothing may be.
 bool IsHash(const FieldDescriptor& field) {
   return field.full_name() == "etcdserverpb.HashKVResponse.hash" ||
@@ -45,8 +51,32 @@ bool IsOwnToACluster(const FieldDescriptor& field) {
                    std::string_view(field.full_name())) != std::end(kOwnToACluster);
 }
 
-void NormaliseField(Message& message, const FieldDescriptor& field) {
+// What belongs to a cluster, but cannot be, as the rest of the answer says. To be called before
+// anything is replaced.
+std::set<std::string> Contradictions(const Message& response) {
+  std::set<std::string> fields;
+  if (const auto* status = dynamic_cast<const etcdserverpb::StatusResponse*>(&response)) {
+    const std::string_view version = status->version();
+    if (version != kGavelVersion && !version.starts_with(kEtcdVersions)) fields.insert("version");
+    if (status->raftterm() != status->header().raft_term()) fields.insert("raftTerm");
+    if (status->raftappliedindex() > status->raftindex()) fields.insert("raftAppliedIndex");
+    if (status->dbsizeinuse() > status->dbsize()) fields.insert("dbSizeInUse");
+  }
+  return fields;
+}
+
+// Every member has an id of its own, and one of them is the member that answers.
+void CheckMemberIds(etcdserverpb::MemberListResponse& response) {
+  std::set<uint64_t> ids;
+  for (etcdserverpb::Member& member : *response.mutable_members()) {
+    if (!ids.insert(member.id()).second) member.clear_id();
+  }
+  if (!ids.contains(response.header().member_id())) response.mutable_header()->clear_member_id();
+}
+
+void NormaliseField(Message& message, const FieldDescriptor& field, bool contradicted) {
   const auto* reflection = message.GetReflection();
+  if (contradicted) return reflection->ClearField(&message, &field);
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_UINT64:
       return reflection->SetUInt64(&message, &field, 1);
@@ -191,11 +221,17 @@ std::string Describe(const std::vector<Difference>& differences) {
 
 void Normalise(Message& response) {
   const auto* reflection = response.GetReflection();
+  const std::set<std::string> contradictions = Contradictions(response);
+  if (auto* members = dynamic_cast<etcdserverpb::MemberListResponse*>(&response)) {
+    CheckMemberIds(*members);
+  }
   std::vector<const FieldDescriptor*> fields;
   reflection->ListFields(response, &fields);
   for (const FieldDescriptor* field : fields) {
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
-      if (IsOwnToACluster(*field)) NormaliseField(response, *field);
+      if (IsOwnToACluster(*field)) {
+        NormaliseField(response, *field, contradictions.contains(field->name()));
+      }
     } else if (field->is_repeated()) {
       for (int i = 0; i < reflection->FieldSize(response, field); ++i) {
         Normalise(*reflection->MutableRepeatedMessage(&response, field, i));

@@ -21,7 +21,10 @@ struct Difference {
 std::string Describe(const std::vector<Difference>& differences);
 
 // Replaces what no two clusters have in common: ids, terms, indexes, versions, sizes, hashes and
-// ports. Zero stays zero, so that a missing id is still seen.
+// ports. Zero stays zero, so that a missing id is still seen; what the rest of the answer
+// contradicts becomes zero: a version that neither server has, an index that is applied before it
+// is there, a size in use above the size, a term that is not the header's, an id that two members
+// have.
 void Normalise(google::protobuf::Message& response);
 
 // Compares field by field, presence and unknown fields too. Requires: one type.

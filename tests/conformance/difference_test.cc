@@ -109,6 +109,47 @@ TEST(DifferenceTest, OnlyWhetherAStatusHasSizesIsCompared) {
   EXPECT_EQ(Differences(etcd, gavel).size(), 1);
 }
 
+TEST(DifferenceTest, AStatusThatContradictsItselfIsOne) {
+  etcdserverpb::StatusResponse etcd;
+  etcd.mutable_header()->set_raft_term(2);
+  etcd.set_version("3.4.23");
+  etcd.set_dbsize(100);
+  etcd.set_dbsizeinuse(50);
+  etcd.set_raftterm(2);
+  etcd.set_raftindex(9);
+  etcd.set_raftappliedindex(9);
+  etcdserverpb::StatusResponse gavel = etcd;
+  gavel.set_version("3.7.1");
+  gavel.set_dbsizeinuse(100);
+  gavel.set_raftindex(10);
+  EXPECT_TRUE(Differences(etcd, gavel).empty());
+  const auto path = [&](auto change) {
+    etcdserverpb::StatusResponse changed = gavel;
+    change(changed);
+    const std::vector<Difference> differences = Differences(etcd, changed);
+    return differences.size() == 1 ? differences[0].path : "";
+  };
+  EXPECT_EQ(path([](auto& status) { status.set_version("3.7.2"); }), "version");
+  EXPECT_EQ(path([](auto& status) { status.set_dbsizeinuse(101); }), "dbSizeInUse");
+  EXPECT_EQ(path([](auto& status) { status.set_raftterm(1); }), "raftTerm");
+  EXPECT_EQ(path([](auto& status) { status.set_raftappliedindex(11); }), "raftAppliedIndex");
+}
+
+TEST(DifferenceTest, MembersHaveIdsOfTheirOwnAndOneOfThemAnswers) {
+  etcdserverpb::MemberListResponse etcd;
+  etcd.mutable_header()->set_member_id(5);
+  etcd.add_members()->set_id(5);
+  etcd.add_members()->set_id(6);
+  etcdserverpb::MemberListResponse gavel = etcd;
+  gavel.mutable_members(1)->set_id(7);
+  EXPECT_TRUE(Differences(etcd, gavel).empty());
+  gavel.mutable_members(1)->set_id(5);
+  EXPECT_EQ(Differences(etcd, gavel).size(), 1);
+  gavel = etcd;
+  gavel.mutable_header()->set_member_id(7);
+  EXPECT_EQ(Differences(etcd, gavel).size(), 1);
+}
+
 // Whatever Plant changes must be seen; it is asked for every change it knows.
 TEST(DifferenceTest, EveryPlantedChangeIsADifference) {
   TxnResponse etcd;

@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
+#include "proto/etcdserverpb/header.pb.h"
 #include "proto/parse.h"
 #include "tests/conformance/accepted.h"
 
@@ -21,10 +22,22 @@ std::unique_ptr<google::protobuf::Message> Decode(std::unique_ptr<google::protob
 // No code of gRPC: nobody was asked.
 constexpr int kNotAsked = -1;
 
-Side NewSide(const Operation& operation, const Answer& answer) {
+// Takes away the id of a cluster that is not `cluster`, which may be 0.
+void CheckCluster(google::protobuf::Message& response, uint64_t cluster) {
+  const auto* field = response.GetDescriptor()->FindFieldByName("header");
+  if (cluster == 0 || field == nullptr || !response.GetReflection()->HasField(response, field)) {
+    return;
+  }
+  auto* header = dynamic_cast<etcdserverpb::ResponseHeader*>(
+      response.GetReflection()->MutableMessage(&response, field));
+  if (header != nullptr && header->cluster_id() != cluster) header->clear_cluster_id();
+}
+
+Side NewSide(const Operation& operation, const Answer& answer, uint64_t cluster) {
   Side side{answer.code, answer.message, nullptr};
   if (answer.code != 0) return side;
   side.body = Decode(NewResponse(operation.method), answer.body);
+  if (side.body != nullptr) CheckCluster(*side.body, cluster);
   if (side.body != nullptr) Normalise(*side.body);
   return side;
 }
@@ -38,8 +51,8 @@ Exchange::Exchange(const Operation& sent, const Terms& known, const Answer& from
     : operation(sent),
       terms(known),
       request(Decode(NewRequest(sent.method), sent.body)),
-      etcd(NewSide(sent, from_etcd)),
-      gavel(NewSide(sent, from_gavel)) {
+      etcd(NewSide(sent, from_etcd, 0)),
+      gavel(NewSide(sent, from_gavel, known.gavel_cluster)) {
   if (sent.crashes_etcd) etcd = {kNotAsked, "", nullptr};
 }
 

@@ -1,7 +1,9 @@
 // One operation with both answers, decoded and normalised, and the verdict on them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,12 +21,21 @@ struct Side {
   std::unique_ptr<google::protobuf::Message> body;  // Null unless code is 0 and it decodes.
 };
 
+// Between which times of this process a lease ends on either server.
+struct LeaseEnd {
+  std::chrono::steady_clock::time_point earliest;
+  std::chrono::steady_clock::time_point latest;
+};
+using LeaseEnds = std::map<int64_t, LeaseEnd>;
+
 // What an exchange is judged by, besides itself.
 struct Terms {
   int64_t revision = 0;  // The store's newest when the operation was sent.
   // By how much the clocks of the two servers' leases may be apart: no request took longer.
   int64_t slack_seconds = 1;
-  bool both_are_etcd = false;  // The harness compares etcd with itself.
+  bool both_are_etcd = false;             // The harness compares etcd with itself.
+  uint64_t gavel_cluster = 0;             // The id that Gavel's answers have; 0: not known yet.
+  const LeaseEnds* lease_ends = nullptr;  // Of every lease that was granted; null: of none.
 };
 
 struct Exchange {

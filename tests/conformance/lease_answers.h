@@ -13,7 +13,7 @@ namespace gavel::conformance {
 bool SettleTimeLeft(Exchange& exchange);
 // The keys of a lease: the same ones, Gavel's in order.
 bool SettleLeaseKeys(Exchange& exchange);
-// All leases: the same ones.
+// All leases: the same ones, in an order in which they may end.
 bool SettleLeases(Exchange& exchange);
 
 }  // namespace gavel::conformance

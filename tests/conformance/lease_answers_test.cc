@@ -1,5 +1,6 @@
 #include "tests/conformance/lease_answers.h"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,10 @@ constexpr char kLeases[] = "/etcdserverpb.Lease/LeaseLeases";
 Answer Ok(const google::protobuf::Message& body) { return {0, "", body.SerializeAsString()}; }
 
 // As in accepted_test.
-std::string Verdict(const char* method, const Answer& etcd, const Answer& gavel) {
+std::string Verdict(const char* method, const Answer& etcd, const Answer& gavel,
+                    const LeaseEnds* ends = nullptr) {
   Hits hits(AcceptedDifferences().size());
-  const Terms terms{.revision = 1, .slack_seconds = 2};
+  const Terms terms{.revision = 1, .slack_seconds = 2, .lease_ends = ends};
   if (!Compare(Operation{method, ""}, terms, etcd, gavel, &hits).empty()) return "different";
   std::string met = "equal";
   for (size_t i = 0; i < hits.size(); ++i) {
@@ -62,15 +64,33 @@ TEST(LeaseAnswersTest, TheKeysOfALeaseAreTheSameAndInOrder) {
   EXPECT_EQ(Verdict(kTimeToLive, TimeLeft(9, {"b", "a"}), TimeLeft(9, {"a", "a"})), "different");
 }
 
+Answer Leases(const std::vector<int64_t>& ids) {
+  LeaseLeasesResponse response;
+  for (const int64_t id : ids) response.add_leases()->set_id(id);
+  return Ok(response);
+}
+
+LeaseEnd Ends(int earliest, int latest) {
+  const std::chrono::steady_clock::time_point zero;
+  return {zero + std::chrono::seconds(earliest), zero + std::chrono::seconds(latest)};
+}
+
 TEST(LeaseAnswersTest, AllLeasesAreTheSameOnes) {
-  const auto leases = [](const std::vector<int64_t>& ids) {
-    LeaseLeasesResponse response;
-    for (const int64_t id : ids) response.add_leases()->set_id(id);
-    return Ok(response);
-  };
-  EXPECT_EQ(Verdict(kLeases, leases({3, 1, 2}), leases({1, 2, 3})), "order of leases");
-  EXPECT_EQ(Verdict(kLeases, leases({3, 1}), leases({1, 2, 3})), "different");
-  EXPECT_EQ(Verdict(kLeases, leases({3, 1}), leases({1, 1})), "different");
+  const LeaseEnds ends = {{1, Ends(10, 11)}, {2, Ends(10, 11)}, {3, Ends(10, 11)}};
+  EXPECT_EQ(Verdict(kLeases, Leases({3, 1, 2}), Leases({1, 2, 3}), &ends), "order of leases");
+  EXPECT_EQ(Verdict(kLeases, Leases({3, 1}), Leases({1, 2, 3}), &ends), "different");
+  EXPECT_EQ(Verdict(kLeases, Leases({3, 1}), Leases({1, 1}), &ends), "different");
+}
+
+// Only leases whose ends nobody can tell apart may change places.
+TEST(LeaseAnswersTest, LeasesComeInAnOrderInWhichTheyMayEnd) {
+  // Two seconds are what the clocks may be apart.
+  const LeaseEnds ends = {{1, Ends(10, 11)}, {2, Ends(13, 14)}, {3, Ends(17, 18)}};
+  EXPECT_EQ(Verdict(kLeases, Leases({1, 2, 3}), Leases({2, 1, 3}), &ends), "order of leases");
+  EXPECT_EQ(Verdict(kLeases, Leases({1, 2, 3}), Leases({1, 3, 2}), &ends), "different");
+  EXPECT_EQ(Verdict(kLeases, Leases({1, 2, 3}), Leases({3, 1, 2}), &ends), "different");
+  EXPECT_EQ(Verdict(kLeases, Leases({1, 4}), Leases({4, 1}), &ends), "different") << "unknown";
+  EXPECT_EQ(Verdict(kLeases, Leases({1, 2}), Leases({2, 1})), "different") << "nothing known";
 }
 
 TEST(LeaseNamesTest, ReplacesIdsWhereverALeaseIsNamed) {

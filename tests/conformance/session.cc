@@ -27,6 +27,9 @@ constexpr int64_t kFirstProbe = int64_t{1} << 40;
 // A lease of so many seconds might end while a sequence still asks about it.
 constexpr int64_t kShortTtl = 30;
 
+// Room for what is added to a time that is not known.
+constexpr std::chrono::hours kFarAhead(24);
+
 // Changes `answer` in one place; false if there is nothing that could be.
 bool Change(const Operation& operation, uint64_t choice, Answer* answer) {
   if (answer->code != 0) {
@@ -67,6 +70,19 @@ int64_t LeaseOf(const Operation& operation) {
   if (field != nullptr) return request->GetReflection()->GetInt64(*request, field);
   const auto* put = dynamic_cast<const etcdserverpb::PutRequest*>(request.get());
   return put == nullptr ? 0 : put->lease();
+}
+
+// An empty one if the answer has none.
+etcdserverpb::ResponseHeader HeaderOf(const Operation& operation, const Answer& answer) {
+  const auto response = NewResponse(operation.method);
+  if (answer.code != 0 || response == nullptr ||
+      !ParseMessage(answer.body, kCommandDepthMax, response.get())) {
+    return {};
+  }
+  const auto* field = response->GetDescriptor()->FindFieldByName("header");
+  if (field == nullptr) return {};
+  return dynamic_cast<const etcdserverpb::ResponseHeader&>(
+      response->GetReflection()->GetMessage(*response, field));
 }
 
 }  // namespace
@@ -137,6 +153,7 @@ Session::Outcome Session::Call(const Operation& operation, size_t turn, bool pla
   GiveNames(names_.etcd, operation.method, &answers.etcd);
   GiveNames(names_.gavel, operation.method, &answers.gavel);
   if (answers.etcd.code != 0) ++counts_.refused;
+  LearnCluster(operation, answers.gavel);
   if (planted) Change(operation, random_.Next(), &answers.gavel);
   outcome.wrong = Judge(operation, answers);
   Learn(operation, answers.etcd);
@@ -149,7 +166,8 @@ std::string Session::Judge(const Operation& operation, const Answers& answers) {
     return "";
   }
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest_);
-  const Terms terms{revision_, 1 + seconds.count(), servers_.both_are_etcd()};
+  const Terms terms{revision_, 1 + seconds.count(), servers_.both_are_etcd(), gavel_cluster_,
+                    &lease_ends_};
   const auto describe = [&](const std::string& what) {
     return absl::StrCat("etcd answered:  ",
                         operation.crashes_etcd ? "(not asked)" : Describe(operation, answers.etcd),
@@ -172,17 +190,13 @@ std::string Session::Judge(const Operation& operation, const Answers& answers) {
                    Describe(operation, changed), "\n"));
 }
 
+void Session::LearnCluster(const Operation& operation, const Answer& gavel) {
+  if (gavel_cluster_ == 0) gavel_cluster_ = HeaderOf(operation, gavel).cluster_id();
+}
+
 void Session::Learn(const Operation& operation, const Answer& etcd) {
-  const auto response = NewResponse(operation.method);
-  if (etcd.code != 0 || response == nullptr ||
-      !ParseMessage(etcd.body, kCommandDepthMax, response.get())) {
-    return;
-  }
-  const auto* field = response->GetDescriptor()->FindFieldByName("header");
-  if (field == nullptr) return;
-  const auto& header = dynamic_cast<const etcdserverpb::ResponseHeader&>(
-      response->GetReflection()->GetMessage(*response, field));
-  revision_ = std::max(revision_, header.revision());
+  revision_ = std::max(revision_, HeaderOf(operation, etcd).revision());
+  if (etcd.code != 0) return;
   etcdserverpb::CompactionRequest compaction;
   if (operation.method == kCompact && compaction.ParseFromString(operation.body)) {
     history_.Compact(compaction.revision(), compaction.physical());
@@ -208,7 +222,23 @@ void Session::LearnLease(const Operation& operation, const Answers& raw, Time se
       names_.gavel.Learn(id, gavel.id());
     }
   }
+  const auto ttl = std::chrono::seconds(etcd.ttl());
+  lease_ends_[id] = {sent + ttl, std::chrono::steady_clock::now() + ttl};
   if (etcd.ttl() < kShortTtl) safe_until_[id] = sent + std::chrono::seconds(etcd.ttl() - 1);
+}
+
+void Session::LearnRenewal(int64_t id, const Answer& answer) {
+  const auto sent = renewal_sent_.find(id);
+  const auto end = lease_ends_.find(id);
+  etcdserverpb::LeaseKeepAliveResponse response;
+  if (sent == renewal_sent_.end() || end == lease_ends_.end() || answer.code != 0 ||
+      !response.ParseFromString(answer.body) || response.ttl() <= 0) {
+    return;
+  }
+  const auto ttl = std::chrono::seconds(response.ttl());
+  end->second.earliest = std::max(end->second.earliest, sent->second + ttl);
+  end->second.latest = std::chrono::steady_clock::now() + ttl;
+  renewal_sent_.erase(sent);
 }
 
 bool Session::IsLate(const Operation& operation) const {
@@ -229,6 +259,12 @@ Session::Outcome Session::SendToKeepAlive(const Operation& operation) {
   if (operation.kind == Kind::kHalfClose) {
     pair.HalfClose();
   } else {
+    const int64_t lease = LeaseOf(operation);
+    renewal_sent_.emplace(lease, std::chrono::steady_clock::now());
+    // Until it is answered it may have been renewed, or not.
+    if (const auto end = lease_ends_.find(lease); end != lease_ends_.end()) {
+      end->second.latest = Time::max() - kFarAhead;
+    }
     pair.Send(operation, WithIds(names_.etcd, operation).body,
               WithIds(names_.gavel, operation).body);
   }
@@ -241,6 +277,7 @@ Session::Outcome Session::SendToKeepAlive(const Operation& operation) {
     GiveNames(names_.etcd, each.asked.method, &each.answers.etcd);
     GiveNames(names_.gavel, each.asked.method, &each.answers.gavel);
     outcome.answers = each.answers;
+    LearnRenewal(LeaseOf(each.asked), each.answers.etcd);
     outcome.wrong = Judge(each.asked, each.answers);
     if (!outcome.wrong.empty()) return outcome;
   }

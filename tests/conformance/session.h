@@ -83,8 +83,11 @@ class Session {
   // Compares, and compares once more with a change. Returns what is wrong.
   std::string Judge(const Operation& operation, const Answers& answers);
   void LearnLease(const Operation& operation, const Answers& raw, Time sent);
+  // `answer` renews a lease, or not.
+  void LearnRenewal(int64_t id, const Answer& answer);
   bool IsLate(const Operation& operation) const;
   void Learn(const Operation& operation, const Answer& etcd);
+  void LearnCluster(const Operation& operation, const Answer& gavel);
 
   void Drain();
   // Waits until `done` says so. False if that takes too long.
@@ -102,6 +105,9 @@ class Session {
   std::map<int64_t, std::unique_ptr<KeepAlivePair>> keep_alives_;
   std::map<int64_t, std::unique_ptr<CallPair>> calls_;
   std::map<int64_t, Time> safe_until_;  // Leases that end soon, by id.
+  LeaseEnds lease_ends_;
+  std::map<int64_t, Time> renewal_sent_;  // The first that is not answered yet, by lease.
+  uint64_t gavel_cluster_ = 0;
   int64_t revision_ = 1;
   int64_t next_probe_;
   std::chrono::steady_clock::duration longest_{};

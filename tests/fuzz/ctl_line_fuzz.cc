@@ -148,7 +148,7 @@ std::vector<std::string> Seeds() {
       seed(kText, "\"a\\x41\\u00e9\\U0001f600\\101\\n\\\"\""),
       seed(kText, "`raw \\ text`"),
       seed(kText,
-           std::string("\0\x1b[31m\xff\xc3\xa9\xf0\x9f\x98\x80\xe2\x80\xae\xef\xbf\xbe", 24)),
+           std::string("\0\x1b[31m\xff\xc3\xa9\xf0\x9f\x98\x80\xe2\x80\xae\xef\xbf\xbe", 19)),
       seed(kText, "iVBORw0KGgo="),
       seed(kValues, "1h2m3.5s"),
       seed(kValues, "100\xc2\xb5s"),

@@ -75,9 +75,21 @@ struct Process {
   std::unique_ptr<HttpServer> http;
 };
 
+AutoCompactionOptions AutoCompactionFrom(const ServerOptions& options) {
+  using Mode = AutoCompactionOptions::Mode;
+  AutoCompactionOptions compaction;
+  compaction.retention = options.auto_compaction_period;
+  compaction.revisions = options.auto_compaction_revisions;
+  compaction.mode = compaction.retention > 0   ? Mode::kPeriodic
+                    : compaction.revisions > 0 ? Mode::kRevision
+                                               : Mode::kOff;
+  return compaction;
+}
+
 NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   NodeOptions node;
   node.place = PlaceOf(options);
+  node.auto_compaction = AutoCompactionFrom(options);
   node.place.state.newest_cache_bytes_max = options.key_cache_bytes;
   node.client_urls = UrlTexts(options.advertise_client_urls);
   node.heartbeat_interval = options.heartbeat_interval;

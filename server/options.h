@@ -45,6 +45,10 @@ struct ServerOptions {
   MonotonicNs election_timeout = 1000 * kNsPerMs;
   uint64_t snapshot_catchup_entries = 5000;
 
+  // History that is compacted by itself; at most one of the two.
+  MonotonicNs auto_compaction_period = 0;  // Kept; 0: not by time.
+  int64_t auto_compaction_revisions = 0;   // Kept; 0: not by number.
+
   // Limits that etcd has.
   std::optional<uint64_t> quota_bytes;  // Nothing: no quota.
   uint64_t max_request_bytes = 1572864;

@@ -1,5 +1,6 @@
 // What options must be to each other. The texts are close to etcd's, which operators know.
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -12,11 +13,13 @@
 #include "absl/strings/str_split.h"
 
 #include "server/options_table.h"
+#include "server/options_values.h"
 
 namespace gavel::server {
 namespace {
 
 constexpr int64_t kGiB = int64_t{1} << 30;
+constexpr MonotonicNs kNsPerHour = 3600 * kNsPerSecond;
 constexpr MonotonicNs kElectionTimeoutMax = 50 * kNsPerSecond;
 
 std::vector<Url> DefaultUrls(const char* port) {
@@ -193,6 +196,34 @@ absl::Status CheckTimes(ServerOptions& options) {
   return absl::OkStatus();
 }
 
+// etcd's grammar: what the number means is the mode's.
+absl::Status ResolveCompaction(OptionsDraft& draft) {
+  const std::string& text = draft.auto_compaction_retention;
+  const std::string flag = absl::StrCat("--auto-compaction-retention \"", text, "\"");
+  constexpr int64_t kNumberMax = std::numeric_limits<int64_t>::max();
+  if (draft.auto_compaction_mode == "revision") {
+    const absl::StatusOr<int64_t> revisions = ParseInteger(text, 0, kNumberMax);
+    if (!revisions.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          flag, ": not a number of revisions, which --auto-compaction-mode=revision wants"));
+    }
+    draft.options.auto_compaction_revisions = *revisions;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<MonotonicNs> period = ParseInteger(text, 0, kNumberMax / kNsPerHour);
+  if (period.ok()) {
+    *period *= kNsPerHour;
+  } else {
+    period = ParseGoDuration(text);
+  }
+  if (!period.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(flag, ": neither a number of hours nor a time such as 30m"));
+  }
+  draft.options.auto_compaction_period = *period;
+  return absl::OkStatus();
+}
+
 void ResolveQuota(OptionsDraft& draft) {
   if (draft.quota_bytes < 0) return;
   draft.options.quota_bytes =
@@ -225,6 +256,7 @@ absl::Status CompleteOptions(OptionsDraft& draft) {
   }
   if (absl::Status status = CheckCluster(draft); !status.ok()) return status;
   if (absl::Status status = CheckTimes(options); !status.ok()) return status;
+  if (absl::Status status = ResolveCompaction(draft); !status.ok()) return status;
   ResolveQuota(draft);
   if (options.max_request_bytes > 10 << 20) {
     draft.warnings.push_back(absl::StrCat("--max-request-bytes ", options.max_request_bytes,

@@ -56,8 +56,6 @@ std::vector<Flag> FlagsWithoutEffect() {
   const std::string proxy = "there is no proxy";
   const std::string segments = "old parts of the log are removed when no longer needed";
   std::vector<std::pair<std::string, std::string>> values = {
-      {"auto-compaction-mode", "nothing is compacted by itself; compact with a client"},
-      {"auto-compaction-retention", "nothing is compacted by itself; compact with a client"},
       {"backend-batch-interval", backend},
       {"backend-batch-limit", backend},
       {"backend-bbolt-freelist-type", backend},

@@ -139,6 +139,20 @@ absl::Status SetQuota(std::string_view text, ValueSource, OptionsDraft& draft) {
   return bytes.status();
 }
 
+absl::Status SetCompactionMode(std::string_view text, ValueSource, OptionsDraft& draft) {
+  if (text != "periodic" && text != "revision") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown mode \"", std::string(text), "\" (periodic or revision)"));
+  }
+  draft.auto_compaction_mode = std::string(text);
+  return absl::OkStatus();
+}
+
+absl::Status SetCompactionRetention(std::string_view text, ValueSource, OptionsDraft& draft) {
+  draft.auto_compaction_retention = std::string(text);
+  return absl::OkStatus();
+}
+
 Flag Served(std::string group, std::string name, std::string default_text, std::string help,
             Setter set) {
   return Flag{.name = std::move(name),
@@ -241,6 +255,17 @@ void AddWatchFlags(std::vector<Flag>& flags) {
                          Count(&O::streams_bytes_max, 1 << 20, kBytesMax)));
 }
 
+void AddCompactionFlags(std::vector<Flag>& flags) {
+  const std::string group = "Compaction";
+  flags.push_back(Served(group, "auto-compaction-mode", "periodic",
+                         "periodic: keep the history of a time; revision: of so many revisions.",
+                         SetCompactionMode));
+  flags.push_back(Served(group, "auto-compaction-retention", "0",
+                         "What is kept: a time (a bare number is hours), or a number of revisions; "
+                         "0: nothing is compacted by itself.",
+                         SetCompactionRetention));
+}
+
 void AddLogFlags(std::vector<Flag>& flags) {
   using O = ServerOptions;
   const std::string group = "Log and metrics";
@@ -296,6 +321,7 @@ std::vector<Flag> MakeFlags() {
   AddMemberFlags(flags);
   AddClusterFlags(flags);
   AddLimitFlags(flags);
+  AddCompactionFlags(flags);
   AddLogFlags(flags);
   AddGavelFlags(flags);
   AddWatchFlags(flags);

@@ -23,7 +23,9 @@ enum class FlagKind {
 // Options on their way to being complete.
 struct OptionsDraft {
   ServerOptions options;
-  std::string initial_cluster;       // Read once the name is known.
+  std::string initial_cluster;  // Read once the name is known.
+  std::string auto_compaction_mode = "periodic";
+  std::string auto_compaction_retention = "0";  // Means what the mode says.
   int64_t quota_bytes = 0;           // As etcd says it: 0 is the default, below 0 is none.
   std::set<std::string_view> given;  // Names of the flags that were set, however.
   std::vector<std::string> warnings;

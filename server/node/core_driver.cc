@@ -94,6 +94,7 @@ bool CoreDriver::RunOnce() {
     WatchDisk(now);
   }
   MemberGate::Work work = surroundings_.gate.TakeWork(now);
+  if (work.hand_over) inputs.emplace_back(gavel::server::HandOver{*work.hand_over});
   const auto expiry = leases_.NextExpiry();
   const bool busy = ticks > 0 || !inputs.empty() || !work.proposals.empty() ||
                     work.read_round.has_value() || (expiry && *expiry <= now);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 
 #include "raft/raft.h"
 #include "server/clock.h"
@@ -26,6 +27,7 @@ enum class GateResult : uint8_t {
   kOk,
   kRefused,          // The state machine refused: see outcome.error.
   kNoLeader,         // Certainly not carried out.
+  kNotLeader,        // This member does not lead: certainly not carried out.
   kDropped,          // Certainly not carried out: until now no leader took it.
   kTimedOut,         // Unknown: may or may not be carried out.
   kLeaderChanged,    // Reads: ask again. Writes: unknown.
@@ -35,8 +37,8 @@ enum class GateResult : uint8_t {
 
 // True if a write that ends like this is in no log and never will be, so that it may be sent again.
 constexpr bool CertainlyNotCarriedOut(GateResult result) {
-  return result == GateResult::kNoLeader || result == GateResult::kDropped ||
-         result == GateResult::kTooManyRequests;
+  return result == GateResult::kNoLeader || result == GateResult::kNotLeader ||
+         result == GateResult::kDropped || result == GateResult::kTooManyRequests;
 }
 
 // The oneof field of internal.Command that a request goes into.
@@ -127,6 +129,14 @@ class Gate {
   // Runs `done` once this member has deleted what the compaction at `compacted` gave up.
   virtual void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
                              absl::AnyInvocable<void(GateResult) &&> done) = 0;
+
+  // Asks `target`, a voter, to lead, if this member does; `done` runs once it leads. kTimedOut: it
+  // does not yet.
+  virtual void MoveLeader(raft::NodeId target, std::optional<MonotonicNs> deadline,
+                          absl::AnyInvocable<void(GateResult) &&> done) = 0;
+  // Has the engine rewrite its files so that what was deleted gives its space back. Returns at
+  // once; neither reads nor writes wait for it.
+  virtual absl::Status StartCompaction() = 0;
 
   // Runs `step` on a background thread until it returns false, other work in between.
   virtual void RunInBackground(absl::AnyInvocable<bool()> step) = 0;

@@ -205,6 +205,7 @@ MemberGate::Work MemberGate::TakeWork(MonotonicNs now) {
   work.waiting = proposals_.waiters() + reads_.unconfirmed();
   if (proposals_.has_queued()) work.proposals = proposals_.TakeQueued();
   work.read_round = reads_.Begin(now);
+  work.hand_over = std::exchange(hand_over_, std::nullopt);
   return work;
 }
 
@@ -226,6 +227,7 @@ void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
   commit_.store(status.commit.value(), std::memory_order_relaxed);
   has_leader_.store(status.leader.has_value(), std::memory_order_relaxed);
   std::vector<FinishedRead> finished;
+  std::vector<LeaderWaiter> moved;
   {
     const MutexLock lock(mutex_);
     const bool leader_changed = raft_status_.leader != status.leader;
@@ -240,12 +242,14 @@ void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
     if (leader_changed && leader_known()) {
       proposals_.Requeue();
       reads_.Release();
+      moved = TakeLeaderWaiters(raft_status_.leader, std::numeric_limits<MonotonicNs>::min());
     }
     finished = reads_.TakeServable(raft::Index(applied_.load(std::memory_order_acquire)));
   }
   if (!failed_reads.empty()) {
     metrics_.read_indexes_failed.Increment(static_cast<double>(failed_reads.size()));
   }
+  for (LeaderWaiter& waiter : moved) std::move(waiter.done)(GateResult::kOk);
   EndReads(std::move(finished));
 }
 
@@ -253,10 +257,12 @@ void MemberGate::OnTick(MonotonicNs now) {
   std::vector<FinishedProposal> proposals;
   std::vector<FinishedRead> reads;
   std::vector<CollectWaiter> collects;
+  std::vector<LeaderWaiter> moves;
   uint64_t given_up = 0;
   {
     const MutexLock lock(mutex_);
     if (!collect_waiters_.empty()) collects = TakeCollectWaiters(collected_, now);
+    if (!leader_waiters_.empty()) moves = TakeLeaderWaiters(std::nullopt, now);
     proposals = proposals_.Expire(now, leader_known());
     reads = reads_.Expire(now, leader_known(), &given_up);
     if (leader_known()) {
@@ -265,6 +271,7 @@ void MemberGate::OnTick(MonotonicNs now) {
     }
   }
   for (CollectWaiter& waiter : collects) std::move(waiter.done)(GateResult::kTimedOut);
+  for (LeaderWaiter& waiter : moves) std::move(waiter.done)(GateResult::kTimedOut);
   if (given_up > 0) metrics_.slow_read_indexes.Increment(static_cast<double>(given_up));
   if (!proposals.empty()) {
     metrics_.proposals_failed.Increment(static_cast<double>(proposals.size()));
@@ -282,7 +289,8 @@ std::optional<MonotonicNs> MemberGate::NextRound() const {
 
 bool MemberGate::idle() const {
   const MutexLock lock(mutex_);
-  return proposals_.empty() && renewals_.empty() && reads_.empty() && collect_waiters_.empty();
+  return proposals_.empty() && renewals_.empty() && reads_.empty() && collect_waiters_.empty() &&
+         leader_waiters_.empty();
 }
 
 void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::EntryId applied) {
@@ -358,6 +366,41 @@ void MemberGate::OnCollected(storage::Revision collected) {
   for (CollectWaiter& waiter : waiters) std::move(waiter.done)(GateResult::kOk);
 }
 
+std::vector<MemberGate::LeaderWaiter> MemberGate::TakeLeaderWaiters(
+    std::optional<raft::NodeId> leader, MonotonicNs now) {
+  const auto taken = std::stable_partition(
+      leader_waiters_.begin(), leader_waiters_.end(),
+      [&](const LeaderWaiter& waiter) { return waiter.target != leader && waiter.deadline > now; });
+  std::vector<LeaderWaiter> waiters(std::make_move_iterator(taken),
+                                    std::make_move_iterator(leader_waiters_.end()));
+  leader_waiters_.erase(taken, leader_waiters_.end());
+  return waiters;
+}
+
+void MemberGate::MoveLeader(raft::NodeId target, std::optional<MonotonicNs> deadline,
+                            absl::AnyInvocable<void(GateResult) &&> done) {
+  const MonotonicNs until = Until(deadline);
+  GateResult result = GateResult::kOk;
+  bool asked = false;
+  {
+    const MutexLock lock(mutex_);
+    if (closed_) {
+      result = GateResult::kStopped;
+    } else if (raft_status_.role != raft::Role::kLeader) {
+      result = GateResult::kNotLeader;
+    } else if (target != identity_.id) {
+      hand_over_ = target;
+      leader_waiters_.push_back({target, until, std::move(done)});
+      asked = true;
+    }
+  }
+  if (asked) {
+    surroundings_.wake_core();
+  } else {
+    std::move(done)(result);
+  }
+}
+
 void MemberGate::Close() {
   const MutexLock lock(mutex_);
   closed_ = true;
@@ -367,15 +410,18 @@ void MemberGate::Stop() {
   std::vector<FinishedProposal> proposals;
   std::vector<FinishedRead> reads;
   std::vector<CollectWaiter> collects;
+  std::vector<LeaderWaiter> moves;
   {
     const MutexLock lock(mutex_);
     closed_ = true;
     collects.swap(collect_waiters_);
+    moves.swap(leader_waiters_);
     QueueRenewals(renewals_.TakeAll());
     proposals = proposals_.Stop();
     reads = reads_.Stop();
   }
   for (CollectWaiter& waiter : collects) std::move(waiter.done)(GateResult::kStopped);
+  for (LeaderWaiter& waiter : moves) std::move(waiter.done)(GateResult::kStopped);
   EndProposals(std::move(proposals));
   EndReads(std::move(reads));
 }

@@ -44,7 +44,7 @@ class MemberGate final : public Gate {
     const Clock& clock;
     Background& background;
     const storage::StateMachine& machine;
-    const storage::Engine& engine;
+    storage::Engine& engine;
     WatchHub& watches;
     std::function<void()> wake_core;
   };
@@ -69,6 +69,9 @@ class MemberGate final : public Gate {
   bool learner() const override { return learner_.load(std::memory_order_relaxed); }
   void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
                      absl::AnyInvocable<void(GateResult) &&> done) override;
+  void MoveLeader(raft::NodeId target, std::optional<MonotonicNs> deadline,
+                  absl::AnyInvocable<void(GateResult) &&> done) override;
+  absl::Status StartCompaction() override { return surroundings_.engine.StartCompaction(); }
   WatchHub& watches() override { return surroundings_.watches; }
   void RunInBackground(absl::AnyInvocable<bool()> step) override;
   void RunInBackgroundAfter(MonotonicNs delay, absl::AnyInvocable<bool()> step) override;
@@ -77,6 +80,7 @@ class MemberGate final : public Gate {
   struct Work {
     std::vector<raft::Proposal> proposals;
     std::optional<raft::ReadId> read_round;
+    std::optional<raft::NodeId> hand_over;
     size_t waiting = 0;  // Requests that wait for the core or for other members.
   };
   // What waits for the core.
@@ -127,10 +131,18 @@ class MemberGate final : public Gate {
     MonotonicNs deadline = 0;
     absl::AnyInvocable<void(GateResult) &&> done;
   };
+  struct LeaderWaiter {
+    raft::NodeId target;
+    MonotonicNs deadline = 0;
+    absl::AnyInvocable<void(GateResult) &&> done;
+  };
   // When a request must have ended: at its client's deadline, or sooner.
   MonotonicNs Until(std::optional<MonotonicNs> deadline) const;
   // Takes out who waits for at most `collected`, or is past its deadline.
   std::vector<CollectWaiter> TakeCollectWaiters(storage::Revision collected, MonotonicNs now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out who waits for `leader`, or is past its deadline.
+  std::vector<LeaderWaiter> TakeLeaderWaiters(std::optional<raft::NodeId> leader, MonotonicNs now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void QueueRenewals(std::vector<Renewals::Command> commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why a new proposal is refused; kOk if it is not.
@@ -165,6 +177,8 @@ class MemberGate final : public Gate {
   Renewals renewals_ ABSL_GUARDED_BY(mutex_);
   ReadBarrier reads_ ABSL_GUARDED_BY(mutex_);
   std::vector<CollectWaiter> collect_waiters_ ABSL_GUARDED_BY(mutex_);
+  std::vector<LeaderWaiter> leader_waiters_ ABSL_GUARDED_BY(mutex_);
+  std::optional<raft::NodeId> hand_over_ ABSL_GUARDED_BY(mutex_);  // For the core.
   storage::Revision collected_ ABSL_GUARDED_BY(mutex_) = -1;
   raft::Status raft_status_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -103,6 +103,10 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
           [this](storage::Revision collected) { gate_->OnCollected(collected); }},
       HistoryMetrics(surroundings.metrics));
 
+  compaction_ = std::make_unique<CompactionDriver>(
+      options_.auto_compaction,
+      CompactionDriver::Surroundings{clock_, logger_, queues_.background, *gate_});
+
   const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(),
                           identity_.incarnation};
   receiver_ = std::make_unique<FrameReceiver>(
@@ -122,6 +126,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   on_watch_scrape_ = AddWatchMetrics(surroundings.metrics, *watches_);
   collection_->OnCompacted();
   Publish();
+  compaction_->Start();
 }
 
 LeaseDriver Node::MakeLeases(const Surroundings& surroundings,

@@ -19,6 +19,7 @@
 #include "server/logging.h"
 #include "server/metrics.h"
 #include "server/node/apply_driver.h"
+#include "server/node/compaction_driver.h"
 #include "server/node/core_driver.h"
 #include "server/node/failure.h"
 #include "server/node/history_collection.h"
@@ -45,6 +46,7 @@ struct NodeOptions {
   WatchLimits watch;
   uint64_t quota_bytes = 0;
   uint64_t append_bytes_max = 1 << 20;
+  AutoCompactionOptions auto_compaction;
 };
 
 class Node {
@@ -120,6 +122,7 @@ class Node {
   std::unique_ptr<WatchHub> watches_;
   std::unique_ptr<MemberGate> gate_;
   std::unique_ptr<HistoryCollection> collection_;
+  std::unique_ptr<CompactionDriver> compaction_;
   std::unique_ptr<FrameReceiver> receiver_;
   std::unique_ptr<FrameSender> sender_;
   std::unique_ptr<PeerTransport> transport_;

@@ -151,6 +151,8 @@ Error FromGate(GateResult result) {
     case GateResult::kNoLeader:
     case GateResult::kDropped:
       return Error::kNoLeader;
+    case GateResult::kNotLeader:
+      return Error::kNotLeader;
     case GateResult::kLeaderChanged:
       return Error::kLeaderChanged;
     case GateResult::kTimedOut:
@@ -196,6 +198,8 @@ RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max) {
   return {StatusCode::kResourceExhausted,
           absl::StrCat("grpc: received message larger than max (", bytes, " vs. ", bytes_max, ")")};
 }
+
+RpcStatus UnknownAction() { return {StatusCode::kUnknown, "etcdserver: unknown method"}; }
 
 RpcStatus NotServed(std::string_view method, std::string_view what) {
   return {StatusCode::kUnimplemented, absl::StrCat(std::string(what), " with ", std::string(method),

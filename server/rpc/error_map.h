@@ -121,6 +121,8 @@ RpcStatus MalformedRequest();
 RpcStatus MalformedMessage();
 // A message beyond what the transport takes.
 RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max);
+// An action that a maintenance method does not know.
+RpcStatus UnknownAction();
 // A part of `method` that this release does not serve.
 RpcStatus NotServed(std::string_view method, std::string_view what);
 // Why a watcher was not created, as cancel_reason says it.

@@ -260,9 +260,7 @@ bool LockOfAnEndedLease(Exchange& exchange) {
 bool NotServed(Exchange& exchange) {
   const std::string& name = exchange.operation.method;  // "/service/method"
   const size_t slash = name.rfind('/');
-  if (name != "/etcdserverpb.Maintenance/Hash" && !name.starts_with("/etcdserverpb.Auth/")) {
-    return false;
-  }
+  if (!name.starts_with("/etcdserverpb.Auth/")) return false;
   return Is(exchange.gavel, kUnimplemented,
             "unknown method " + name.substr(slash + 1) + " for service " +
                 name.substr(1, slash - 1)) &&
@@ -320,8 +318,7 @@ constexpr AcceptedDifference kAccepted[] = {
     {"lock of a lease that has ended",
      "etcd 3.4 says that it is held; as 3.7 does, Gavel looks whether its key is still there",
      LockOfAnEndedLease, true},
-    {"not served", "users, and the hash of a whole member, are not served by this release",
-     NotServed},
+    {"not served", "users are not served by this release", NotServed},
 };
 
 }  // namespace

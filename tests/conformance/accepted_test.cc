@@ -6,6 +6,7 @@
 
 #include "gtest/gtest.h"
 
+#include "proto/etcdserverpb/auth.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/lease.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
@@ -159,15 +160,15 @@ TEST(AcceptedTest, TheHeaderOfAlarmsMustBeWhole) {
 }
 
 TEST(AcceptedTest, WhatIsNotServedSaysSoByName) {
-  constexpr char kHash[] = "/etcdserverpb.Maintenance/Hash";
-  const etcdserverpb::HashRequest request;
-  const Answer etcd = Ok(etcdserverpb::HashResponse());
+  constexpr char kUsers[] = "/etcdserverpb.Auth/UserList";
+  const etcdserverpb::AuthUserListRequest request;
+  const Answer etcd = Ok(etcdserverpb::AuthUserListResponse());
   const auto gavel = [](const char* what) {
     return Answer{12, "unknown method " + std::string(what), ""};
   };
-  EXPECT_EQ(Verdict(kHash, request, etcd, gavel("Hash for service etcdserverpb.Maintenance")),
+  EXPECT_EQ(Verdict(kUsers, request, etcd, gavel("UserList for service etcdserverpb.Auth")),
             "not served");
-  EXPECT_EQ(Verdict(kHash, request, etcd, gavel("HashKV for service etcdserverpb.Maintenance")),
+  EXPECT_EQ(Verdict(kUsers, request, etcd, gavel("RoleList for service etcdserverpb.Auth")),
             "different");
   EXPECT_EQ(Verdict("/etcdserverpb.Lease/LeaseLeases", etcdserverpb::LeaseLeasesRequest(),
                     Ok(etcdserverpb::LeaseLeasesResponse()),

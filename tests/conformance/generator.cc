@@ -25,7 +25,7 @@ Operation NewOperation(const char* method, const google::protobuf::Message& requ
 Generator::Generator(uint64_t seed, bool local) : random_(seed), words_(random_, local) {}
 
 Operation Generator::Maintenance() {
-  switch (random_.Below(4)) {
+  switch (random_.Below(6)) {
     case 0: {
       etcdserverpb::MemberListRequest request;
       request.set_linearizable(words_.Chance(50));
@@ -35,6 +35,11 @@ Operation Generator::Maintenance() {
       return NewOperation("/etcdserverpb.Maintenance/Status", etcdserverpb::StatusRequest());
     case 2:
       return NewOperation("/etcdserverpb.Maintenance/Alarm", etcdserverpb::AlarmRequest());
+    case 3:
+      return NewOperation("/etcdserverpb.Maintenance/Hash", etcdserverpb::HashRequest());
+    case 4:
+      return NewOperation("/etcdserverpb.Maintenance/Defragment",
+                          etcdserverpb::DefragmentRequest());
     default: {
       etcdserverpb::HashKVRequest request;
       if (words_.Chance(70)) request.set_revision(words_.Revision());

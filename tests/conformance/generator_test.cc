@@ -70,6 +70,7 @@ TEST(GeneratorTest, AsksForEveryOptionAndEveryCompare) {
        {"/etcdserverpb.KV/Put", "/etcdserverpb.KV/DeleteRange", "/etcdserverpb.KV/Compact",
         "/etcdserverpb.KV/RangeStream", "/etcdserverpb.Cluster/MemberList",
         "/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/HashKV",
+        "/etcdserverpb.Maintenance/Hash", "/etcdserverpb.Maintenance/Defragment",
         "/etcdserverpb.Maintenance/Alarm"}) {
     EXPECT_TRUE(methods.contains(method)) << method;
   }

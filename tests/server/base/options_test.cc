@@ -129,11 +129,11 @@ TEST(OptionsTest, FlagsOfTheProxyThatIsOffAreTaken) {
 
 TEST(OptionsTest, FlagsOfMissingFeaturesAreTakenWithOneWarningEach) {
   absl::StatusOr<ParsedOptions> parsed =
-      Parse({"--auto-compaction-retention=1", "--enable-pprof",
-             "--experimental-initial-corrupt-check=true", "--unsafe-no-fsync"});
+      Parse({"--max-wals=1", "--enable-pprof", "--experimental-initial-corrupt-check=true",
+             "--unsafe-no-fsync"});
   ASSERT_OK(parsed);
   EXPECT_THAT(parsed->warnings,
-              ElementsAre(HasSubstr("--auto-compaction-retention is accepted but has no effect"),
+              ElementsAre(HasSubstr("--max-wals is accepted but has no effect"),
                           HasSubstr("--enable-pprof"), HasSubstr("--initial-corrupt-check"),
                           HasSubstr("--unsafe-no-fsync is accepted but has no effect: writes are "
                                     "always synced")));
@@ -262,6 +262,39 @@ TEST(OptionsTest, TheQuotaIsEtcds) {
   EXPECT_THAT(parsed->warnings, Contains(HasSubstr("above 8 GiB")));
   EXPECT_THAT(parsed->warnings, Contains(HasSubstr("not enforced")));
   EXPECT_THAT(Parse({"--quota-backend-bytes=-1"})->warnings, ::testing::IsEmpty());
+}
+
+TEST(OptionsTest, WhatIsCompactedByItselfIsSaidAsForEtcd) {
+  absl::StatusOr<ParsedOptions> parsed = Parse({});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.auto_compaction_period, 0);
+  EXPECT_EQ(parsed->options.auto_compaction_revisions, 0);
+  const MonotonicNs hour = 3600 * kNsPerSecond;
+  EXPECT_EQ(Parse({"--auto-compaction-retention=0"})->options.auto_compaction_period, 0);
+  EXPECT_EQ(Parse({"--auto-compaction-retention=8"})->options.auto_compaction_period, 8 * hour);
+  EXPECT_EQ(Parse({"--auto-compaction-retention=1h30m"})->options.auto_compaction_period,
+            hour + hour / 2);
+  parsed = Parse({"--auto-compaction-mode=revision", "--auto-compaction-retention=1000"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.auto_compaction_revisions, 1000);
+  EXPECT_EQ(parsed->options.auto_compaction_period, 0);
+  // The order of the two does not matter, nor does a number that were too many hours.
+  parsed = Parse({"--auto-compaction-retention=3000000", "--auto-compaction-mode=revision"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.auto_compaction_revisions, 3000000);
+  EXPECT_THAT(parsed->warnings, ::testing::IsEmpty());
+}
+
+TEST(OptionsTest, WhatCannotBeCompactedByIsRefused) {
+  EXPECT_THAT(Parse({"--auto-compaction-mode=weekly"}),
+              StatusIs(kInvalid, HasSubstr("unknown mode \"weekly\" (periodic or revision)")));
+  EXPECT_THAT(Parse({"--auto-compaction-mode=revision", "--auto-compaction-retention=10m"}),
+              StatusIs(kInvalid, HasSubstr("\"10m\": not a number of revisions")));
+  for (const char* text : {"-1", "-1h", "soon", "1.5", "", "3000000", "9999999999999999999"}) {
+    EXPECT_THAT(Parse({std::string("--auto-compaction-retention=") + text}),
+                StatusIs(kInvalid, HasSubstr("neither a number of hours nor a time such as 30m")))
+        << text;
+  }
 }
 
 TEST(OptionsTest, LogFlagsAreRead) {

@@ -19,10 +19,18 @@ namespace {
 
 using etcdserverpb::AlarmRequest;
 using etcdserverpb::AlarmResponse;
+using etcdserverpb::DefragmentRequest;
+using etcdserverpb::DefragmentResponse;
+using etcdserverpb::DowngradeRequest;
+using etcdserverpb::DowngradeResponse;
 using etcdserverpb::HashKVRequest;
 using etcdserverpb::HashKVResponse;
+using etcdserverpb::HashRequest;
+using etcdserverpb::HashResponse;
 using etcdserverpb::MemberListRequest;
 using etcdserverpb::MemberListResponse;
+using etcdserverpb::MoveLeaderRequest;
+using etcdserverpb::MoveLeaderResponse;
 using etcdserverpb::PutRequest;
 using etcdserverpb::PutResponse;
 using etcdserverpb::StatusRequest;
@@ -40,6 +48,10 @@ using ::testing::HasSubstr;
 constexpr char kMemberList[] = "/etcdserverpb.Cluster/MemberList";
 constexpr char kStatus[] = "/etcdserverpb.Maintenance/Status";
 constexpr char kHashKv[] = "/etcdserverpb.Maintenance/HashKV";
+constexpr char kHash[] = "/etcdserverpb.Maintenance/Hash";
+constexpr char kDefragment[] = "/etcdserverpb.Maintenance/Defragment";
+constexpr char kMoveLeader[] = "/etcdserverpb.Maintenance/MoveLeader";
+constexpr char kDowngrade[] = "/etcdserverpb.Maintenance/Downgrade";
 constexpr char kAlarm[] = "/etcdserverpb.Maintenance/Alarm";
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
 constexpr char kHealthWatch[] = "/grpc.health.v1.Health/Watch";
@@ -115,6 +127,83 @@ TEST(RpcServicesTest, HashesAgreeWhenTheDataDoes) {
   EXPECT_EQ(first.response.hash(), two.Call<HashKVResponse>(kHashKv, request).response.hash());
   request.set_revision(20000);
   EXPECT_EQ(one.Call<HashKVResponse>(kHashKv, request).status, ToStatus(Error::kFutureRevision));
+}
+
+TEST(RpcServicesTest, TheHashOfAMemberIsThatOfItsKeysAndTheirHistory) {
+  ServiceCaller one;
+  ServiceCaller two;
+  for (ServiceCaller* caller : {&one, &two}) caller->gate.Fill("k", "v");
+  const auto hash = one.Call<HashResponse>(kHash, HashRequest());
+  ASSERT_TRUE(hash.status.ok());
+  EXPECT_EQ(hash.response.header().revision(), 2);
+  EXPECT_EQ(hash.response.hash(), two.Call<HashResponse>(kHash, HashRequest()).response.hash());
+  two.gate.Fill("k", "v");
+  EXPECT_NE(hash.response.hash(), two.Call<HashResponse>(kHash, HashRequest()).response.hash());
+}
+
+TEST(RpcServicesTest, DefragmentationBeginsAndIsAnsweredAtOnceWithoutAHeader) {
+  ServiceCaller caller;
+  const auto done = caller.Call<DefragmentResponse>(kDefragment, DefragmentRequest());
+  ASSERT_TRUE(done.status.ok());
+  EXPECT_FALSE(done.response.has_header());
+  EXPECT_EQ(caller.gate.compactions(), 1);
+  caller.gate.FailCompactions(absl::ResourceExhaustedError("no space left"));
+  const auto failed = caller.Call<DefragmentResponse>(kDefragment, DefragmentRequest());
+  EXPECT_EQ(failed.status.code, StatusCode::kInternal);
+  EXPECT_THAT(failed.status.message, HasSubstr("no space left"));
+}
+
+TEST(RpcServicesTest, OnlyTheLeaderHandsOverAndOnlyToAVoter) {
+  ServiceCaller caller;
+  MoveLeaderRequest request;
+  request.set_targetid(TestGate::kMember.value());
+  const auto moved = caller.Call<MoveLeaderResponse>(kMoveLeader, request);
+  ASSERT_TRUE(moved.status.ok());
+  EXPECT_FALSE(moved.response.has_header());
+  EXPECT_THAT(caller.gate.moves(), ElementsAre(TestGate::kMember));
+  caller.gate.FailMoves(server::GateResult::kTimedOut);
+  EXPECT_EQ(caller.Call<MoveLeaderResponse>(kMoveLeader, request).status,
+            ToStatus(Error::kTimeout));
+  for (const uint64_t nobody : {uint64_t{0}, uint64_t{0x1234}}) {
+    request.set_targetid(nobody);
+    EXPECT_EQ(caller.Call<MoveLeaderResponse>(kMoveLeader, request).status,
+              ToStatus(Error::kBadLeaderTransferee));
+  }
+  // Who does not lead says that, whatever it was asked.
+  caller.gate.set_leads(false);
+  EXPECT_EQ(caller.Call<MoveLeaderResponse>(kMoveLeader, request).status,
+            ToStatus(Error::kNotLeader));
+  EXPECT_EQ(caller.gate.moves().size(), 2u);
+}
+
+TEST(RpcServicesTest, TheClusterCanGoBackByOneMinorVersionAndNeedNotBePrepared) {
+  ServiceCaller caller;
+  const auto ask = [&](DowngradeRequest::DowngradeAction action, const char* version) {
+    DowngradeRequest request;
+    request.set_action(action);
+    request.set_version(version);
+    return caller.Call<DowngradeResponse>(kDowngrade, request);
+  };
+  for (const char* version : {"3.6", "3.6.0", "3.6.9"}) {
+    const auto valid = ask(DowngradeRequest::VALIDATE, version);
+    ASSERT_TRUE(valid.status.ok()) << version;
+    EXPECT_EQ(valid.response.version(), "3.7");
+    EXPECT_EQ(valid.response.header().revision(), 1);
+  }
+  for (const auto action : {DowngradeRequest::VALIDATE, DowngradeRequest::ENABLE}) {
+    for (const char* version : {"", "3", "3.", ".6", "3.6.0.1", "v3.6", "3.-6", "three"}) {
+      EXPECT_EQ(ask(action, version).status, ToStatus(Error::kDowngradeVersionFormat)) << version;
+    }
+    for (const char* version : {"3.5", "3.7", "3.8", "2.6", "4.6.0"}) {
+      EXPECT_EQ(ask(action, version).status, ToStatus(Error::kDowngradeVersion)) << version;
+    }
+  }
+  EXPECT_EQ(ask(DowngradeRequest::ENABLE, "3.6").status.code, StatusCode::kUnimplemented);
+  EXPECT_EQ(ask(DowngradeRequest::CANCEL, "").status, ToStatus(Error::kDowngradeNotInProgress));
+  EXPECT_EQ(ask(static_cast<DowngradeRequest::DowngradeAction>(7), "3.6").status,
+            server::UnknownAction());
+  caller.gate.FailReads(server::GateResult::kNoLeader);
+  EXPECT_EQ(ask(DowngradeRequest::VALIDATE, "3.6").status, ToStatus(Error::kNoLeader));
 }
 
 TEST(RpcServicesTest, NoAlarmIsListedAndNoneCanBeRaised) {

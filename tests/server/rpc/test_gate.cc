@@ -159,6 +159,7 @@ server::MemberStatus TestGate::status() const {
   status.raft.id = kMember;
   status.raft.term = kTerm;
   if (has_leader_) status.raft.leader = kMember;
+  if (has_leader_ && leads_) status.raft.role = raft::Role::kLeader;
   status.raft.commit = raft::Index(12);
   status.applied = raft::Index(11);
   status.learner = learner_;
@@ -190,6 +191,17 @@ void TestGate::WhenCollected(storage::Revision compacted, std::optional<Monotoni
     std::move(done)(GateResult::kOk);
     return false;
   });
+}
+
+void TestGate::MoveLeader(raft::NodeId target, std::optional<MonotonicNs>,
+                          absl::AnyInvocable<void(GateResult) &&> done) {
+  moves_.push_back(target);
+  std::move(done)(move_result_);
+}
+
+absl::Status TestGate::StartCompaction() {
+  ++compactions_;
+  return compaction_status_;
 }
 
 void TestGate::RunInBackground(absl::AnyInvocable<bool()> step) {

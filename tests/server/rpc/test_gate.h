@@ -48,6 +48,10 @@ class TestGate final : public server::Gate {
   bool learner() const override { return learner_; }
   void WhenCollected(storage::Revision compacted, std::optional<server::MonotonicNs> deadline,
                      absl::AnyInvocable<void(server::GateResult) &&> done) override;
+  // Ends at once, as FailMoves says.
+  void MoveLeader(raft::NodeId target, std::optional<server::MonotonicNs> deadline,
+                  absl::AnyInvocable<void(server::GateResult) &&> done) override;
+  absl::Status StartCompaction() override;
   server::WatchHub& watches() override { return *watches_; }
   void RunInBackground(absl::AnyInvocable<bool()> step) override;
   // Only PassTime brings them about.
@@ -56,9 +60,12 @@ class TestGate final : public server::Gate {
   // From here on every proposal or read ends like this; kOk: they are carried out.
   void FailProposals(server::GateResult result) { propose_result_ = result; }
   void FailReads(server::GateResult result) { read_result_ = result; }
+  void FailMoves(server::GateResult result) { move_result_ = result; }
+  void FailCompactions(absl::Status status) { compaction_status_ = std::move(status); }
   // Background steps wait until they are released.
   void HoldBackground(bool hold);
   void set_has_leader(bool has) { has_leader_ = has; }
+  void set_leads(bool leads) { leads_ = leads; }
   void set_learner(bool learner) { learner_ = learner; }
   // Moves the gate's clock, and runs what was to be run by then.
   void PassTime(server::MonotonicNs by);
@@ -67,6 +74,9 @@ class TestGate final : public server::Gate {
   // The bytes of every request proposed.
   std::vector<std::pair<server::CommandField, std::string>> proposals();
   int64_t reads() const { return reads_; }
+  // Who was to lead, and how often the engine was to rewrite its files.
+  const std::vector<raft::NodeId>& moves() const { return moves_; }
+  int64_t compactions() const { return compactions_; }
 
   // Puts a key past all checks, to fill the store.
   void Fill(const std::string& key, const std::string& value);
@@ -91,7 +101,12 @@ class TestGate final : public server::Gate {
   std::unique_ptr<server::WatchHub> watches_;
   std::atomic<server::GateResult> propose_result_ = server::GateResult::kOk;
   std::atomic<server::GateResult> read_result_ = server::GateResult::kOk;
+  std::atomic<server::GateResult> move_result_ = server::GateResult::kOk;
+  std::vector<raft::NodeId> moves_;
+  absl::Status compaction_status_;
+  int64_t compactions_ = 0;
   std::atomic<bool> has_leader_ = true;
+  std::atomic<bool> leads_ = true;
   std::atomic<bool> learner_ = false;
   std::atomic<int64_t> reads_ = 0;
   std::atomic<int64_t> last_id_ = 1000;

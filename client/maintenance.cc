@@ -82,6 +82,15 @@ Pending<DefragmentResponse> Maintenance::DefragmentAsync(std::string endpoint,
       At(std::move(endpoint), std::move(options)));
 }
 
+Pending<MoveLeaderResponse> Maintenance::MoveLeaderAsync(uint64_t target, std::string endpoint,
+                                                         CallOptions options) const {
+  etcdserverpb::MoveLeaderRequest request;
+  request.set_targetid(target);
+  return Submit<MoveLeaderResponse, etcdserverpb::MoveLeaderResponse>(
+      core_, "/etcdserverpb.Maintenance/MoveLeader", request, kWrite,
+      At(std::move(endpoint), std::move(options)));
+}
+
 SnapshotStream Maintenance::Snapshot(std::string endpoint, CallOptions options) const {
   return SnapshotStream(core_, At(std::move(endpoint), std::move(options)));
 }
@@ -150,6 +159,10 @@ Result<HashResponse> Maintenance::Hash(std::string endpoint, CallOptions options
 Result<DefragmentResponse> Maintenance::Defragment(std::string endpoint,
                                                    CallOptions options) const {
   return Block([&] { return DefragmentAsync(std::move(endpoint), std::move(options)); });
+}
+Result<MoveLeaderResponse> Maintenance::MoveLeader(uint64_t target, std::string endpoint,
+                                                   CallOptions options) const {
+  return Block([&] { return MoveLeaderAsync(target, std::move(endpoint), std::move(options)); });
 }
 Result<AlarmResponse> Maintenance::Alarms(CallOptions options) const {
   return Block([&] { return AlarmsAsync(std::move(options)); });

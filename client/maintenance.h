@@ -68,6 +68,10 @@ struct DefragmentResponse {
   ResponseHeader header = {};
 };
 
+struct MoveLeaderResponse {
+  ResponseHeader header = {};
+};
+
 // A member is healthy if a linearizable read through it succeeds and no alarm is raised.
 struct HealthResponse {
   bool healthy = false;
@@ -95,8 +99,17 @@ class Maintenance {
   Result<HashResponse> Hash(std::string endpoint = {}, CallOptions options = {}) const;
   Pending<HashResponse> HashAsync(std::string endpoint = {}, CallOptions options = {}) const;
 
+  // Has a member give the space of what was deleted back to its disk. etcd's members serve nobody
+  // meanwhile; Gavel's answer at once, and do it beside their other work.
   Result<DefragmentResponse> Defragment(std::string endpoint = {}, CallOptions options = {}) const;
   Pending<DefragmentResponse> DefragmentAsync(std::string endpoint = {},
+                                              CallOptions options = {}) const;
+
+  // Has the leader hand over to the member `target`, and waits until that one leads. `endpoint`
+  // must be the leader's.
+  Result<MoveLeaderResponse> MoveLeader(uint64_t target, std::string endpoint = {},
+                                        CallOptions options = {}) const;
+  Pending<MoveLeaderResponse> MoveLeaderAsync(uint64_t target, std::string endpoint = {},
                                               CallOptions options = {}) const;
 
   // All that a member holds, for a backup. An empty endpoint means any member.

@@ -20,31 +20,6 @@ MaybeFailure RefuseArguments(const Session& session, std::string hint = kByEndpo
   return BadArguments("this command takes no argument", std::move(hint));
 }
 
-// The endpoints that were named or, with --cluster, those that the members advertise. Any member
-// tells them from what it knows itself: they are wanted most when there is no quorum.
-Expected<std::vector<std::string>> EndpointsToAsk(Session& session) {
-  if (!session.flags().Switch("cluster")) return session.settings().endpoints;
-  const Expected<const Client*> client = session.client();
-  if (!client.ok()) return client.failure();
-  const Expected<MemberListResponse> members =
-      session.Take((*client)->cluster().MemberList(/*linearizable=*/false));
-  if (!members.ok()) {
-    Failure failure = members.failure();
-    failure.message =
-        "failed to fetch endpoints from the cluster's member list: " + failure.message;
-    return failure;
-  }
-  std::vector<std::string> endpoints;
-  for (const Member& member : members->members) {
-    endpoints.insert(endpoints.end(), member.client_urls.begin(), member.client_urls.end());
-  }
-  if (endpoints.empty()) {
-    return Failure{ExitCode::kError, "no member advertises a client URL",
-                   "Name the endpoints with --endpoints."};
-  }
-  return endpoints;
-}
-
 // Asks each endpoint in turn and has `print` write the answers; those that do not answer are named
 // on standard error.
 template <class Response>

@@ -254,6 +254,29 @@ Command EndpointCommand() {
                .run = &RunEndpointHashKv}}};
 }
 
+Command DefragCommand() {
+  return {.name = "defrag",
+          .summary = "Have members give the space of what was deleted back to their disks.",
+          .description =
+              "Gavel does that by itself too, and serves meanwhile; the command returns when it\n"
+              "has begun. A member of etcd serves nobody until it is done.",
+          .flags = {{.name = "cluster",
+                     .type = FlagType::kSwitch,
+                     .help = "All endpoints of the cluster, in place of --endpoints."}},
+          .run = &RunDefrag};
+}
+
+Command MoveLeaderCommand() {
+  return {.name = "move-leader",
+          .arguments = "<member>",
+          .summary = "Have the leader hand over to another member.",
+          .description =
+              "The leader must be one of --endpoints; 'gavelctl member list' has the "
+              "ids.",
+          .formats = FormatSet({Format::kSimple, Format::kJson, Format::kProtobuf}),
+          .run = &RunMoveLeader};
+}
+
 Command SnapshotCommand() {
   return {
       .name = "snapshot",
@@ -396,6 +419,8 @@ Command MakeRoot() {
   for (Command& command : HelperCommands()) root.subcommands.push_back(std::move(command));
   root.subcommands.push_back(MemberCommand());
   root.subcommands.push_back(EndpointCommand());
+  root.subcommands.push_back(DefragCommand());
+  root.subcommands.push_back(MoveLeaderCommand());
   root.subcommands.push_back(SnapshotCommand());
   root.subcommands.push_back(CheckCommand());
   root.subcommands.push_back(ConfigCommand());

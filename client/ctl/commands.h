@@ -33,6 +33,8 @@ MaybeFailure RunMemberList(Session& session);
 MaybeFailure RunEndpointHealth(Session& session);
 MaybeFailure RunEndpointStatus(Session& session);
 MaybeFailure RunEndpointHashKv(Session& session);
+MaybeFailure RunDefrag(Session& session);
+MaybeFailure RunMoveLeader(Session& session);
 MaybeFailure RunSnapshotSave(Session& session);
 MaybeFailure RunCheckPerf(Session& session);
 

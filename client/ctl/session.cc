@@ -61,6 +61,29 @@ std::string AddressOf(const std::string& endpoint) {
   return endpoint.substr(0, kScheme.size()) == kScheme ? endpoint.substr(kScheme.size()) : endpoint;
 }
 
+Expected<std::vector<std::string>> EndpointsToAsk(Session& session) {
+  if (!session.flags().Switch("cluster")) return session.settings().endpoints;
+  const Expected<const Client*> client = session.client();
+  if (!client.ok()) return client.failure();
+  const Expected<MemberListResponse> members =
+      session.Take((*client)->cluster().MemberList(/*linearizable=*/false));
+  if (!members.ok()) {
+    Failure failure = members.failure();
+    failure.message =
+        "failed to fetch endpoints from the cluster's member list: " + failure.message;
+    return failure;
+  }
+  std::vector<std::string> endpoints;
+  for (const Member& member : members->members) {
+    endpoints.insert(endpoints.end(), member.client_urls.begin(), member.client_urls.end());
+  }
+  if (endpoints.empty()) {
+    return Failure{ExitCode::kError, "no member advertises a client URL",
+                   "Name the endpoints with --endpoints."};
+  }
+  return endpoints;
+}
+
 MaybeFailure WriteFile(const std::string& path, std::string_view content) {
   const std::string temporary = path + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -64,6 +64,10 @@ class Session {
 // The library takes host:port; members advertise URLs.
 std::string AddressOf(const std::string& endpoint);
 
+// The endpoints that were named or, with --cluster, those that the members advertise. Any member
+// tells them from what it knows itself: they are wanted most when there is no quorum.
+Expected<std::vector<std::string>> EndpointsToAsk(Session& session);
+
 // Into a new file beside it, which then takes its place.
 MaybeFailure WriteFile(const std::string& path, std::string_view content);
 

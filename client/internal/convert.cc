@@ -219,6 +219,10 @@ DefragmentResponse FromProto(etcdserverpb::DefragmentResponse* response) {
   return {.header = FromProto(response->header())};
 }
 
+MoveLeaderResponse FromProto(etcdserverpb::MoveLeaderResponse* response) {
+  return {.header = FromProto(response->header())};
+}
+
 LeaseGrantResponse FromProto(etcdserverpb::LeaseGrantResponse* response) {
   return {.header = FromProto(response->header()),
           .id = response->id(),

@@ -33,6 +33,7 @@ StatusResponse FromProto(etcdserverpb::StatusResponse* response);
 HashResponse FromProto(etcdserverpb::HashResponse* response);
 HashKvResponse FromProto(etcdserverpb::HashKVResponse* response);
 DefragmentResponse FromProto(etcdserverpb::DefragmentResponse* response);
+MoveLeaderResponse FromProto(etcdserverpb::MoveLeaderResponse* response);
 LeaseGrantResponse FromProto(etcdserverpb::LeaseGrantResponse* response);
 LeaseRevokeResponse FromProto(etcdserverpb::LeaseRevokeResponse* response);
 LeaseTimeToLiveResponse FromProto(etcdserverpb::LeaseTimeToLiveResponse* response);

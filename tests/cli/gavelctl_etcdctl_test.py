@@ -58,10 +58,11 @@ REFUSED = [
     (r'^txn with cut off', None, 3,
      'standard input: line 3, column 1: the text ends within the success requests (get, put, del)',
      'the same'),
-    (r'^(member list|endpoint \w+) extra', 0, 128, 'this command takes no argument',
+    (r'^(member list|endpoint \w+|defrag) extra', 0, 128, 'this command takes no argument',
      'words that a command does not take are refused'),
     (r'--command-timeout=0s', 1, 128, '--command-timeout is above 0s',
      'refused; etcdctl tries, and ends when its time is up'),
+    (r'^move-leader zz', 128, 128, 'bad member ID "zz", expecting ID in Hex', 'the same'),
 ]
 
 # What etcdctl 3.4 writes in an older way than 3.6, and gavelctl, do: etcdctl's output is taken to
@@ -74,6 +75,8 @@ THEIRS = [
      'since 3.5 the answers within a transaction carry the names of the protocol'),
     (r'^member list.*\(fields\)', lambda text, _: versions.without_revision_0(text),
      'a header without a revision shows none, as in 3.6; 3.4 writes "Revision" : 0'),
+    (r'^defrag', lambda text, _: re.sub(r'(etcd member\[[^\]]*\])$', r'\1. took 1ms', text,
+                                        flags=re.M), 'how long it took is told, as in 3.5'),
     (r'^(member list --hex \((json|fields)|get .* --hex \(fields)', versions.hex_ids, 'ids in hexadecimal, as in 3.6'),
 ]
 
@@ -214,6 +217,12 @@ SCRIPTS = {
         ('endpoint', 'hashkv'),
         ('endpoint', 'health', '--cluster'),
         ('endpoint', 'hashkv', '--cluster'),
+        ('defrag',),
+        ('defrag', '--cluster'),
+        ('defrag', 'extra'),
+        ('move-leader',),
+        ('move-leader', 'zz'),
+        ('move-leader', '1234'),
         ('member', 'list', 'extra'),
         ('endpoint', 'status', 'extra'),
         ('get', 'k', '--command-timeout=0s'),

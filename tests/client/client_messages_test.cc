@@ -260,6 +260,8 @@ TEST(ClientMessagesTest, ClusterAndMaintenance) {
   EXPECT_EQ(hash->hash_revision, 3);
   EXPECT_EQ(client.maintenance().Hash()->hash, 9u);
   EXPECT_TRUE(client.maintenance().Defragment().ok());
+  EXPECT_TRUE(client.maintenance().MoveLeader(0x12, server.target()).ok());
+  EXPECT_EQ(LastSent<etcdserverpb::MoveLeaderRequest>(server), "targetID: 18");
 
   const Alarm no_space{.member_id = 5, .type = AlarmType::kNoSpace};
   EXPECT_THAT(client.maintenance().Alarms()->alarms, ElementsAre(no_space));

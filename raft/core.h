@@ -133,6 +133,7 @@ class Raft::Core {
   bool HurriesElection() const;
   bool HearsLeader() const;
   bool IsUpToDate(EntryId last) const;
+  bool MayCampaign() const;
   void StartPreVote();
   void StartElection(bool transfer);
   void HandleVoteRequest(const Message& message, const VoteRequest& request);

@@ -3,6 +3,7 @@
 
 #include "raft/check.h"
 #include "raft/core.h"
+#include "raft/limits.h"
 #include "raft/sim_point.h"
 
 namespace gavel::raft {
@@ -51,11 +52,16 @@ bool Raft::Core::IsUpToDate(EntryId last) const {
   return last.term > own.term || (last.term == own.term && last.index >= own.index);
 }
 
+// Ongaro §4.2.2: who is no voter in its latest configuration campaigns all the same until that is
+// committed. It may be the only one with a log long enough to win. After the last term there is none
+// to campaign for.
+bool Raft::Core::MayCampaign() const {
+  return configurations_.MayBeVoter(options_.id) && term_ < kTermMax;
+}
+
 // Asks whether an election could be won, without touching the term (Ongaro §9.6).
 void Raft::Core::StartPreVote() {
-  // Ongaro §4.2.2: who is no voter in its latest configuration campaigns all the same until that
-  // is committed. It may be the only one with a log long enough to win.
-  if (!configurations_.MayBeVoter(options_.id)) {
+  if (!MayCampaign()) {
     // Whoever cannot campaign at least stops trusting the leader that is gone.
     BecomeFollower(std::nullopt);
     ResetElectionTimer(false);

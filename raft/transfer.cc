@@ -38,7 +38,7 @@ void Raft::Core::TickTransfer(Leader& leader) {
 void Raft::Core::HandleTimeoutNow(const Message& message) {
   const auto* follower = As<Follower>();
   if (!follower || follower->leader != message.from) return;
-  if (configurations_.MayBeVoter(options_.id)) StartElection(true);
+  if (MayCampaign()) StartElection(true);
 }
 
 // A leader that leaves with the configuration just committed names its successor, so that

@@ -2,8 +2,51 @@
 
 #include "absl/status/statusor.h"
 
+#include "raft/limits.h"
+
 namespace gavel::raft {
 namespace {
+
+template <class... Handlers>
+struct Overload : Handlers... {
+  using Handlers::operator()...;
+};
+template <class... Handlers>
+Overload(Handlers...) -> Overload<Handlers...>;
+
+bool IsPossible(Term term) { return term <= kTermMax; }
+bool IsPossible(Index index) { return index <= kIndexMax; }
+bool IsPossible(EntryId id) { return IsPossible(id.index) && IsPossible(id.term); }
+
+// True if every number that is compared with, or taken for, this member's own can be counted on
+// from.
+bool HasPossibleNumbers(const Message& message) {
+  return IsPossible(message.term) &&
+         std::visit(
+             Overload{
+                 [](const AppendRequest& m) {
+                   // Entries follow each other.
+                   return IsPossible(m.previous) && IsPossible(m.commit) &&
+                          IsPossible(m.replicated_everywhere) &&
+                          (m.entries.empty() || IsPossible(m.entries.back().index));
+                 },
+                 [](const AppendReply& m) {
+                   return IsPossible(m.match) && IsPossible(m.rejected) && IsPossible(m.hint);
+                 },
+                 [](const Heartbeat& m) {
+                   return IsPossible(m.commit) && IsPossible(m.replicated_everywhere);
+                 },
+                 [](const VoteRequest& m) {
+                   return IsPossible(m.campaign_term) && IsPossible(m.last);
+                 },
+                 [](const VoteReply& m) { return IsPossible(m.campaign_term); },
+                 [](const ReadReply& m) { return IsPossible(m.index); },
+                 [](const ForwardProposals& m) { return IsPossible(m.leader_term); },
+                 [](const InstallSnapshot& m) { return IsPossible(m.meta.index); },
+                 [](const auto&) { return true; },
+             },
+             message.body);
+}
 
 bool IsWellFormed(const Entry& entry) {
   if (entry.kind == EntryKind::kEmpty) return entry.payload == nullptr;
@@ -33,6 +76,7 @@ bool IsWellFormed(const SnapshotMeta& meta, Term term) {
 }  // namespace
 
 bool IsWellFormed(const Message& message) {
+  if (!HasPossibleNumbers(message)) return false;
   if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
     return !message.term.is_none() && IsWellFormed(*append, message.term);
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 
+#include "raft/limits.h"
 #include "raft/sim_point.h"
 
 namespace gavel::server {
@@ -211,6 +212,14 @@ void CoreDriver::OnRole(const raft::RoleChange& role) {
                              {"role", RoleName(role.role)},
                              {"term", role.term.value()},
                              {"leader", role.leader.has_value() ? Hex(*role.leader) : "none"}});
+  if (role.term >= raft::kTermMax) {
+    surroundings_.logger.Error(
+        "the last term is reached: after this leader there can be no other",
+        {{"term", role.term.value()},
+         {"what to do",
+          "a broken or hostile peer has named it: save a snapshot, find the peer, and found the "
+          "cluster anew with gavelutl snapshot restore"}});
+  }
   if (role.leader.has_value() && role.leader != leader_) metrics_.leader_changes.Increment();
   leader_ = role.leader;
   role_ = role.role;

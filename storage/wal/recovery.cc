@@ -250,7 +250,11 @@ absl::StatusOr<Recovered> Recovery::Run(const std::vector<uint64_t>& ids) {
                                             ": missing, but the high-water mark is in segment ",
                                             high_water_.position().segment, ". ", kAdvice));
   }
-  replay_.Begin(segments_.front().start);
+  const absl::Status begun = replay_.Begin(segments_.front().start);
+  if (!begun.ok()) {
+    return Lost(segments_.front().path, kPreambleBytes, std::string(begun.message()),
+                segments_.front().start.last.index);
+  }
   for (size_t i = 0; i < segments_.size(); ++i) GAVEL_RETURN_IF_ERROR(ReadSegment(i));
   const Segment& last = segments_.back();
   WalContents contents;

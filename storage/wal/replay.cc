@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "raft/limits.h"
 #include "storage/status_macros.h"
 
 namespace gavel::storage::wal {
@@ -11,13 +12,29 @@ namespace {
 
 absl::Status Contradiction(const std::string& what) { return absl::DataLossError(what); }
 
+absl::Status CheckTerm(raft::Term term) {
+  if (term <= raft::kTermMax) return absl::OkStatus();
+  return Contradiction(absl::StrCat("term ", term.value(), " is above ", raft::kTermMax.value(),
+                                    ", the last there can be"));
+}
+
+absl::Status CheckId(raft::EntryId id) {
+  if (id.index <= raft::kIndexMax) return CheckTerm(id.term);
+  return Contradiction(absl::StrCat("index ", id.index.value(), " is above ",
+                                    raft::kIndexMax.value(), ", the last there can be"));
+}
+
 }  // namespace
 
-void Replay::Begin(const SegmentStartBody& start) {
+absl::Status Replay::Begin(const SegmentStartBody& start) {
+  GAVEL_RETURN_IF_ERROR(CheckId(start.last));
+  GAVEL_RETURN_IF_ERROR(CheckTerm(start.hard_state.term));
+  GAVEL_RETURN_IF_ERROR(CheckId({start.mark.index, start.mark.term}));
   index_.Reset(start.last.index);
   last_term_ = start.last.term;
   hard_state_ = start.hard_state;
   mark_ = start.mark;
+  return absl::OkStatus();
 }
 
 absl::Status Replay::Continue(const SegmentStartBody& start) const {
@@ -61,6 +78,7 @@ absl::Status Replay::ApplyEntry(const Record& record, uint64_t segment, uint64_t
                                       " after entry ", last().index.value(), " of term ",
                                       last_term_.value()));
   }
+  GAVEL_RETURN_IF_ERROR(CheckId(*id));
   index_.Add(id->index, segment, offset);
   if (terms_.empty() || terms_.back().second != id->term) terms_.emplace_back(id->index, id->term);
   last_term_ = id->term;
@@ -97,6 +115,7 @@ absl::Status Replay::ApplyTruncate(raft::Index from) {
 }
 
 absl::Status Replay::ApplyMark(raft::SnapshotMeta mark, bool starts_anew) {
+  GAVEL_RETURN_IF_ERROR(CheckId({mark.index, mark.term}));
   if (mark.index < mark_.index || (!starts_anew && mark.index > last().index)) {
     return Contradiction(absl::StrCat("a mark at ", mark.index.value(), " in a log from ",
                                       mark_.index.value(), " to ", last().index.value()));
@@ -118,6 +137,7 @@ absl::Status Replay::ApplyHardState(const raft::HardState& state) {
     return Contradiction(
         absl::StrCat("term ", state.term.value(), " after term ", hard_state_.term.value()));
   }
+  GAVEL_RETURN_IF_ERROR(CheckTerm(state.term));
   hard_state_ = state;
   return absl::OkStatus();
 }

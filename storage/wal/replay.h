@@ -24,8 +24,8 @@ class Replay {
   // Entries above `keep_from` are kept, the others only checked.
   explicit Replay(raft::Index keep_from) : keep_from_(keep_from) {}
 
-  // Begins with the oldest segment.
-  void Begin(const SegmentStartBody& start);
+  // Begins with the oldest segment. DataLoss: no log starts like this.
+  absl::Status Begin(const SegmentStartBody& start);
   // Takes the start of a later segment. Errors are as for Apply.
   absl::Status Continue(const SegmentStartBody& start) const;
   // Takes one record of a whole batch, found at `offset` of `segment`. DataLoss: it contradicts

@@ -1,5 +1,6 @@
 // Damage at rest: what lies below the high-water mark is reported and left alone, what lies above
 // it is cut and told.
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "raft/limits.h"
 #include "raft/random.h"
 #include "storage/disk/crc32c.h"
 #include "storage/disk/little_endian.h"
@@ -31,6 +33,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+constexpr uint64_t kHighest = std::numeric_limits<uint64_t>::max();
 constexpr absl::StatusCode kDataLoss = absl::StatusCode::kDataLoss;
 
 class WalDamageTest : public ::testing::Test {
@@ -281,6 +284,15 @@ TEST_F(WalDamageTest, RecordsThatContradictTheLogAreReported) {
       {[](auto& w) { w.AddMark(Meta(1, 1, 3), false); }, "a mark at 1 in a log from 2 to 6"},
       {[](auto& w) { w.AddMark(Meta(9, 1, 3), false); }, "a mark at 9 in a log from 2 to 6"},
       {[](auto& w) { w.AddHardState(State(1, 0, 0)); }, "term 1 after term 2"},
+      // From such numbers nothing could be counted on.
+      {[](auto& w) { w.AddHardState(State(kHighest, 0, 0)); },
+       "term 18446744073709551615 is above 72057594037927936, the last there can be"},
+      {[](auto& w) { w.AddHardState(State(raft::kTermMax.value() + 1, 0, 0)); }, "is above"},
+      {[](auto& w) { w.AddEntry(Command(7, kHighest, "last")); },
+       "term 18446744073709551615 is above"},
+      {[](auto& w) { w.AddMark(Meta(kHighest, 2, 3), true); },
+       "index 18446744073709551615 is above"},
+      {[](auto& w) { w.AddMark(Meta(9, kHighest, 3), true); }, "is above"},
   };
   Build();
   const wal::Position at = Recovered().tail.position;

@@ -23,6 +23,7 @@
 #include "absl/synchronization/mutex.h"
 
 #include "server/clock.h"
+#include "server/descriptors.h"
 #include "server/http/health.h"
 #include "server/http/http_server.h"
 #include "server/http2/http2_front.h"
@@ -67,6 +68,7 @@ struct Process {
   Metrics metrics;
   std::shared_ptr<void> process_metrics = AddProcessMetrics(metrics);
   ServerOptions options;
+  DescriptorShares descriptors;
   std::unique_ptr<Logger> logger;
   std::unique_ptr<GrpcPeerTransport> peer_port;  // Until the member takes it.
   std::unique_ptr<Member> member;
@@ -84,6 +86,26 @@ AutoCompactionOptions AutoCompactionFrom(const ServerOptions& options) {
                     : compaction.revisions > 0 ? Mode::kRevision
                                                : Mode::kOff;
   return compaction;
+}
+
+absl::Status TakeDescriptors(Process& process) {
+  const ServerOptions& options = process.options;
+  DescriptorShares wanted;
+  wanted.client_connections_max = options.client_limits.connections_max;
+  wanted.metrics_connections_max = options.metrics_connections_max;
+  wanted.engine_files_max = storage::RocksOptions().open_files_max;
+  GAVEL_ASSIGN_OR_RETURN(process.descriptors, ShareDescriptors(process.descriptors.limit, wanted));
+  const DescriptorShares& shares = process.descriptors;
+  process.logger->Info("open files", {{"limit", shares.limit},
+                                      {"connections of clients", shares.client_connections_max},
+                                      {"kept for all else", shares.reserved()}});
+  if (shares.client_connections_max < wanted.client_connections_max) {
+    process.logger->Warn("the limit of open files allows fewer connections than --connections-max",
+                         {{"connections of clients", shares.client_connections_max},
+                          {"--connections-max", wanted.client_connections_max},
+                          {"what to do", "raise ulimit -n, or LimitNOFILE= of systemd"}});
+  }
+  return absl::OkStatus();
 }
 
 NodeOptions NodeOptionsFrom(const ServerOptions& options) {
@@ -125,6 +147,7 @@ Node::Surroundings SurroundingsOf(Process& process) {
         rocks.path = path;
         rocks.cache_bytes = options.block_cache_bytes;
         rocks.write_buffer_bytes = options.write_buffer_bytes;
+        rocks.open_files_max = process.descriptors.engine_files_max;
         rocks.on_warning = [&process](std::string_view warning) {
           process.logger->Warn("state engine", {{"message", warning}});
         };
@@ -172,6 +195,8 @@ absl::Status StartClientFront(Process& process) {
   front.io_threads = options.io_threads;
   front.message_bytes_max = options.max_request_bytes + 512 * 1024;
   front.stream_high_mark = options.stream_bytes_max;
+  front.limits = options.client_limits;
+  front.limits.connections_max = process.descriptors.client_connections_max;
   front.limits.stream_bytes_max = static_cast<int64_t>(options.streams_bytes_max);
   front.max_concurrent_streams = options.max_concurrent_streams;
   front.keepalive_min_time = options.keepalive_min_time;
@@ -212,11 +237,13 @@ HealthProbe ProbeOf(Gate& gate) {
 
 absl::Status StartHttp(Process& process) {
   if (process.options.listen_metrics_urls.empty()) return absl::OkStatus();
+  HttpLimits limits;
+  limits.connections_max = process.descriptors.metrics_connections_max;
   GAVEL_ASSIGN_OR_RETURN(
       process.http,
       HttpServer::Start(process.options.listen_metrics_urls,
-                        ObservationPaths(process.metrics, ProbeOf(process.member->gate())),
-                        HttpLimits(), *process.logger));
+                        ObservationPaths(process.metrics, ProbeOf(process.member->gate())), limits,
+                        *process.logger));
   return absl::OkStatus();
 }
 
@@ -234,6 +261,7 @@ absl::Status Start(Process& process) {
                                     {"commit", GavelCommit()},
                                     {"data directory", options.data_dir},
                                     {"pid", getpid()}});
+  GAVEL_RETURN_IF_ERROR(TakeDescriptors(process));
   GAVEL_RETURN_IF_ERROR(WithAdvice(OpenPeerPort(process), "--listen-peer-urls"));
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
                          Node::Open(NodeOptionsFrom(options), SurroundingsOf(process)));
@@ -291,7 +319,9 @@ int Main(int argc, char** argv, char** environment) {
   // gRPC would write its own lines to standard error; what matters is in our log.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
 
+  const uint64_t descriptors = RaiseDescriptorLimit();  // Before it is told as a metric.
   Process process;
+  process.descriptors.limit = descriptors;
   process.options = std::move(parsed->options);
   absl::StatusOr<std::unique_ptr<Logger>> logger = Logger::Create(process.options.log);
   if (!logger.ok()) {

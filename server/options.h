@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 
+#include "server/client_limits.h"
 #include "server/clock.h"
 #include "server/logging.h"
 #include "server/url.h"
@@ -59,6 +60,9 @@ struct ServerOptions {
   MonotonicNs keepalive_min_time = 5 * kNsPerSecond;
   MonotonicNs keepalive_interval = 7200 * kNsPerSecond;
   MonotonicNs keepalive_timeout = 20 * kNsPerSecond;
+
+  Http2Limits client_limits;               // But for its stream_bytes_max, which is below.
+  uint32_t metrics_connections_max = 256;  // Of --listen-metrics-urls.
 
   // Watches.
   MonotonicNs watch_progress_notify_interval = 600 * kNsPerSecond;

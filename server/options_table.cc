@@ -42,6 +42,15 @@ Setter Count(Number ServerOptions::* member, int64_t lowest, int64_t highest) {
   };
 }
 
+template <class Number>
+Setter Count(Number Http2Limits::* member, int64_t lowest, int64_t highest) {
+  return [=](std::string_view text, ValueSource, OptionsDraft& draft) {
+    const absl::StatusOr<int64_t> number = ParseInteger(text, lowest, highest);
+    if (number.ok()) draft.options.client_limits.*member = static_cast<Number>(*number);
+    return number.status();
+  };
+}
+
 bool IsWholeNumber(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
@@ -266,6 +275,18 @@ void AddCompactionFlags(std::vector<Flag>& flags) {
                          SetCompactionRetention));
 }
 
+// What clients may make this member hold or do; see server/http2.
+void AddClientFlags(std::vector<Flag>& flags) {
+  using L = Http2Limits;
+  const std::string group = "Limits of clients (not in etcd)";
+  flags.push_back(Served(group, "connections-max", "20000",
+                         "Most connections of clients; fewer if the limit of open files is low.",
+                         Count(&L::connections_max, 1, 10'000'000)));
+  flags.push_back(Served(group, "metrics-connections-max", "256",
+                         "Most connections to --listen-metrics-urls.",
+                         Count(&ServerOptions::metrics_connections_max, 4, 100'000)));
+}
+
 void AddLogFlags(std::vector<Flag>& flags) {
   using O = ServerOptions;
   const std::string group = "Log and metrics";
@@ -325,6 +346,7 @@ std::vector<Flag> MakeFlags() {
   AddLogFlags(flags);
   AddGavelFlags(flags);
   AddWatchFlags(flags);
+  AddClientFlags(flags);
   for (Flag& flag : FlagsWithoutEffect()) flags.push_back(std::move(flag));
   for (Flag& flag : RefusedFlags()) flags.push_back(std::move(flag));
   return flags;

@@ -45,13 +45,9 @@ MonotonicNs StallTimeout(const FrontOptions& options, const Http2Limits& limits)
 Connection::Connection(IoLoop& loop, std::unique_ptr<ByteStream> stream)
     : loop_(loop), stream_(std::move(stream)), opened_(loop.now()), last_received_(opened_) {}
 
-Connection::~Connection() {
-  if (counted_) --loop_.shared().connections;
-}
+Connection::~Connection() { loop_.shared().RemoveConnection(); }
 
 bool Connection::Start() {
-  counted_ = true;
-  if (++loop_.shared().connections > loop_.shared().limits.connections_max) return false;
   interest_ = EPOLLIN;
   if (!loop_.Watch(stream_->fd(), interest_, *this)) return false;
   peer_ = PeerName(stream_->fd());

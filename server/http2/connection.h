@@ -25,12 +25,13 @@ namespace gavel::server {
 // pause, until it asks for something.
 class Connection final : public PollTarget, public Timer {
  public:
+  // There is room for it, which its destruction gives back.
   Connection(IoLoop& loop, std::unique_ptr<ByteStream> stream);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // False if it may not be served.
+  // False if it cannot be served.
   bool Start();
   void OnReady(uint32_t events) override;
   void OnTimer(MonotonicNs now) override;
@@ -96,7 +97,6 @@ class Connection final : public PollTarget, public Timer {
   MonotonicNs ping_sent_ = 0;  // 0: none is under way.
   uint32_t interest_ = 0;
   State state_ = State::kGreeting;
-  bool counted_ = false;
   bool settled_ = false;  // Timers no longer wait for the greeting.
   bool dirty_ = false;
   bool blocked_ = false;  // The socket takes no more.

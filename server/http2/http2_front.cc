@@ -21,7 +21,7 @@ std::shared_ptr<void> AddGauges(Metrics& metrics, const std::shared_ptr<Http2Sha
   Gauge& queued =
       metrics.AddGauge("gavel_clients_stream_bytes", "Bytes that wait on streams to be sent.");
   return metrics.OnScrape([&connections, &held, &queued, shared] {
-    connections.Set(shared->connections.load());
+    connections.Set(shared->connections());
     held.Set(static_cast<double>(shared->held()));
     queued.Set(static_cast<double>(shared->stream_bytes()));
   });
@@ -95,11 +95,17 @@ class Http2Front::Impl {
 
   // A connection stays on its thread. Runs on the first of them.
   void Spread(int fd) {
+    auto stream = PlainByteStream(fd);
+    // Before it is handed on: the connections of a burst would wait with their descriptors.
+    if (!shared_->AddConnection()) {
+      shared_->teller.Note(ClientLimit::kConnections, PeerName(fd));
+      return;
+    }
     IoLoop& loop = *loops_[next_++ % loops_.size()];
     if (loop.InThread()) {
-      loop.Adopt(fd);
+      loop.Adopt(std::move(stream));
     } else {
-      loop.Run([&loop, stream = PlainByteStream(fd)]() mutable { loop.Adopt(stream->Release()); });
+      loop.Run([&loop, stream = std::move(stream)]() mutable { loop.Adopt(std::move(stream)); });
     }
   }
 

@@ -260,11 +260,9 @@ void IoLoop::Rewatch(int fd, uint32_t events, PollTarget& target) {
 
 void IoLoop::Unwatch(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
 
-void IoLoop::Adopt(int fd) {
-  auto stream = PlainByteStream(fd);
-  if (draining_) return;
+void IoLoop::Adopt(std::unique_ptr<ByteStream> stream) {
   auto connection = std::make_unique<Connection>(*this, std::move(stream));
-  if (!connection->Start()) return;
+  if (draining_ || !connection->Start()) return;
   connection->set_place(connections_.size());
   connections_.push_back(std::move(connection));
 }

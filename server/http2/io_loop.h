@@ -25,6 +25,7 @@
 
 namespace gavel::server {
 
+class ByteStream;
 class Call;
 class Connection;
 class Http2StreamWriter;
@@ -72,8 +73,8 @@ class IoLoop final : public Executor, public std::enable_shared_from_this<IoLoop
   void Rewatch(int fd, uint32_t events, PollTarget& target);
   void Unwatch(int fd);
 
-  // Takes a connection over; closes it if there are too many.
-  void Adopt(int fd);
+  // Takes over a connection for which there is room (Http2Shared::AddConnection).
+  void Adopt(std::unique_ptr<ByteStream> stream);
   // `connection` has something to send at the end of the turn.
   void SetDirty(Connection& connection);
   // `connection` has more to work off; one such connection has its turn in each of the loop's.

@@ -32,6 +32,20 @@ class Http2LimitsTest : public Http2Test {
                     FrameBytes(FrameType::kData, 0, 1, MessageBytes("100000")));
   }
 
+  // Clients have met the limit so often, and a line of the log names it.
+  void ExpectTold(const std::string& limit, int times) {
+    const std::string counter = "gavel_clients_limited_total{limit=\"" + limit + "\"} ";
+    EXPECT_TRUE(Eventually([&] {
+      return fixture().metrics.Text().find(counter + std::to_string(times) + "\n") !=
+             std::string::npos;
+    })) << limit;
+    int lines = 0;
+    for (const std::string& line : fixture().log.lines()) {
+      if (line.find("limit=--" + limit) != std::string::npos) ++lines;
+    }
+    EXPECT_EQ(lines, 1) << limit;
+  }
+
   void ServeWithPings(server::MonotonicNs interval, server::MonotonicNs timeout) {
     Http2FrontOptions options;
     options.keepalive_interval = interval;
@@ -326,9 +340,12 @@ TEST_F(Http2LimitsTest, ConnectionsAreCounted) {
       connections.back()->Greet();
       ExpectAlive(*connections.back(), 1);
     }
-    RawHttp2 one_more(port());
-    one_more.Greet();
-    EXPECT_EQ(one_more.ReadRaw(), "");
+    for (int i = 0; i < 3; ++i) {
+      RawHttp2 one_more(port());
+      one_more.Greet();
+      EXPECT_EQ(one_more.ReadRaw(), "");
+    }
+    ExpectTold("connections-max", 3);
     for (const auto& connection : connections) ExpectAlive(*connection, 3);
   }
   EXPECT_TRUE(Eventually(

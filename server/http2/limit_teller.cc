@@ -1,0 +1,75 @@
+#include "server/http2/limit_teller.h"
+
+#include <iterator>
+#include <string>
+
+namespace gavel::server {
+namespace {
+
+constexpr MonotonicNs kLineInterval = 60 * kNsPerSecond;
+
+struct Row {
+  ClientLimit limit;
+  const char* flag;
+  const char* consequence;
+};
+
+constexpr Row kRows[] = {
+    {ClientLimit::kConnections, "connections-max",
+     "connection closed as it came: close idle ones, or raise the flag and the process's limit of "
+     "open files"},
+    {ClientLimit::kHandshake, "handshake-timeout", "connection closed: it did not greet in time"},
+    {ClientLimit::kWriteStall, "write-stall-timeout",
+     "connection closed: its client takes nothing of what waits for it"},
+    {ClientLimit::kPingAnswer, "grpc-keepalive-timeout",
+     "connection closed: its client does not answer a ping"},
+    {ClientLimit::kAnswer, "answer-timeout", "call ended: its client takes the answer too slowly"},
+    {ClientLimit::kHeaders, "header-bytes-max", "call refused"},
+    {ClientLimit::kContinuations, "continuations-max", "connection closed"},
+    {ClientLimit::kHeld, "held-bytes-max",
+     "call refused: clients have too many calls under way, or too large messages"},
+    {ClientLimit::kResets, "resets-per-second",
+     "connection closed: its client cancels calls as it makes them"},
+    {ClientLimit::kIdleFrames, "idle-frames-per-second",
+     "connection closed: its client sends frames that ask for nothing"},
+    {ClientLimit::kPings, "grpc-keepalive-min-time",
+     "connection closed: its client pings too often"},
+    {ClientLimit::kStreams, "max-concurrent-streams", "call refused"},
+};
+
+constexpr bool RowsFollowTheEnumeration() {
+  for (size_t i = 0; i < kClientLimitCount; ++i) {
+    if (static_cast<size_t>(kRows[i].limit) != i) return false;
+  }
+  return true;
+}
+static_assert(std::size(kRows) == kClientLimitCount && RowsFollowTheEnumeration());
+
+}  // namespace
+
+LimitTeller::LimitTeller(Clock& clock, Logger& logger, Metrics* metrics)
+    : clock_(clock), logger_(logger) {
+  if (metrics == nullptr) return;
+  for (size_t i = 0; i < kClientLimitCount; ++i) {
+    states_[i].counter = &metrics->AddCounter("gavel_clients_limited_total",
+                                              "How often clients met a limit, by its flag.",
+                                              {{"limit", kRows[i].flag}});
+  }
+}
+
+void LimitTeller::Note(ClientLimit limit, std::string_view client) {
+  State& state = states_[static_cast<size_t>(limit)];
+  if (state.counter != nullptr) state.counter->Increment();
+  state.untold.fetch_add(1, std::memory_order_relaxed);
+  const MonotonicNs now = clock_.Now();
+  MonotonicNs next = state.next_line.load(std::memory_order_relaxed);
+  if (now < next || !state.next_line.compare_exchange_strong(next, now + kLineInterval)) return;
+  const Row& row = kRows[static_cast<size_t>(limit)];
+  logger_.Warn("a client met a limit",
+               {{"limit", std::string("--") + row.flag},
+                {"consequence", row.consequence},
+                {"client", client},
+                {"times", state.untold.exchange(0, std::memory_order_relaxed)}});
+}
+
+}  // namespace gavel::server

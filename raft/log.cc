@@ -79,7 +79,8 @@ void Log::ResetTo(EntryId snapshot) {
   GAVEL_CHECK(snapshot.index > applied_) << snapshot.index.value() << applied_.value();
   entries_.clear();
   start_ = snapshot;
-  persisted_ = std::min(persisted_, snapshot.index);
+  // What lies behind the applied index may be durable, but as entries that the snapshot replaces.
+  persisted_ = std::min(persisted_, applied_);
   recent_upto_ = snapshot.index;
   recent_bytes_ = 0;
   unwritten_ = snapshot.index.Next();

@@ -1,4 +1,5 @@
 // Followers that need what is no longer in memory: entries from the disk, or a snapshot.
+#include <algorithm>
 #include <utility>
 
 #include "raft/check.h"
@@ -53,14 +54,16 @@ void Raft::Core::WantSnapshot(NodeId to, Progress& peer) {
   pending_.snapshots.push_back(SnapshotWanted{to});
 }
 
-// After a failure the next heartbeat reply tries again, so that a broken link is not hammered.
+// After a failure the next heartbeat reply tries again, so that a broken link is not hammered: from
+// the end of the log, since its refusal tells where the follower is by now. It may have the
+// snapshot, and only its answer was lost.
 void Raft::Core::OnSnapshotSent(NodeId to, std::optional<Index> index) {
   auto* leader = As<Leader>();
   if (!leader) return;
   const auto found = leader->peers.find(to);
   if (found == leader->peers.end() || found->second.state != Progress::State::kSnapshot) return;
   Progress& peer = found->second;
-  peer.EndSnapshot(index);
+  peer.EndSnapshot(index ? std::max(peer.next, index->Next()) : log_.last().index.Next());
   peer.probe_sent = !index;
 }
 

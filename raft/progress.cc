@@ -43,9 +43,7 @@ void Progress::BecomeSnapshot() {
   next = guess;
 }
 
-void Progress::EndSnapshot(std::optional<Index> installed) {
-  Index first = next;
-  if (installed) first = std::max(first, installed->Next());
+void Progress::EndSnapshot(Index first) {
   BecomeProbe();
   next = first;
 }

@@ -61,8 +61,8 @@ struct Progress {
   void BecomeReplicate();
   // `next` stays where a probe has come to.
   void BecomeSnapshot();
-  // The same, to a probe that goes on there, or behind the snapshot that was `installed`.
-  void EndSnapshot(std::optional<Index> installed);
+  // To a probe that begins at `first`.
+  void EndSnapshot(Index first);
   // The follower holds everything up to `index`, durably. Returns true if that is news.
   bool Acknowledge(Index index);
 

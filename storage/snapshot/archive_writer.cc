@@ -80,6 +80,8 @@ class ArchiveWriter::Impl {
     return stage_ != Stage::kDone;
   }
 
+  raft::EntryId last() const { return {header_.state.applied, header_.state.applied_term}; }
+
   uint64_t remaining_bytes() const {
     if (stage_ == Stage::kDone) return 0;
     const Totals& totals = header_.state.totals;
@@ -196,6 +198,7 @@ absl::StatusOr<std::unique_ptr<ArchiveWriter>> ArchiveWriter::Create(
 ArchiveWriter::ArchiveWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ArchiveWriter::~ArchiveWriter() = default;
 absl::StatusOr<bool> ArchiveWriter::Step(std::string* out) { return impl_->Step(out); }
+raft::EntryId ArchiveWriter::last() const { return impl_->last(); }
 uint64_t ArchiveWriter::remaining_bytes() const { return impl_->remaining_bytes(); }
 
 }  // namespace gavel::storage

@@ -33,6 +33,8 @@ class ArchiveWriter {
   // archive is complete.
   absl::StatusOr<bool> Step(std::string* out);
 
+  // The last log entry that the state holds.
+  raft::EntryId last() const;
   // About how many bytes are still to come: what the store's totals say is left, made smaller by
   // what compression has gained so far. 0 only when the archive is complete.
   uint64_t remaining_bytes() const;

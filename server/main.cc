@@ -4,12 +4,15 @@
 // clear line on standard error and in the log, and exit code 1.
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -38,6 +41,7 @@
 #include "server/url.h"
 #include "server/version.h"
 #include "storage/disk/posix_disk.h"
+#include "storage/engine/rocks_directory.h"
 #include "storage/engine/rocks_engine.h"
 #include "storage/status_macros.h"
 
@@ -60,6 +64,9 @@ __attribute__((section(".preinit_array"),
 
 // Requests under way get so long at the stop.
 constexpr MonotonicNs kGrace = 2 * kNsPerSecond;
+
+// By which the member tells its process that it must start again.
+constexpr int kRestartSignal = SIGUSR2;
 
 // Everything between the process and its member. Parts go in reverse order.
 struct Process {
@@ -119,7 +126,11 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   node.gate.request_timeout = options.request_timeout;
   node.gate.apply_backlog_entries_max = options.apply_backlog_entries_max;
   node.gate.pending_bytes_max = options.pending_bytes_max;
+  node.apply.flush.entries_max = options.snapshot_count;
   node.apply.catchup_entries = options.snapshot_catchup_entries;
+  node.apply.lag.entries_max = options.snapshot_lag_entries;
+  node.apply.lag.bytes_max = options.snapshot_lag_bytes;
+  node.snapshots.bytes_per_second = options.snapshot_send_rate;
   node.apply.warning_apply = options.warning_apply_duration;
   if (options.watch_progress_notify_interval > 0) {
     node.watch.progress_interval = options.watch_progress_notify_interval;
@@ -131,6 +142,20 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   return node;
 }
 
+absl::StatusOr<std::shared_ptr<storage::Engine>> OpenStore(Process& process,
+                                                           const std::string& path) {
+  const ServerOptions& options = process.options;
+  storage::RocksOptions rocks;
+  rocks.path = path;
+  rocks.cache_bytes = options.block_cache_bytes;
+  rocks.write_buffer_bytes = options.write_buffer_bytes;
+  rocks.open_files_max = process.descriptors.engine_files_max;
+  rocks.on_warning = [&process](std::string_view warning) {
+    process.logger->Warn("state engine", {{"message", warning}});
+  };
+  return storage::OpenRocksEngine(std::move(rocks));
+}
+
 Node::Surroundings SurroundingsOf(Process& process) {
   return Node::Surroundings{
       .disk = process.disk,
@@ -140,19 +165,9 @@ Node::Surroundings SurroundingsOf(Process& process) {
       // Only has to differ between members and starts: it spreads elections.
       .random = raft::Random(static_cast<uint64_t>(process.clock.WallNs()) ^
                              (static_cast<uint64_t>(getpid()) << 32)),
-      .open_engine =
-          [&process](const std::string& path) -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
-        const ServerOptions& options = process.options;
-        storage::RocksOptions rocks;
-        rocks.path = path;
-        rocks.cache_bytes = options.block_cache_bytes;
-        rocks.write_buffer_bytes = options.write_buffer_bytes;
-        rocks.open_files_max = process.descriptors.engine_files_max;
-        rocks.on_warning = [&process](std::string_view warning) {
-          process.logger->Warn("state engine", {{"message", warning}});
-        };
-        return storage::OpenRocksEngine(std::move(rocks));
-      },
+      .stores = {.open = [&process](const std::string& path) { return OpenStore(process, path); },
+                 .remove = storage::RemoveRocksDirectory,
+                 .replace = storage::ReplaceRocksDirectory},
       .make_transport =
           [&process](raft::NodeId self, PeerEvents events) {
             process.peer_port->Begin(self, std::move(events));
@@ -160,6 +175,7 @@ Node::Surroundings SurroundingsOf(Process& process) {
           },
       // The reason is in the log already; nothing this process still does would be safe.
       .on_failure = [](const absl::Status&) { _exit(1); },
+      .on_restart = [] { kill(getpid(), kRestartSignal); },
   };
 }
 
@@ -275,16 +291,33 @@ absl::Status Start(Process& process) {
   return absl::OkStatus();
 }
 
-// Waits for the first signal; the second ends the process at once.
-void AwaitSignal(const sigset_t& signals, Logger& logger) {
+// Waits for the first signal; the second ends the process at once. False: the member is to start
+// again.
+bool AwaitSignal(const sigset_t& signals, Logger& logger) {
   int number = 0;
   sigwait(&signals, &number);
+  if (number == kRestartSignal) return false;
   logger.Info("stopping; a second signal stops at once", {{"signal", number}});
   std::thread([signals] {
     int second = 0;
     sigwait(&signals, &second);
     _exit(128 + second);
   }).detach();
+  return true;
+}
+
+// The same program once more, with the same arguments and under the same pid. Nothing of this life
+// is left: what a member keeps in memory would have to be built anew all the same.
+[[noreturn]] void StartAgain(Process& process, char** argv) {
+  process.services->SetServing(false);
+  if (process.http != nullptr) process.http.reset();
+  process.client_front->Shutdown(0);
+  process.logger->Flush();
+  close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  execv("/proc/self/exe", argv);
+  process.logger->Error("cannot start again", {{"error", std::string(strerror(errno))}});
+  process.logger->Flush();
+  _exit(1);
 }
 
 absl::Status Stop(Process& process) {
@@ -314,6 +347,7 @@ int Main(int argc, char** argv, char** environment) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, kRestartSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Before any thread: all inherit it.
   signal(SIGPIPE, SIG_IGN);
   // gRPC would write its own lines to standard error; what matters is in our log.
@@ -337,7 +371,7 @@ int Main(int argc, char** argv, char** environment) {
     absl::FPrintF(stderr, "gaveld: %s\n", started.message());
     return 1;
   }
-  AwaitSignal(signals, *process.logger);
+  if (!AwaitSignal(signals, *process.logger)) StartAgain(process, argv);
   const int code = Stop(process).ok() ? 0 : 1;
   // What is durable is durable; taking the rest apart would only cost time.
   _exit(code);

@@ -44,7 +44,11 @@ struct ServerOptions {
   // Raft.
   MonotonicNs heartbeat_interval = 100 * kNsPerMs;
   MonotonicNs election_timeout = 1000 * kNsPerMs;
+  uint64_t snapshot_count = 100'000;
   uint64_t snapshot_catchup_entries = 5000;
+  uint64_t snapshot_lag_entries = 100'000;
+  uint64_t snapshot_lag_bytes = 512 << 20;
+  uint64_t snapshot_send_rate = 64 << 20;
 
   // History that is compacted by itself; at most one of the two.
   MonotonicNs auto_compaction_period = 0;  // Kept; 0: not by time.

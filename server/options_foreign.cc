@@ -85,7 +85,6 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"proxy-write-timeout", proxy},
       {"raft-read-timeout", ""},
       {"raft-write-timeout", ""},
-      {"snapshot-count", "the log is cut by its size"},
       {"v2-deprecation", ""},
       {"wait-cluster-ready-timeout", ""},
   };

@@ -193,9 +193,20 @@ void AddMemberFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "election-timeout", "1000",
                          "Milliseconds without a leader before an election; the same on all.",
                          Milliseconds(&O::election_timeout)));
+  flags.push_back(Served(group, "snapshot-count", "100000",
+                         "Entries applied before the state is made durable and the log is cut.",
+                         Count(&O::snapshot_count, 1, 1'000'000'000)));
   flags.push_back(Served(group, "snapshot-catchup-entries", "5000",
                          "Entries of the log kept for slow followers.",
                          Count(&O::snapshot_catchup_entries, 0, 1'000'000'000)));
+  flags.push_back(Served(group, "snapshot-lag-entries", "100000",
+                         "A member that lags by more entries is brought up by a snapshot.",
+                         Count(&O::snapshot_lag_entries, 0, 1'000'000'000)));
+  flags.push_back(Served(group, "snapshot-lag-bytes", "536870912", "The same for bytes of the log.",
+                         Count(&O::snapshot_lag_bytes, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "snapshot-send-rate", "67108864",
+                         "Bytes of a snapshot sent to a member in a second; 0: no limit.",
+                         Count(&O::snapshot_send_rate, 0, kBytesMax)));
 }
 
 void AddClusterFlags(std::vector<Flag>& flags) {

@@ -26,6 +26,7 @@ ApplyDriver::ApplyDriver(ApplyStage& stage, raft::Index durable, ApplyOptions op
       surroundings_(surroundings),
       metrics_(metrics),
       flush_(options.flush),
+      lag_(options.lag),
       durable_(durable),
       compacted_(stage.machine().view()->compacted),
       durable_compacted_(compacted_) {}
@@ -88,6 +89,7 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
   if (output->entries == 0) return;
   stall_told_ = false;
   flush_.OnApplied(output->entries, output->log_bytes, now);
+  lag_.OnApplied(output->applied.index, output->log_bytes);
   const MonotonicNs took = surroundings_.clock.Now() - now;
   metrics_.apply_seconds.Observe(static_cast<double>(took) / kNsPerSecond);
   if (options_.warning_apply > 0 && took > options_.warning_apply) {
@@ -140,15 +142,20 @@ void ApplyDriver::OnFlushed(const Flushed& flushed) {
     durable_compacted_ = durable->compacted;
     surroundings_.collection.OnCompacted();
   }
-  // Members that lag are brought up from the log, so it keeps what any of them still needs.
-  const raft::Index everywhere = surroundings_.gate.replicated_everywhere();
-  uint64_t keep_from =
-      GAVEL_PLANTED_BUG(29) ? durable_.value() : std::min(durable_, everywhere).value();
-  keep_from -= std::min(keep_from, options_.catchup_entries);
-  if (raft::Index(keep_from) <= cut_) return;
-  cut_ = raft::Index(keep_from);
+  const raft::Index keep_from = KeepFrom();
+  if (keep_from <= cut_) return;
+  cut_ = keep_from;
   GAVEL_SIM_POINT("log about to be cut");
   surroundings_.queues.log.Push(CutLog{cut_});
+}
+
+raft::Index ApplyDriver::KeepFrom() const {
+  // Members that lag are brought up from the log, unless they lag too far.
+  const raft::Index everywhere = std::max(surroundings_.gate.replicated_everywhere(), lag_.Floor());
+  uint64_t keep_from = std::min(durable_, everywhere).value();
+  keep_from -= std::min(keep_from, options_.catchup_entries);
+  return std::min(raft::Index(keep_from),
+                  surroundings_.snapshots.log_floor().value_or(raft::Index(keep_from)));
 }
 
 void ApplyDriver::Finish() {

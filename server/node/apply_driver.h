@@ -12,8 +12,10 @@
 #include "server/node/failure.h"
 #include "server/node/flush_policy.h"
 #include "server/node/history_collection.h"
+#include "server/node/lag_bound.h"
 #include "server/node/member_gate.h"
 #include "server/node/queues.h"
+#include "server/snapshot/snapshot_source.h"
 #include "server/watch/watch_hub.h"
 
 namespace gavel::server {
@@ -22,6 +24,8 @@ struct ApplyOptions {
   FlushLimits flush;
   // Entries kept in the log behind the durable state, for members that lag a little.
   uint64_t catchup_entries = 5000;
+  // Members that lag further are brought up by a snapshot.
+  LagLimits lag;
   // A longer batch is told to the operator.
   MonotonicNs warning_apply = 100 * kNsPerMs;
   // After the engine refused a batch because it would have to wait.
@@ -46,6 +50,7 @@ class ApplyDriver {
     WatchHub& watches;
     Failure& failure;
     HistoryCollection& collection;
+    const SnapshotSource& snapshots;
   };
   ApplyDriver(ApplyStage& stage, raft::Index durable, ApplyOptions options,
               Surroundings surroundings, ApplyMetrics metrics);
@@ -63,6 +68,8 @@ class ApplyDriver {
   void ApplyBatch(MonotonicNs now);
   void StartFlush(MonotonicNs now);
   void OnFlushed(const Flushed& flushed);
+  // Where the log may be cut, as far as this member and the others go.
+  raft::Index KeepFrom() const;
   void Fail(std::string_view what, const absl::Status& status);
 
   ApplyStage& stage_;
@@ -71,6 +78,7 @@ class ApplyDriver {
   const ApplyMetrics metrics_;
 
   FlushPolicy flush_;
+  LagBound lag_;
   MonotonicNs flush_began_ = 0;
   raft::Index durable_;  // Applied index that a crash would keep.
   raft::Index cut_;      // Where the log was last asked to be cut.

@@ -17,10 +17,6 @@ namespace {
 constexpr MonotonicNs kTicksMax = 10;
 // Ticks at a time while nobody waits: fewer wakes of an idle member.
 constexpr MonotonicNs kIdleTicks = 5;
-// A follower that asks for a snapshot is answered so much later, so that it is not asked for in
-// a tight loop.
-constexpr MonotonicNs kSnapshotAnswerDelay = kNsPerSecond;
-
 // Below so many requests under way there is no rest.
 constexpr size_t kRestRequestsMin = 16;
 // A rest is so many times as long as the turn was. A turn takes longer when the processors are
@@ -84,14 +80,7 @@ bool CoreDriver::RunOnce() {
   const uint32_t ticks = DueTicks(now);
   std::vector<CoreInput> inputs = surroundings_.queues.core.TakeAll();
   if (ticks > 0) {
-    for (auto it = snapshot_refused_.begin(); it != snapshot_refused_.end();) {
-      if (it->second > now) {
-        ++it;
-        continue;
-      }
-      inputs.emplace_back(SnapshotFailed{it->first});
-      it = snapshot_refused_.erase(it);
-    }
+    surroundings_.snapshots.OnTick(now, stage_.status().peers);
     WatchDisk(now);
   }
   MemberGate::Work work = surroundings_.gate.TakeWork(now);
@@ -200,7 +189,9 @@ void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   TellOfLoss(status);
   surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, std::move(status));
   for (const raft::EntriesWanted& wanted : output.older) ReadOlder(wanted);
-  for (const raft::SnapshotWanted& wanted : output.snapshots) OnSnapshotWanted(wanted.to);
+  for (const raft::SnapshotWanted& wanted : output.snapshots) {
+    if (role_ == raft::Role::kLeader) surroundings_.snapshots.Start(wanted.to);
+  }
 }
 
 void CoreDriver::OnRole(const raft::RoleChange& role) {
@@ -222,6 +213,7 @@ void CoreDriver::OnRole(const raft::RoleChange& role) {
   }
   if (role.leader.has_value() && role.leader != leader_) metrics_.leader_changes.Increment();
   leader_ = role.leader;
+  if (role_ == raft::Role::kLeader && role.role != role_) surroundings_.snapshots.Stop();
   role_ = role.role;
   metrics_.has_leader.Set(role.leader.has_value() ? 1 : 0);
   metrics_.is_leader.Set(role.role == raft::Role::kLeader ? 1 : 0);
@@ -241,15 +233,6 @@ void CoreDriver::ReadOlder(const raft::EntriesWanted& wanted) {
     queues.core.Push(std::move(older));
     return false;
   });
-}
-
-void CoreDriver::OnSnapshotWanted(raft::NodeId to) {
-  const MonotonicNs answer_at = surroundings_.clock.Now() + kSnapshotAnswerDelay;
-  if (!snapshot_refused_.emplace(to, answer_at).second) return;
-  surroundings_.logger.Warn(
-      "a member needs log entries that are no longer stored",
-      {{"member", Hex(to)},
-       {"what to do", "if its data directory was lost, remove the member and add it again"}});
 }
 
 void CoreDriver::WatchDisk(MonotonicNs now) {

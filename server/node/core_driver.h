@@ -23,6 +23,7 @@
 #include "server/node/queues.h"
 #include "server/peer/frame_exchange.h"
 #include "server/peer/transport.h"
+#include "server/snapshot/snapshot_source.h"
 #include "storage/wal/wal.h"
 
 namespace gavel::server {
@@ -54,6 +55,7 @@ class CoreDriver {
     FrameSender& sender;
     PeerTransport& transport;
     storage::Wal& wal;  // To read entries for slow followers.
+    SnapshotSource& snapshots;
     const std::atomic<MonotonicNs>& log_busy_since;
   };
   CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times, Surroundings surroundings,
@@ -81,7 +83,6 @@ class CoreDriver {
   void TellOfLoss(const raft::Status& status);
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
-  void OnSnapshotWanted(raft::NodeId to);
   void WatchDisk(MonotonicNs now);
 
   CoreStage stage_;
@@ -101,8 +102,7 @@ class CoreDriver {
   raft::Role role_ = raft::Role::kFollower;
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.
   bool loss_told_ = false;
-  bool reading_fails_ = false;                            // For members that lag.
-  std::map<raft::NodeId, MonotonicNs> snapshot_refused_;  // When to answer.
+  bool reading_fails_ = false;  // For members that lag.
 };
 
 }  // namespace gavel::server

@@ -61,7 +61,7 @@ void CoreStage::Take(CoreInput input) {
                  [this](OlderEntries& older) {
                    raft_.OnOlderEntries(older.to, older.from, std::move(older.entries));
                  },
-                 [this](SnapshotFailed& failed) { raft_.OnSnapshotSent(failed.to, std::nullopt); },
+                 [this](SnapshotSent& sent) { raft_.OnSnapshotSent(sent.to, sent.index); },
                  [this](PeerUnreachable& peer) { raft_.OnPeerUnreachable(peer.peer); },
                  [this](PeerConnectionLost& peer) { raft_.OnPeerConnectionLost(peer.peer); },
                  [this](PeerConnected& peer) { raft_.OnPeerConnected(peer.peer); },

@@ -35,8 +35,10 @@ struct OlderEntries {
   std::vector<raft::Entry> entries;  // None: the log no longer has them, or cannot be read.
   absl::Status status = {};          // Why it cannot be read.
 };
-struct SnapshotFailed {
+// `to` holds a snapshot up to `index`; or nothing came of it.
+struct SnapshotSent {
   raft::NodeId to;
+  std::optional<raft::Index> index;
 };
 struct PeerUnreachable {
   raft::NodeId peer;
@@ -60,7 +62,7 @@ struct LeasesFound {
   bool all = false;
 };
 using CoreInput =
-    std::variant<PeerMessages, Persisted, Applied, OlderEntries, SnapshotFailed, PeerUnreachable,
+    std::variant<PeerMessages, Persisted, Applied, OlderEntries, SnapshotSent, PeerUnreachable,
                  PeerConnectionLost, PeerConnected, LogCut, HandOver, LeasesFound>;
 
 // What the core takes in one turn, in this order.

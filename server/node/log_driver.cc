@@ -25,7 +25,7 @@ LogDriver::LogDriver(LogStage& stage, Surroundings surroundings)
 }
 
 bool LogDriver::RunOnce() {
-  if (failed_) return false;
+  if (ended_) return false;
   std::vector<LogInput> inputs = surroundings_.queues.log.TakeAll();
   const MonotonicNs now = surroundings_.clock.Now();
   if (inputs.empty()) {
@@ -34,18 +34,26 @@ bool LogDriver::RunOnce() {
     return true;
   }
   std::vector<LogBatch> batches;
+  std::optional<raft::SnapshotMeta> install;
   raft::Index cut;
   for (LogInput& input : inputs) {
     if (auto* batch = std::get_if<LogBatch>(&input)) {
+      install = std::move(batch->records.mark);
+      if (install.has_value()) break;
       batches.push_back(std::move(*batch));
     } else {
       cut = std::max(cut, std::get<CutLog>(input).index);
     }
   }
   if (!batches.empty()) WriteBatches(std::move(batches));
-  if (!failed_ && !cut.is_none()) Cut(cut);
+  if (install.has_value()) {
+    if (!ended_) surroundings_.install(*install);
+    ended_ = true;
+    return true;
+  }
+  if (!ended_ && !cut.is_none()) Cut(cut);
   idle_since_ = surroundings_.clock.Now();
-  if (!failed_) PrepareSegment();
+  if (!ended_) PrepareSegment();
   return true;
 }
 
@@ -119,7 +127,7 @@ void LogDriver::TellRoom() {
 void LogDriver::Finish(std::optional<raft::HardState> hard_state) {
   while (RunOnce() && !surroundings_.queues.log.empty()) {
   }
-  if (failed_) return;
+  if (ended_) return;
   if (hard_state.has_value()) {
     std::vector<LogBatch> last(1);
     last[0].records.hard_state = hard_state;
@@ -133,7 +141,7 @@ void LogDriver::Finish(std::optional<raft::HardState> hard_state) {
 }
 
 void LogDriver::Fail(const absl::Status& status) {
-  failed_ = true;
+  ended_ = true;
   surroundings_.failure.Report("the write-ahead log", kAdvice, status);
 }
 

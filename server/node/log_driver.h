@@ -27,6 +27,8 @@ class LogDriver {
     FrameSender& sender;
     Failure& failure;
     std::function<void(bool full)> set_log_full;
+    // A snapshot that has been received takes the place of the state. Nothing is written after.
+    std::function<void(const raft::SnapshotMeta& meta)> install;
     MonotonicNs slow_disk = kNsPerSecond;
   };
   LogDriver(LogStage& stage, Surroundings surroundings);
@@ -56,7 +58,7 @@ class LogDriver {
   uint64_t prepared_for_ = 0;  // WalStats::segments when PrepareSegment was last asked for.
   std::atomic<bool> preparing_ = false;
   std::atomic<bool> space_missing_ = false;
-  bool failed_ = false;
+  bool ended_ = false;  // Nothing is written any more.
 };
 
 }  // namespace gavel::server

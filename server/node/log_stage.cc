@@ -30,8 +30,7 @@ absl::StatusOr<LogOutput> LogStage::Process(std::vector<LogBatch> batches) {
   bool must_sync = false;
   for (LogBatch& batch : batches) {
     const storage::WalBatch& records = batch.records;
-    if (records.mark.has_value()) history_ = LogHistory(*records.mark);
-    if (records.mark.has_value() || records.hard_state.has_value() || !records.entries.empty()) {
+    if (records.hard_state.has_value() || !records.entries.empty()) {
       GAVEL_RETURN_IF_ERROR(history_.Append(records.entries));
       GAVEL_RETURN_IF_ERROR(wal_->Append(records));
       wants_mark_ = true;

@@ -30,6 +30,7 @@ raft::Options CoreOptions(const NodeOptions& options, const MemberIdentity& iden
   core.election_ticks =
       std::max(core.heartbeat_ticks + 1, static_cast<uint32_t>(options.election_timeout / tick));
   core.append_bytes_max = options.append_bytes_max;
+  core.recent_bytes_max = options.recent_bytes_max;
   return core;
 }
 
@@ -40,7 +41,9 @@ Node::Node(const NodeOptions& options, const Surroundings& surroundings)
       clock_(surroundings.clock),
       logger_(surroundings.logger),
       queues_(surroundings.clock),
-      failure_(surroundings.logger, surroundings.on_failure) {}
+      failure_(surroundings.logger, surroundings.on_failure),
+      stores_(surroundings.stores),
+      on_restart_(surroundings.on_restart) {}
 
 Node::~Node() {
   // Scrapes and the transport's threads look at everything else.
@@ -52,9 +55,8 @@ Node::~Node() {
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options,
                                                  Surroundings surroundings) {
-  GAVEL_ASSIGN_OR_RETURN(MemberParts parts,
-                         RecoverMember(surroundings.disk, surroundings.open_engine, options.place,
-                                       surroundings.logger));
+  GAVEL_ASSIGN_OR_RETURN(MemberParts parts, RecoverMember(surroundings.disk, surroundings.stores,
+                                                          options.place, surroundings.logger));
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::Collector> collector,
                          storage::Collector::Open(parts.engine));
   std::unique_ptr<Node> node(new Node(options, surroundings));
@@ -114,11 +116,20 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
       [this](raft::NodeId from, std::vector<raft::Message> messages) {
         transport_->OnHeardFrom(from);
         return queues_.core.TryPush(PeerMessages{std::move(messages)});
+      },
+      [this](raft::NodeId from, SnapshotMessage message) {
+        transport_->OnHeardFrom(from);
+        if (auto* piece = std::get_if<SnapshotPiece>(&message)) {
+          received_->OnPiece(from, std::move(*piece));
+        } else {
+          snapshots_->OnReply(from, std::get<SnapshotReply>(message));
+        }
       });
   transport_ = surroundings.make_transport(identity_.id, MakeEvents());
   queues_.core.SetWaker([this] { transport_->Wake(); });
   sender_ = std::make_unique<FrameSender>(self, *transport_, surroundings.metrics);
 
+  BuildSnapshots(surroundings, machine);
   BuildStages(surroundings, std::move(parts));
   transport_->SetPeers(core_->stage().configuration().members);
   if (machine.leases().count > 0) core_->leases().FindLeases(machine.view()->engine);
@@ -127,6 +138,59 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   collection_->OnCompacted();
   Publish();
   compaction_->Start();
+}
+
+void Node::BuildSnapshots(const Surroundings& surroundings, const storage::StateMachine& machine) {
+  const auto send = [this](raft::NodeId to, SnapshotMessage message) {
+    sender_->Send(to, std::move(message));
+  };
+  snapshots_ = std::make_unique<SnapshotSource>(
+      storage::ArchiveOrigin{identity_.cluster_id, identity_.id}, identity_.incarnation,
+      options_.snapshots,
+      SnapshotSource::Surroundings{clock_, logger_, surroundings.metrics,
+                                   [this](MonotonicNs at, SnapshotSource::Step step) {
+                                     queues_.background.AddAt(at, std::move(step));
+                                   },
+                                   [&machine] { return machine.view()->engine; }, send,
+                                   [this](raft::NodeId to, std::optional<raft::Index> index) {
+                                     queues_.core.Push(SnapshotSent{to, index});
+                                   }});
+  received_ = std::make_unique<SnapshotSink>(
+      identity_.cluster_id, SnapshotPlaces(directory_->snapshots_path()),
+      SnapshotSink::Surroundings{
+          logger_, surroundings.metrics, surroundings.disk, stores_,
+          [this](Background::Step step) { queues_.background.Add(std::move(step)); },
+          [this](raft::NodeId from) { return gate_->status().raft.leader == from; }, send,
+          [this](raft::NodeId from, raft::SnapshotMeta meta) {
+            OnWholeSnapshot(from, std::move(meta));
+          }});
+}
+
+void Node::OnWholeSnapshot(raft::NodeId from, raft::SnapshotMeta meta) {
+  raft::Message message;
+  message.from = from;
+  message.to = identity_.id;
+  message.term = std::max(gate_->term(), meta.term);
+  message.body = raft::InstallSnapshot{std::move(meta)};
+  queues_.core.Push(PeerMessages{{std::move(message)}});
+}
+
+void Node::InstallSnapshot(const raft::SnapshotMeta& meta) {
+  if (absl::Status status = received_->MakeCurrent(meta); !status.ok()) {
+    if (!absl::IsFailedPrecondition(status)) {
+      return failure_.Report("marking a snapshot that has arrived",
+                             "check the disk and the kernel's messages, free space if it is full, "
+                             "then start this member again",
+                             status);
+    }
+    // The core has let go of its log for a snapshot that is gone. It is as before after a restart.
+    logger_.Warn("a snapshot is not installed", {{"reason", std::string(status.message())}});
+  } else {
+    logger_.Info("this member starts again from the snapshot that has arrived",
+                 {{"index", meta.index.value()}, {"term", meta.term.value()}});
+  }
+  logger_.Flush();
+  on_restart_();
 }
 
 LeaseDriver Node::MakeLeases(const Surroundings& surroundings,
@@ -159,17 +223,19 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
   core_ = std::make_unique<CoreDriver>(
       std::move(stage), identity_.id, times,
       CoreDriver::Surroundings{clock_, logger_, queues_, *gate_, *sender_, *transport_,
-                               log_stage_->wal(), log_stage_->busy_since()},
+                               log_stage_->wal(), *snapshots_, log_stage_->busy_since()},
       CoreMetrics(surroundings.metrics), PeerTimes(surroundings.metrics), std::move(leases));
   log_ = std::make_unique<LogDriver>(
       *log_stage_,
       LogDriver::Surroundings{clock_, logger_, queues_, *sender_, failure_,
-                              [this](bool full) { gate_->SetLogFull(full); }, times.slow_disk});
-  apply_ =
-      std::make_unique<ApplyDriver>(*apply_stage_, applied, options_.apply,
-                                    ApplyDriver::Surroundings{clock_, logger_, queues_, *gate_,
-                                                              *watches_, failure_, *collection_},
-                                    ApplyMetrics(surroundings.metrics));
+                              [this](bool full) { gate_->SetLogFull(full); },
+                              [this](const raft::SnapshotMeta& meta) { InstallSnapshot(meta); },
+                              times.slow_disk});
+  apply_ = std::make_unique<ApplyDriver>(
+      *apply_stage_, applied, options_.apply,
+      ApplyDriver::Surroundings{clock_, logger_, queues_, *gate_, *watches_, failure_, *collection_,
+                                *snapshots_},
+      ApplyMetrics(surroundings.metrics));
 }
 
 void Node::Publish() {

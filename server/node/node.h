@@ -30,6 +30,8 @@
 #include "server/node/recovery.h"
 #include "server/peer/frame_exchange.h"
 #include "server/peer/transport.h"
+#include "server/snapshot/snapshot_sink.h"
+#include "server/snapshot/snapshot_source.h"
 #include "server/watch/watch_hub.h"
 
 namespace gavel::server {
@@ -44,9 +46,12 @@ struct NodeOptions {
   ApplyLimits apply_limits;
   ApplyOptions apply;
   WatchLimits watch;
+  SnapshotLimits snapshots;
   uint64_t quota_bytes = 0;
   uint64_t append_bytes_max = 1 << 20;
   AutoCompactionOptions auto_compaction;
+  // Entries kept in memory for followers that lag a little.
+  uint64_t recent_bytes_max = 16 << 20;
 };
 
 class Node {
@@ -60,9 +65,12 @@ class Node {
     Logger& logger;
     Metrics& metrics;
     raft::Random random;
-    EngineOpener open_engine;
+    EngineStores stores;
     MakeTransport make_transport;
     Failure::OnFailure on_failure;  // On the thread that failed; may not return.
+    // This node must be thrown away, as by a crash, and another opened in its place. On the log's
+    // thread, once.
+    std::function<void()> on_restart;
   };
 
   // Recovers what the disk holds. Errors say what to do.
@@ -104,6 +112,10 @@ class Node {
   void Build(const Surroundings& surroundings, MemberParts parts,
              std::unique_ptr<storage::Collector> collector);
   void BuildStages(const Surroundings& surroundings, MemberParts parts);
+  void BuildSnapshots(const Surroundings& surroundings, const storage::StateMachine& machine);
+  // Takes what a leader has sent whole to the core.
+  void OnWholeSnapshot(raft::NodeId from, raft::SnapshotMeta meta);
+  void InstallSnapshot(const raft::SnapshotMeta& meta);
   LeaseDriver MakeLeases(const Surroundings& surroundings, const storage::StateMachine& machine);
   PeerEvents MakeEvents();
   // Makes name and client URLs known once there is a leader.
@@ -115,6 +127,8 @@ class Node {
   Logger& logger_;
   Queues queues_;
   Failure failure_;
+  const EngineStores stores_;
+  const std::function<void()> on_restart_;
   MemberIdentity identity_;
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<LogStage> log_stage_;
@@ -126,6 +140,8 @@ class Node {
   std::unique_ptr<FrameReceiver> receiver_;
   std::unique_ptr<FrameSender> sender_;
   std::unique_ptr<PeerTransport> transport_;
+  std::unique_ptr<SnapshotSource> snapshots_;
+  std::unique_ptr<SnapshotSink> received_;
   std::unique_ptr<CoreDriver> core_;
   std::unique_ptr<LogDriver> log_;
   std::unique_ptr<ApplyDriver> apply_;

@@ -7,7 +7,9 @@
 
 #include "raft/sim_point.h"
 #include "server/node/cluster_ids.h"
+#include "server/snapshot/snapshot_sink.h"
 #include "server/url.h"
+#include "storage/snapshot/install_mark.h"
 #include "storage/status_macros.h"
 
 namespace gavel::server {
@@ -62,6 +64,43 @@ absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const storage::WalOptions
   created.contents.start.configuration = initial.configuration;
   GAVEL_ASSIGN_OR_RETURN(created.wal, storage::Wal::Create(disk, options, created.contents.start));
   return created;
+}
+
+// Puts a snapshot that was received and marked in the place of the state; says what it holds. One
+// that was not marked is thrown away.
+absl::StatusOr<std::optional<raft::EntryId>> InstallState(storage::Disk& disk,
+                                                          const EngineStores& stores,
+                                                          const SnapshotPlaces& places,
+                                                          const std::string& state_path) {
+  GAVEL_ASSIGN_OR_RETURN(const std::optional<raft::EntryId> installed,
+                         storage::ReadInstallMark(disk, places.mark));
+  if (!installed.has_value()) {
+    GAVEL_RETURN_IF_ERROR(stores.remove(places.store));
+    return installed;
+  }
+  GAVEL_SIM_POINT("snapshot marked, not installed");
+  GAVEL_RETURN_IF_ERROR(stores.replace(places.store, state_path));
+  GAVEL_SIM_POINT("snapshot installed, the log not");
+  return installed;
+}
+
+// The log begins anew behind the snapshot, unless it did so before a crash. What the member has
+// promised stays.
+absl::Status InstallInLog(const raft::SnapshotMeta& start, OpenedLog* log) {
+  storage::WalContents& contents = log->contents;
+  if (contents.start == start) return absl::OkStatus();
+  if (contents.hard_state.term < start.term || GAVEL_PLANTED_BUG(29)) {
+    contents.hard_state = raft::HardState{start.term, std::nullopt, start.index};
+  }
+  storage::WalBatch batch;
+  batch.mark = start;
+  batch.hard_state = contents.hard_state;
+  GAVEL_RETURN_IF_ERROR(log->wal->Append(batch));
+  GAVEL_RETURN_IF_ERROR(log->wal->Sync());
+  contents.start = start;
+  contents.entries.clear();
+  contents.first_index = raft::Index();
+  return absl::OkStatus();
 }
 
 absl::Status CheckAgreement(const storage::WalContents& contents, raft::Index applied,
@@ -140,7 +179,7 @@ MemberPlace PlaceOf(const ServerOptions& options) {
   return place;
 }
 
-absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpener& open_engine,
+absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,
                                           const MemberPlace& place, Logger& logger) {
   const storage::InitialState initial = InitialStateOf(place.initial_cluster, place.token);
   GAVEL_ASSIGN_OR_RETURN(MemberIdentity identity, FoundingIdentity(place, initial));
@@ -163,7 +202,10 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
   storage::WalOptions wal_options;
   wal_options.directory = wal_path;
   wal_options.segment_bytes = place.wal_segment_bytes;
-  GAVEL_ASSIGN_OR_RETURN(std::shared_ptr<storage::Engine> engine, open_engine(state_path));
+  const SnapshotPlaces places(directory.snapshots_path());
+  GAVEL_ASSIGN_OR_RETURN(const std::optional<raft::EntryId> installed,
+                         InstallState(disk, stores, places, state_path));
+  GAVEL_ASSIGN_OR_RETURN(std::shared_ptr<storage::Engine> engine, stores.open(state_path));
   if (as_stored) {
     GAVEL_ASSIGN_OR_RETURN(identity, StoredIdentity(directory, *engine, place));
   }
@@ -172,6 +214,19 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpene
   const raft::Index applied = machine->applied();
   GAVEL_SIM_POINT("state opened, log not");
   GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_options, initial, applied, first_start));
+  if (GAVEL_PLANTED_BUG(85) && installed.has_value()) {
+    GAVEL_RETURN_IF_ERROR(storage::RemoveInstallMark(disk, places.mark));
+    GAVEL_SIM_POINT("mark gone, the log does not begin anew");
+  }
+  if (installed.has_value() && installed->index == applied) {
+    GAVEL_RETURN_IF_ERROR(InstallInLog(
+        raft::SnapshotMeta{installed->index, installed->term, *machine->configuration()}, &log));
+    GAVEL_SIM_POINT("snapshot installed, still marked");
+  }
+  if (installed.has_value() && !GAVEL_PLANTED_BUG(85)) {
+    GAVEL_RETURN_IF_ERROR(storage::RemoveInstallMark(disk, places.mark));
+    logger.Info("a snapshot has taken the place of the state", {{"index", applied.value()}});
+  }
   GAVEL_RETURN_IF_ERROR(CheckAgreement(log.contents, applied, wal_path, state_path));
   const bool log_end_cut = log.contents.torn_tail.has_value();
   if (log_end_cut) {

@@ -12,6 +12,7 @@
 #include "server/logging.h"
 #include "server/node/member_gate.h"
 #include "server/options.h"
+#include "server/snapshot/engine_stores.h"
 #include "storage/disk/data_directory.h"
 #include "storage/disk/disk.h"
 #include "storage/engine/engine.h"
@@ -19,9 +20,6 @@
 #include "storage/wal/wal.h"
 
 namespace gavel::server {
-
-using EngineOpener =
-    std::function<absl::StatusOr<std::shared_ptr<storage::Engine>>(const std::string& path)>;
 
 // Which member of which cluster to be, and where its data is.
 struct MemberPlace {
@@ -49,11 +47,11 @@ struct MemberParts {
 };
 
 // Opens what is there, or lays out a new member; a crash at any point of the first start is made
-// good by the next one.
+// good by the next one. A snapshot that was received and marked takes the place of the state.
 //
 // Errors say what to do. FailedPrecondition: the directory belongs to another member or cluster,
 // is in use, or is of a newer version. DataLoss: part of what this member had promised is gone.
-absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineOpener& open_engine,
+absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,
                                           const MemberPlace& place, Logger& logger);
 
 // What the flags of gaveld and gavelutl say of it.

@@ -95,15 +95,65 @@ class MessageWriter {
   size_t bytes_ = 0;
 };
 
-}  // namespace
-
-std::string EncodeFrame(const FrameAddress& address, const std::vector<raft::Message>& messages) {
+internal::PeerFrame HeadOf(const FrameAddress& address) {
   internal::PeerFrame head;
   head.set_format(kFrameFormat);
   head.set_cluster_id(address.cluster_id);
   head.set_from(address.from.value());
   head.set_to(address.to.value());
   head.set_incarnation(address.incarnation.value());
+  return head;
+}
+
+void Seal(std::string* frame) {
+  const uint32_t checksum = storage::Crc32c(std::string_view(*frame).substr(kChecksumBytes));
+  storage::StoreLittleEndian(frame->data(), checksum);
+}
+
+absl::Status DecodeSnapshot(internal::PeerFrame& encoded, Frame* frame) {
+  if (encoded.has_snapshot_piece()) {
+    internal::SnapshotPiece& piece = *encoded.mutable_snapshot_piece();
+    frame->snapshot = SnapshotPiece{piece.transfer(), piece.offset(),
+                                    std::move(*piece.mutable_bytes()), piece.last()};
+  } else if (encoded.has_snapshot_reply()) {
+    internal::SnapshotReply& reply = *encoded.mutable_snapshot_reply();
+    if (reply.kind() < internal::SnapshotReply::WANTED ||
+        reply.kind() > internal::SnapshotReply::REFUSED) {
+      return absl::InvalidArgumentError("an answer about a snapshot that no version gives");
+    }
+    frame->snapshot =
+        SnapshotReply{reply.transfer(), static_cast<SnapshotReply::Kind>(reply.kind()),
+                      reply.next(), std::move(*reply.mutable_reason())};
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string EncodeSnapshotFrame(const FrameAddress& address, SnapshotMessage message) {
+  internal::PeerFrame encoded = HeadOf(address);
+  if (auto* piece = std::get_if<SnapshotPiece>(&message)) {
+    internal::SnapshotPiece& to = *encoded.mutable_snapshot_piece();
+    to.set_transfer(piece->transfer);
+    to.set_offset(piece->offset);
+    to.set_bytes(std::move(piece->bytes));
+    to.set_last(piece->last);
+  } else {
+    auto& reply = std::get<SnapshotReply>(message);
+    internal::SnapshotReply& to = *encoded.mutable_snapshot_reply();
+    to.set_transfer(reply.transfer);
+    to.set_kind(static_cast<internal::SnapshotReply::Kind>(reply.kind));
+    to.set_next(reply.next);
+    to.set_reason(std::move(reply.reason));
+  }
+  std::string frame(kChecksumBytes, '\0');
+  encoded.AppendToString(&frame);
+  Seal(&frame);
+  return frame;
+}
+
+std::string EncodeFrame(const FrameAddress& address, const std::vector<raft::Message>& messages) {
+  const internal::PeerFrame head = HeadOf(address);
 
   std::vector<MessageWriter> writers;
   writers.reserve(messages.size());
@@ -121,8 +171,7 @@ std::string EncodeFrame(const FrameAddress& address, const std::vector<raft::Mes
     WireWriter(&frame).LengthDelimited(internal::PeerFrame::kMessagesFieldNumber, writer.bytes());
     writer.Write(&frame);
   }
-  const uint32_t checksum = storage::Crc32c(std::string_view(frame).substr(kChecksumBytes));
-  storage::StoreLittleEndian(frame.data(), checksum);
+  Seal(&frame);
   return frame;
 }
 
@@ -155,6 +204,7 @@ absl::StatusOr<Frame> DecodeFrame(std::string_view bytes) {
     decoded->to = frame.address.to;
     frame.messages.push_back(*std::move(decoded));
   }
+  if (absl::Status status = DecodeSnapshot(encoded, &frame); !status.ok()) return status;
   return frame;
 }
 

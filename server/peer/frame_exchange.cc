@@ -47,17 +47,26 @@ void FrameSender::Send(std::vector<raft::Message> messages) {
     }
     FrameAddress address = self_;
     address.to = to;
-    std::string frame = EncodeFrame(address, one_frame);
-    {
-      const MutexLock lock(mutex_);
-      const Sent& sent = Counters(to);
-      sent.bytes->Increment(static_cast<double>(frame.size()));
-      sent.frames->Increment();
-      sent.messages->Increment(static_cast<double>(one_frame.size()));
-    }
-    transport_.Send(to, std::move(frame));
+    SendFrame(to, EncodeFrame(address, one_frame), one_frame.size());
     GAVEL_SIM_POINT("one member told, others not");
   }
+}
+
+void FrameSender::Send(raft::NodeId to, SnapshotMessage message) {
+  FrameAddress address = self_;
+  address.to = to;
+  SendFrame(to, EncodeSnapshotFrame(address, std::move(message)), 0);
+}
+
+void FrameSender::SendFrame(raft::NodeId to, std::string frame, size_t messages) {
+  {
+    const MutexLock lock(mutex_);
+    const Sent& sent = Counters(to);
+    sent.bytes->Increment(static_cast<double>(frame.size()));
+    sent.frames->Increment();
+    sent.messages->Increment(static_cast<double>(messages));
+  }
+  transport_.Send(to, std::move(frame));
 }
 
 FrameSender::Sent& FrameSender::Counters(raft::NodeId to) {
@@ -75,8 +84,12 @@ FrameSender::Sent& FrameSender::Counters(raft::NodeId to) {
 }
 
 FrameReceiver::FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics,
-                             Deliver deliver)
-    : self_(self), logger_(logger), metrics_(metrics), deliver_(std::move(deliver)) {}
+                             Deliver deliver, DeliverSnapshot deliver_snapshot)
+    : self_(self),
+      logger_(logger),
+      metrics_(metrics),
+      deliver_(std::move(deliver)),
+      deliver_snapshot_(std::move(deliver_snapshot)) {}
 
 absl::Status FrameReceiver::Refuse(raft::NodeId from, std::string_view reason,
                                    absl::Status status) {
@@ -159,7 +172,11 @@ absl::Status FrameReceiver::Receive(std::string_view bytes) {
     peer.received_bytes->Increment(static_cast<double>(bytes.size()));
   }
   // Without room the messages are dropped, as a network may; the core sends again.
-  deliver_(from, std::move(frame->messages));
+  if (frame->snapshot.has_value()) {
+    deliver_snapshot_(from, *std::move(frame->snapshot));
+  } else {
+    deliver_(from, std::move(frame->messages));
+  }
   return absl::OkStatus();
 }
 

@@ -28,6 +28,7 @@ class FrameSender {
   FrameSender(const FrameAddress& self, PeerTransport& transport, Metrics& metrics);
 
   void Send(std::vector<raft::Message> messages);
+  void Send(raft::NodeId to, SnapshotMessage message);
 
  private:
   const FrameAddress self_;
@@ -38,6 +39,7 @@ class FrameSender {
     Counter* frames = nullptr;
     Counter* messages = nullptr;
   };
+  void SendFrame(raft::NodeId to, std::string frame, size_t messages);
   Sent& Counters(raft::NodeId to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex mutex_;
@@ -60,8 +62,10 @@ class FrameReceiver {
 
   // `deliver` returns false if it has no room for the messages.
   using Deliver = std::function<bool(raft::NodeId from, std::vector<raft::Message> messages)>;
+  using DeliverSnapshot = std::function<void(raft::NodeId from, SnapshotMessage message)>;
   // `self.to` is not used.
-  FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics, Deliver deliver);
+  FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics, Deliver deliver,
+                DeliverSnapshot deliver_snapshot);
 
   // Errors say why, for the sender to read.
   absl::Status Receive(std::string_view bytes);
@@ -75,6 +79,7 @@ class FrameReceiver {
   Logger& logger_;
   Metrics& metrics_;
   const Deliver deliver_;
+  const DeliverSnapshot deliver_snapshot_;
 
   struct Peer {
     raft::Incarnation newest;

@@ -24,6 +24,7 @@ Ledger::Ledger(std::vector<raft::NodeId> voters, std::vector<const WalWatch*> wa
       watches_(std::move(watches)),
       on_violation_(std::move(on_violation)),
       held_(watches_.size()),
+      installed_(watches_.size()),
       last_(watches_.size()) {}
 
 int Ledger::MemberOf(raft::NodeId id) const {
@@ -40,7 +41,19 @@ const Ledger::Known* Ledger::Find(raft::EntryId id) const {
 }
 
 bool Ledger::EverHeld(int member, raft::EntryId id) const {
-  return held_[static_cast<size_t>(member)].contains(KeyOf(id));
+  const bool in_snapshot = id.index <= installed_[static_cast<size_t>(member)] &&
+                           !id.index.is_none() && id.term == committed_[id.index.value() - 1];
+  return in_snapshot || held_[static_cast<size_t>(member)].contains(KeyOf(id));
+}
+
+// A snapshot holds what is committed, and nothing else.
+void Ledger::OnInstalled(int member, raft::EntryId last) {
+  if (last.index > committed() || last.term != committed_[last.index.value() - 1]) {
+    return Fail(absl::StrCat("I4: m", member, " installs a snapshot up to ", Text(last),
+                             ", which is not committed"));
+  }
+  raft::Index& installed = installed_[static_cast<size_t>(member)];
+  installed = std::max(installed, last.index);
 }
 
 void Ledger::OnDurableEntry(int member, raft::EntryId previous, const raft::Entry& entry) {

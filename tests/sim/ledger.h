@@ -26,6 +26,8 @@ class Ledger {
   Ledger(std::vector<raft::NodeId> voters, std::vector<const WalWatch*> watches,
          OnViolation on_violation);
 
+  // A snapshot took the place of the member's state; durable.
+  void OnInstalled(int member, raft::EntryId last);
   // I2: an entry became durable on `member`, or was found there after a start.
   void OnDurableEntry(int member, raft::EntryId previous, const raft::Entry& entry);
   // I6: what a message promises is durable on its sender.
@@ -98,6 +100,7 @@ class Ledger {
   std::vector<Told> told_;
   std::map<raft::Term, std::vector<raft::Term>> logs_told_;  // By the leader's term; by index - 1.
   std::vector<std::unordered_set<uint64_t>> held_;           // By member: what was ever durable.
+  std::vector<raft::Index> installed_;                       // By member: by a snapshot.
   std::map<std::pair<int, raft::Term>, raft::NodeId> grants_;
   std::vector<Last> last_;
   std::unordered_map<uint64_t, uint64_t> states_;  // By applied index.

@@ -20,6 +20,7 @@
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/wal_watch.h"
 #include "tests/support/crash_disk.h"
+#include "tests/support/map_stores.h"
 
 namespace gavel::sim {
 
@@ -37,7 +38,8 @@ struct StageSlot {
 // A copy of everything durable on one machine.
 struct Image {
   std::unique_ptr<testing::CrashDisk> disk;
-  std::shared_ptr<storage::MapEngine> engine;
+  testing::MapEnginePtr engine;
+  testing::MapEnginePtr received;
   uint64_t life = 0;
 };
 
@@ -63,8 +65,8 @@ struct Machine {
   raft::Random point_random;
   raft::Random stream_random;
   std::unique_ptr<testing::CrashDisk> disk = std::make_unique<testing::CrashDisk>();
-  std::shared_ptr<storage::MapEngine> engine =
-      std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
+  testing::MapEnginePtr engine = testing::NewMapEngine();
+  testing::MapEnginePtr received;  // A snapshot that arrives.
   std::unique_ptr<server::Metrics> metrics = std::make_unique<server::Metrics>();
   std::unique_ptr<server::Node> node;
   std::unique_ptr<server::ClientServices> services;
@@ -87,6 +89,7 @@ struct Machine {
   bool bad_sector = false;                  // A part of its log cannot be read.
   bool armed = false;                       // Its disk will crash it, perhaps.
   bool must_die = false;                    // A point asked for a crash.
+  bool must_restart = false;                // It has received a snapshot.
   int64_t next_point_fault = 0;             // When a point may be one again.
   raft::Term leads_in;                      // When it led last.
   raft::Index leads_from;                   // The end of its log when that began.

@@ -70,6 +70,7 @@ constexpr const char* kStates[] = {
     "a quorum was down at once",
     "a renewal found no lease",
     "a renewal was lost",
+    "a snapshot took the place of a state",
     "a stage ran while watchers were being told",
     "a stream of several chunks",
     "a stream that was full went on",

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 
 #include "server/clock.h"
+#include "server/node/lag_bound.h"
 #include "tests/sim/random_streams.h"
 
 namespace gavel::sim {
@@ -181,6 +182,15 @@ void MakeStreams(uint64_t seed, Plan& plan) {
   plan.stream_high_mark = Scaled(random, 64, 64 << 10);
 }
 
+// Every second cluster keeps so little of the log that whoever was away needs a snapshot.
+void MakeLag(uint64_t seed, Plan& plan) {
+  raft::Random random = Stream(seed, "lag");
+  plan.lag_entries_max = server::LagLimits().entries_max;
+  if (random.OneIn(2)) return;
+  plan.lag_entries_max = Scaled(random, 1, 300);
+  plan.recent_bytes_max = Scaled(random, 1, 64 << 10);
+}
+
 }  // namespace
 
 int64_t NetworkPlan::SlowestDelay() const {
@@ -233,6 +243,7 @@ Plan MakePlan(uint64_t seed, int64_t duration, const Without& without) {
   }
   plan.backlog_entries_max = random.OneIn(2) ? 5000 : Scaled(random, 8, 1000);
   plan.pending_bytes_max = random.OneIn(2) ? 256 << 20 : Scaled(random, 4 << 10, 1 << 20);
+  MakeLag(seed, plan);
   plan.network = MakeNetwork(seed);
   MakeLinks(seed, plan);
   if (without.network) {
@@ -250,7 +261,8 @@ std::string Describe(const Plan& plan) {
       "seed %d: %d members, %d clients, %d keys, %.0f s with faults\n"
       "frames: %.2f to %.2f ms, lost %.2f %%, twice %.2f %%, late %.2f %%, misdelivered %.2f %%, "
       "damaged %.2f %%, cut short %.2f %%, of another cluster %.2f %%, %d on a link%s%s\n"
-      "segments of %d bytes, a flush after %d entries, %d kept; batches of %d entries\n"
+      "segments of %d bytes, a flush after %d entries, %d kept, %d for who lags; batches of %d "
+      "entries\n"
       "writes are refused beyond %d entries or %d bytes\n",
       plan.seed, plan.members, plan.clients, plan.keys,
       static_cast<double>(plan.duration) / kNsPerSecond,
@@ -265,8 +277,8 @@ std::string Describe(const Plan& plan) {
       static_cast<double>(plan.network.foreign) / 1e4, plan.network.in_flight_max,
       plan.network.reorder ? ", reordered" : "",
       plan.network.delay_percent.empty() ? "" : ", links of different speeds",
-      plan.wal_segment_bytes, plan.flush_entries, plan.catchup_entries, plan.batch_entries_max,
-      plan.backlog_entries_max, plan.pending_bytes_max);
+      plan.wal_segment_bytes, plan.flush_entries, plan.catchup_entries, plan.lag_entries_max,
+      plan.batch_entries_max, plan.backlog_entries_max, plan.pending_bytes_max);
   if (plan.point_share > 0) {
     absl::StrAppendFormat(&text, "one point in %d is hot, once in %d passages\n", plan.point_share,
                           plan.point_chance);

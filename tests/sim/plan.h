@@ -109,6 +109,9 @@ struct Plan {
   uint64_t wal_segment_bytes = 0;
   uint64_t flush_entries = 0;
   uint64_t catchup_entries = 0;
+  // What a member may miss before it is sent a snapshot.
+  uint64_t lag_entries_max = 0;
+  uint64_t recent_bytes_max = 16 << 20;
   uint64_t batch_entries_max = 0;
   uint64_t append_bytes_max = 0;
   uint64_t backlog_entries_max = 0;

@@ -32,7 +32,7 @@ constexpr PlantedBug kBugs[] = {
     {26, "a read is served before its index is applied"},
     {27, "the comparisons of a transaction see the revision before the newest"},
     {28, "promises overtake the disk when their batch has nothing to write"},
-    {29, "the log is cut although a member still needs it"},
+    {29, "a member that installs a snapshot forgets what it has promised"},
     {30, "a proposal forwarded in an earlier term is taken", true},
     {31, "proposals are taken whatever waits already", true},
     {32, "the log is cut up to what is applied instead of what is durable"},
@@ -77,6 +77,7 @@ constexpr PlantedBug kBugs[] = {
     {83, "a watch from now is told of what was published before it was asked for", false,
      "watched-before-the-hand-out"},
     {84, "keys that are attached to a lease are not told to the cache of its keys"},
+    {85, "the mark of a snapshot is removed before the log begins anew", true},
 };
 
 }  // namespace

@@ -140,6 +140,7 @@ void WalWatch::Take(uint8_t type, uint8_t detail, std::string_view body) {
         if (const auto mark = wal::DecodeMark(body)) {
           start_ = {mark->index, mark->term};
           terms_.clear();
+          if (on_install_) on_install_(start_);
         }
       }
       break;

@@ -23,7 +23,11 @@ class WalWatch {
   // log read does not tell it; the entry was durable before then.
   using OnEntry = std::function<void(raft::EntryId previous, const raft::Entry& entry)>;
 
+  // The log begins anew behind a snapshot that holds everything up to `last`.
+  using OnInstall = std::function<void(raft::EntryId last)>;
+
   void SetOnEntry(OnEntry on_entry) { on_entry_ = std::move(on_entry); }
+  void SetOnInstall(OnInstall on_install) { on_install_ = std::move(on_install); }
 
   // Forgets everything and reads the log in `directory` of `disk` from its first segment.
   void Reset(const testing::CrashDisk& disk, const std::string& directory);
@@ -66,6 +70,7 @@ class WalWatch {
   std::string Path(uint64_t segment) const;
 
   OnEntry on_entry_;
+  OnInstall on_install_;
   std::string directory_;
   std::string path_;  // Of the segment.
   uint64_t segment_ = 0;

@@ -52,6 +52,8 @@ World::World(Plan plan) : plan_(std::move(plan)) {
   options_.apply.flush.entries_max = plan_.flush_entries;
   options_.apply.flush.age_max = 20 * kNsPerSecond;
   options_.apply.catchup_entries = plan_.catchup_entries;
+  options_.apply.lag.entries_max = plan_.lag_entries_max;
+  options_.recent_bytes_max = plan_.recent_bytes_max;
   options_.watch.progress_interval = plan_.watch_progress_interval;
   options_.watch.recent_bytes_max = plan_.watch_recent_bytes_max;
   options_.watch.catch_up_rows = plan_.watch_catch_up_rows;
@@ -230,6 +232,11 @@ void World::AfterEvent(int index) {
     StartLater(index, static_cast<int64_t>(machine.crash_random.Below(3 * kNsPerSecond)));
     return;
   }
+  if (machine.must_restart) {
+    Down(index, testing::CrashMode::kKeepAll);
+    StartLater(index, static_cast<int64_t>(machine.crash_random.Below(100 * kNsPerMs)));
+    return;
+  }
   if (!machine.failure.ok()) {
     if (!machine.failing() || !ComesFromTheDisk(machine.failure)) {
       return Fail(absl::StrCat("m", index,
@@ -316,6 +323,9 @@ void World::OnPoint(const char* name) {
     machine.must_die = true;
     machine.disk->CrashAfter(0);
     machine.engine->Fail(absl::InternalError("the machine has crashed"));
+    if (machine.received != nullptr) {
+      machine.received->Fail(absl::InternalError("the machine has crashed"));
+    }
   } else if (what == 2) {
     machine.paused_until = std::max(machine.paused_until, now_ + how_long);
   } else if (what == 3) {

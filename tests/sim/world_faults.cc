@@ -404,6 +404,7 @@ bool World::StartImpostor(const Fault& fault, Machine& machine) {
     raft::Random random(fault.chance);
     machine.old.disk = machine.disk->CloneAfterCrash(CrashMode::kLoseAll, random);
     machine.old.engine = machine.engine->CrashKeeping(0);
+    if (machine.received != nullptr) machine.old.received = machine.received->CrashKeeping(0);
     machine.old.life = machine.life;
     return true;
   }
@@ -418,16 +419,18 @@ bool World::StartImpostor(const Fault& fault, Machine& machine) {
   }
   const int index = machine.index;
   Down(index, CrashMode::kLoseAll);
-  machine.real = {std::move(machine.disk), std::move(machine.engine), 0};
+  machine.real = {std::move(machine.disk), std::move(machine.engine), std::move(machine.received),
+                  0};
   machine.impostor = true;
   if (wiped) {
     machine.disk = std::make_unique<testing::CrashDisk>();
-    machine.engine =
-        std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
+    machine.engine = testing::NewMapEngine();
+    machine.received = nullptr;
     Sometimes("a member came back with nothing");
   } else {
     machine.disk = std::move(machine.old.disk);
     machine.engine = std::move(machine.old.engine);
+    machine.received = std::move(machine.old.received);
     machine.old = {};
     Sometimes("a member came back with an old copy");
   }
@@ -443,6 +446,7 @@ void World::EndImpostor(int index) {
   machine.impostor = false;
   machine.disk = std::move(machine.real.disk);
   machine.engine = std::move(machine.real.engine);
+  machine.received = std::move(machine.real.received);
   machine.watch.Reset(*machine.disk, kWalDirectory);
   machine.before_crash = machine.watch;
   StartLater(index, 1);

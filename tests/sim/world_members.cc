@@ -31,6 +31,11 @@ constexpr const char* kMessageNames[] = {
     "read request", "read reply",   "proposals", "drops",           "timeout now",  "snapshot"};
 static_assert(std::size(kMessageNames) == std::variant_size_v<decltype(raft::Message::body)>);
 
+bool IsAboutSnapshot(std::string_view frame) {
+  const absl::StatusOr<server::Frame> decoded = server::DecodeFrame(frame);
+  return decoded.ok() && decoded->snapshot.has_value();
+}
+
 }  // namespace
 
 // One node's end of the network.
@@ -81,6 +86,10 @@ void World::Start(int index) {
   machine.watch.SetOnEntry([this, index](raft::EntryId previous, const raft::Entry& entry) {
     ledger_->OnDurableEntry(index, previous, entry);
   });
+  machine.watch.SetOnInstall([this, index](raft::EntryId last) {
+    Sometimes("a snapshot took the place of a state");
+    ledger_->OnInstalled(index, last);
+  });
   // What survived is only in part what was durable, so it is read anew. Damage takes nothing away
   // for good: the member is refused, and the disk mended.
   if (!machine.impostor && machine.flips.empty()) {
@@ -92,8 +101,7 @@ void World::Start(int index) {
       .logger = *logger_,
       .metrics = *machine.metrics,
       .random = Stream(plan_.seed, "raft", machine.starts * 16 + static_cast<uint64_t>(index)),
-      .open_engine = [&machine](const std::string&)
-          -> absl::StatusOr<std::shared_ptr<storage::Engine>> { return machine.engine; },
+      .stores = testing::MapStores(machine.engine, machine.received),
       .make_transport =
           [this, index, &machine](raft::NodeId, server::PeerEvents events) {
             machine.events = std::move(events);
@@ -103,6 +111,7 @@ void World::Start(int index) {
           [&machine](const absl::Status& status) {
             if (machine.failure.ok()) machine.failure = status;
           },
+      .on_restart = [&machine] { machine.must_restart = true; },
   };
   starting_ = true;
   absl::StatusOr<std::unique_ptr<server::Node>> node = server::Node::Open(options, surroundings);
@@ -156,8 +165,11 @@ void World::OnStartFailed(Machine& machine, const absl::Status& status) {
   }
   machine.events = {};
   machine.engine = machine.engine->Crash(machine.crash_random);
+  if (machine.received != nullptr) {
+    machine.received = machine.received->Crash(machine.crash_random);
+  }
   machine.disk->Reboot(AnyCrashMode(machine.crash_random), machine.crash_random);
-  machine.must_die = machine.faulty = machine.armed = false;
+  machine.must_die = machine.must_restart = machine.faulty = machine.armed = false;
   machine.failure = absl::OkStatus();
   if (!crashed && !failed && !machine.flips.empty()) {
     Sometimes("damage on the disk was refused");
@@ -185,6 +197,9 @@ void World::Down(int index, testing::CrashMode mode) {
   machine.events = {};
   if (machine.engine->unflushed_states() > 0) Sometimes("the engine may lose what it has applied");
   machine.engine = machine.engine->Crash(machine.crash_random);
+  if (machine.received != nullptr) {
+    machine.received = machine.received->Crash(machine.crash_random);
+  }
   const bool tears =
       mode == testing::CrashMode::kTearBy512 || mode == testing::CrashMode::kTearBy4096;
   std::optional<WalWatch::UnderWay> vote;
@@ -193,7 +208,7 @@ void World::Down(int index, testing::CrashMode mode) {
   if (vote.has_value() && vote->IsTorn(*machine.disk)) Sometimes("a vote was torn");
   machine.held.clear();
   machine.paused_until = 0;
-  machine.must_die = machine.faulty = machine.armed = false;
+  machine.must_die = machine.must_restart = machine.faulty = machine.armed = false;
   machine.failure = absl::OkStatus();
   machine.heard.assign(machines_.size(), 0);
   ++machine.starts;  // Kills what was meant for this life.
@@ -248,6 +263,7 @@ const char* World::CheckSent(int from, std::string_view frame) {
       Sometimes("leadership was handed over");
     }
   }
+  if (decoded->snapshot.has_value()) return "of a snapshot";
   if (decoded->messages.empty()) return "nothing";
   return kMessageNames[decoded->messages.front().body.index()];
 }
@@ -293,8 +309,11 @@ void World::Send(int from, raft::NodeId to_id, std::string frame) {
     ++figures_.faults["frame of another cluster"];
     server::Frame other = *server::DecodeFrame(frame);
     other.address.cluster_id ^= uint64_t{1} << random.Below(64);
-    Transmit(from, to, server::EncodeFrame(other.address, other.messages), "of another cluster",
-             true);
+    Transmit(from, to,
+             other.snapshot.has_value()
+                 ? server::EncodeSnapshotFrame(other.address, *other.snapshot)
+                 : server::EncodeFrame(other.address, other.messages),
+             "of another cluster", true);
   }
   if (random.Below(kMillion) < network.cut_short) {
     ++figures_.faults["frame cut short"];
@@ -359,6 +378,8 @@ void World::Deliver(const Sender& sender, int to, const std::string& frame, bool
     if (received.ok()) Fail(absl::StrCat("m", to, " takes a frame that is damaged or not for it"));
     return;
   }
+  // Those about snapshots do not go to the core.
+  if (IsAboutSnapshot(frame)) return;
   uint64_t& heard = receiver.heard[static_cast<size_t>(from)];
   if (sender.life < heard) {
     if (taken) {

@@ -20,6 +20,7 @@
 #include "server/node/member.h"
 #include "server/peer/grpc_transport.h"
 #include "storage/disk/posix_disk.h"
+#include "storage/engine/rocks_directory.h"
 #include "storage/engine/rocks_engine.h"
 #include "storage/mvcc/hash.h"
 #include "storage/mvcc/range.h"
@@ -100,12 +101,14 @@ class MemberTest : public ::testing::Test {
         .logger = *logger_,
         .metrics = machine.metrics,
         .random = raft::Random(static_cast<uint64_t>(index) + 1),
-        .open_engine =
-            [](const std::string& path) -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
-          storage::RocksOptions rocks;
-          rocks.path = path;
-          return storage::OpenRocksEngine(std::move(rocks));
-        },
+        .stores = {.open = [](const std::string& path)
+                       -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
+                     storage::RocksOptions rocks;
+                     rocks.path = path;
+                     return storage::OpenRocksEngine(std::move(rocks));
+                   },
+                   .remove = storage::RemoveRocksDirectory,
+                   .replace = storage::ReplaceRocksDirectory},
         .make_transport =
             [&machine](raft::NodeId self, PeerEvents events) {
               auto transport = machine.port->Listen();
@@ -113,6 +116,7 @@ class MemberTest : public ::testing::Test {
               return transport;
             },
         .on_failure = [](const absl::Status& status) { ADD_FAILURE() << status; },
+        .on_restart = [] { ADD_FAILURE() << "no member lags so far"; },
     };
     absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(options, std::move(surroundings));
     if (!node.ok()) return node.status();

@@ -90,8 +90,7 @@ absl::Status NodeCluster::Start(int index) {
       .logger = *logger_,
       .metrics = machine.metrics,
       .random = raft::Random(random_.Next()),
-      .open_engine = [&machine](const std::string&)
-          -> absl::StatusOr<std::shared_ptr<storage::Engine>> { return machine.engine; },
+      .stores = MapStores(machine.engine, machine.received),
       .make_transport =
           [this, index, &machine](raft::NodeId, server::PeerEvents events) {
             machine.events = std::move(events);
@@ -101,6 +100,7 @@ absl::Status NodeCluster::Start(int index) {
           [this, index](const absl::Status& status) {
             failures_.push_back(absl::StrCat("m", index, ": ", status.ToString()));
           },
+      .on_restart = [&machine] { machine.must_restart = true; },
   };
   absl::StatusOr<std::unique_ptr<server::Node>> node = server::Node::Open(options, surroundings);
   if (!node.ok()) return node.status();
@@ -125,6 +125,8 @@ void NodeCluster::Crash(int index, CrashMode mode) {
   machine.node.reset();
   machine.events = {};
   machine.engine = machine.engine->Crash(random_);
+  if (machine.received != nullptr) machine.received = machine.received->Crash(random_);
+  machine.must_restart = false;
   machine.disk->Reboot(mode, random_);
   std::erase_if(frames_, [index](const Frame& frame) { return frame.to == index; });
   for (int other = 0; other < size(); ++other) {
@@ -140,12 +142,21 @@ void NodeCluster::Stop(int index) {
   Crash(index, CrashMode::kLoseAll);
 }
 
+void NodeCluster::Restart(int index) {
+  // The process ends; the machine goes on, and its disk keeps what was written.
+  Crash(index, CrashMode::kKeepAll);
+  const uint64_t installs = ++machines_[Place(index)]->installs;
+  const absl::Status started = Start(index);
+  const bool crashed = machines_[Place(index)]->disk->crashed();
+  EXPECT_TRUE(started.ok() || crashed) << "after " << installs << " snapshots: " << started;
+}
+
 void NodeCluster::Wipe(int index) {
   Crash(index, CrashMode::kLoseAll);
   Machine& machine = *machines_[Place(index)];
   machine.disk = std::make_unique<CrashDisk>();
-  machine.engine =
-      std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
+  machine.engine = NewMapEngine();
+  machine.received = nullptr;
 }
 
 void NodeCluster::SetCut(int a, int b, bool cut) {
@@ -216,7 +227,9 @@ void NodeCluster::Run(uint64_t ms) {
     const auto first = static_cast<int>(random_.Below(machines_.size()));
     for (int k = 0; k < size(); ++k) {
       Machine& machine = *machines_[Place((first + k) % size())];
-      if (machine.node != nullptr && !machine.paused) RunStages(machine);
+      if (machine.node == nullptr || machine.paused) continue;
+      RunStages(machine);
+      if (machine.must_restart) Restart((first + k) % size());
     }
     Deliver();
   }

@@ -15,6 +15,7 @@
 #include "storage/engine/map_engine.h"
 #include "tests/server/node/manual_clock.h"
 #include "tests/support/crash_disk.h"
+#include "tests/support/map_stores.h"
 
 namespace gavel::testing {
 
@@ -38,6 +39,8 @@ class NodeCluster {
   void Crash(int index, CrashMode mode);
   // The clean stop.
   void Stop(int index);
+  // Snapshots that the node has put in the place of its state, over all its lives.
+  uint64_t installs(int index) const { return machines_[Place(index)]->installs; }
   // Power off, and somebody empties the data directory.
   void Wipe(int index);
   bool running(int index) const { return machines_[Place(index)]->node != nullptr; }
@@ -108,8 +111,10 @@ class NodeCluster {
   struct Machine {
     std::unique_ptr<CrashDisk> disk = std::make_unique<CrashDisk>();
     server::Metrics metrics;
-    std::shared_ptr<storage::MapEngine> engine =
-        std::make_shared<storage::MapEngine>(storage::MapEngineOptions{.deferred_flushes = true});
+    MapEnginePtr engine = NewMapEngine();
+    MapEnginePtr received;      // A snapshot that arrives.
+    bool must_restart = false;  // For its sake.
+    uint64_t installs = 0;
     std::unique_ptr<server::Node> node;
     server::PeerEvents events;
     raft::NodeId id;
@@ -129,6 +134,8 @@ class NodeCluster {
   void Send(int from, raft::NodeId to, std::string frame);
   void Deliver();
   void RunStages(Machine& machine);
+  // What a member asks for that has received a snapshot.
+  void Restart(int index);
 
   ManualClock clock_;
   raft::Random random_;

@@ -213,7 +213,8 @@ class ReceiverTest : public ::testing::Test {
                           [this](NodeId, std::vector<Message> messages) {
                             delivered_ += static_cast<int>(messages.size());
                             return true;
-                          }};
+                          },
+                          [this](NodeId, const SnapshotMessage&) { ++delivered_; }};
 };
 
 TEST_F(ReceiverTest, DeliversWhatIsForThisMember) {

@@ -1,0 +1,82 @@
+// The receiver's side: an archive that arrives, the store that is filled with it aside, and the
+// mark that makes it the state.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+#include "raft/configuration.h"
+#include "raft/types.h"
+#include "server/logging.h"
+#include "server/metrics.h"
+#include "server/peer/frame.h"
+#include "server/snapshot/engine_stores.h"
+#include "storage/disk/disk.h"
+#include "storage/engine/engine.h"
+#include "storage/mutex.h"
+
+namespace gavel::server {
+
+// Where a member keeps what it receives.
+struct SnapshotPlaces {
+  explicit SnapshotPlaces(const std::string& directory);
+
+  std::string directory;
+  std::string store;
+  std::string mark;  // See storage/snapshot/install_mark.h.
+};
+
+// Thread-safe. One archive at a time.
+class SnapshotSink {
+ public:
+  // More of an archive than this does not wait for the disk; what comes then is dropped.
+  static constexpr uint64_t kQueuedBytesMax = 8 << 20;
+
+  struct Surroundings {
+    Logger& logger;
+    Metrics& metrics;
+    storage::Disk& disk;
+    const EngineStores& stores;
+    std::function<void(absl::AnyInvocable<bool()> step)> in_background;
+    // Whether archives are taken from this member: the one that leads.
+    std::function<bool(raft::NodeId from)> leads;
+    std::function<void(raft::NodeId to, SnapshotMessage message)> send;
+    // An archive has come whole, is sound, and stands ready for MakeCurrent. Last in the log's
+    // terms: `meta`.
+    std::function<void(raft::NodeId from, raft::SnapshotMeta meta)> whole;
+  };
+  SnapshotSink(uint64_t cluster_id, SnapshotPlaces places, Surroundings surroundings);
+
+  void OnPiece(raft::NodeId from, SnapshotPiece piece);
+
+  // The member's state is what was received, from its next start on; durable on return. Nothing
+  // more is taken from here on. FailedPrecondition: `meta` does not stand ready.
+  absl::Status MakeCurrent(const raft::SnapshotMeta& meta);
+
+ private:
+  struct Arrival;
+  using ArrivalPtr = std::shared_ptr<Arrival>;
+
+  bool RunStep(const ArrivalPtr& arrival);
+  // Takes the next piece; what to answer.
+  SnapshotReply Take(Arrival& arrival, const SnapshotPiece& piece);
+  absl::Status Begin(Arrival& arrival);
+  absl::Status End(Arrival& arrival);
+
+  const uint64_t cluster_id_;
+  const SnapshotPlaces places_;
+  const Surroundings surroundings_;
+
+  Mutex mutex_;
+  ArrivalPtr arrival_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace gavel::server

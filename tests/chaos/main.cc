@@ -4,6 +4,7 @@
 //   gavel_chaos --server ... --powercut build/tests/libpowercut.so --power-cuts 10
 //   gavel_chaos --server ... --powercut ... --lying-syncs 1 --unsynced-server PATH
 //   gavel_chaos --server ... --powercut ... --failing-syncs 10
+//   gavel_chaos --server ... --snapshots 10
 //   gavel_chaos --server ... --watch-events 500000
 //   gavel_chaos --server ... --locks 50 [--seconds 20]
 //   gavel_chaos --server ... --leases 2000 [--clients 20] [--seconds 20] [--kills 1] [--strict 1]
@@ -47,6 +48,7 @@ struct Scenario {
 const Scenario kScenarios[] = {
     {"--cycles", "kills of members", RunKills},
     {"--power-cuts", "power cuts", RunPowerCuts, true},
+    {"--snapshots", "kills of members that need a snapshot", RunSnapshots},
     {"--lying-syncs", "1", RunLyingSyncs, true},
     {"--failing-syncs", "call sites (0: all)", RunFailingSyncs, true, 0},
     {"--locks", "contenders", RunLocks},

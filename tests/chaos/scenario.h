@@ -28,6 +28,10 @@ std::vector<std::string> RunKills(const ScenarioOptions& options);
 // at a chosen call on a file, or during the start after the cut before.
 std::vector<std::string> RunPowerCuts(const ScenarioOptions& options);
 
+// Lets members miss so much that they need a snapshot, and kills them `count` times while they get
+// it: each must come back whole, and nothing be lost.
+std::vector<std::string> RunSnapshots(const ScenarioOptions& options);
+
 // Lets every sync of every disk lie, or takes a server that was built to skip its syncs, and cuts
 // the power of all. Something is wrong if no acknowledged write is found to be lost within three
 // cuts: then nothing that the power cuts find, or do not find, means anything.

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -13,7 +14,6 @@
 #include <utility>
 
 #include "client/client.h"
-#include "client/recipes/mutex.h"
 #include "raft/random.h"
 
 namespace gavel::chaos {
@@ -23,7 +23,6 @@ using client::Client;
 using client::Result;
 using client::Session;
 using client::recipes::Fence;
-using client::recipes::Mutex;
 using std::chrono::milliseconds;
 
 // As short as leases may be, so that a pause outlives it.
@@ -53,17 +52,18 @@ class Contender {
   void LiveOneSession() {
     Result<Session> session = client_.lease().Open({.ttl = kTtl});
     if (!session.ok()) return Sleep(100);
-    Mutex mutex(client_, *session, kLockName);
+    const std::unique_ptr<LockClient> lock = MakeLockClient(
+        options_.way, client_, *session, options_.targets[random_.Below(options_.targets.size())]);
     bool clean = true;
     while (clean) {
       const int64_t start = NowNs();
-      const Result<Fence> fence = mutex.Lock();
+      const std::optional<Fence> fence = lock->Take();
       const int64_t end = NowNs();
-      if (!fence.ok()) break;
+      if (!fence) break;
       Tell("locked " + std::to_string(fence->token) + " " + std::to_string(start) + " " +
            std::to_string(end));
-      clean = AddSomeTimes(*fence);
-      clean = mutex.Unlock().ok() && clean;
+      clean = AddSomeTimes(*fence, *lock);
+      clean = lock->GiveUp() && clean;
       Sleep(random_.Below(20));
     }
     // A write without an answer must find its guard broken, if it still comes.
@@ -73,8 +73,9 @@ class Contender {
  private:
   // False if a write was refused, or got no answer. Whether the session says that it is alive is
   // not asked: the guard alone has to do.
-  bool AddSomeTimes(const Fence& fence) {
+  bool AddSomeTimes(const Fence& fence, LockClient& lock) {
     for (uint64_t left = random_.Between(1, 8); left > 0; --left) {
+      if (random_.OneIn(3) && !lock.Proclaim(std::to_string(left))) return false;
       const Result<client::GetResponse> counter = client_.kv().Get(kCounterKey);
       if (!counter.ok()) return false;
       CounterValue value;

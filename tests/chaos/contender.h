@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/chaos/fencing.h"
+#include "tests/chaos/lock_client.h"
 
 namespace gavel::chaos {
 
@@ -18,6 +19,7 @@ struct ContenderOptions {
   int number = 0;  // Of the contender. Its place and its life tell writers apart.
   int life = 0;    // How often it was started before.
   uint64_t seed = 0;
+  LockWay way = LockWay::kMutex;
 };
 
 // Takes the lock, adds to the counter some times, gives it up, and so on, until it is killed. Each

@@ -82,6 +82,30 @@ Outcome KvClient::Range(const etcdserverpb::RangeRequest& request,
   return Call("/etcdserverpb.KV/Range", request, response);
 }
 
+Outcome KvClient::Lock(const v3lockpb::LockRequest& request, v3lockpb::LockResponse* response) {
+  return Call("/v3lockpb.Lock/Lock", request, response);
+}
+
+Outcome KvClient::Unlock(const v3lockpb::UnlockRequest& request,
+                         v3lockpb::UnlockResponse* response) {
+  return Call("/v3lockpb.Lock/Unlock", request, response);
+}
+
+Outcome KvClient::Campaign(const v3electionpb::CampaignRequest& request,
+                           v3electionpb::CampaignResponse* response) {
+  return Call("/v3electionpb.Election/Campaign", request, response);
+}
+
+Outcome KvClient::Proclaim(const v3electionpb::ProclaimRequest& request,
+                           v3electionpb::ProclaimResponse* response) {
+  return Call("/v3electionpb.Election/Proclaim", request, response);
+}
+
+Outcome KvClient::Resign(const v3electionpb::ResignRequest& request,
+                         v3electionpb::ResignResponse* response) {
+  return Call("/v3electionpb.Election/Resign", request, response);
+}
+
 Outcome KvClient::Status(etcdserverpb::StatusResponse* response) {
   return Call("/etcdserverpb.Maintenance/Status", etcdserverpb::StatusRequest(), response);
 }

@@ -10,6 +10,8 @@
 
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/v3electionpb/election.pb.h"
+#include "proto/v3lockpb/lock.pb.h"
 #include "tests/chaos/outcome.h"
 
 namespace gavel::chaos {
@@ -25,6 +27,14 @@ class KvClient {
   Outcome Delete(const etcdserverpb::DeleteRangeRequest& request,
                  etcdserverpb::DeleteRangeResponse* response);
   Outcome Range(const etcdserverpb::RangeRequest& request, etcdserverpb::RangeResponse* response);
+  Outcome Lock(const v3lockpb::LockRequest& request, v3lockpb::LockResponse* response);
+  Outcome Unlock(const v3lockpb::UnlockRequest& request, v3lockpb::UnlockResponse* response);
+  Outcome Campaign(const v3electionpb::CampaignRequest& request,
+                   v3electionpb::CampaignResponse* response);
+  Outcome Proclaim(const v3electionpb::ProclaimRequest& request,
+                   v3electionpb::ProclaimResponse* response);
+  Outcome Resign(const v3electionpb::ResignRequest& request,
+                 v3electionpb::ResignResponse* response);
   Outcome Status(etcdserverpb::StatusResponse* response);
   Outcome HashKv(int64_t revision, etcdserverpb::HashKVResponse* response);
 

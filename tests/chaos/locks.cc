@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,6 +20,8 @@
 #include "tests/chaos/contender.h"
 #include "tests/chaos/fencing.h"
 #include "tests/chaos/harm.h"
+#include "tests/chaos/leaders.h"
+#include "tests/chaos/observer.h"
 #include "tests/chaos/scenario.h"
 
 namespace gavel::chaos {
@@ -30,11 +33,13 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr char kEndKey[] = "end";
+constexpr size_t kObservers = 3;
 
 class Locks {
  public:
-  explicit Locks(const ScenarioOptions& options)
+  Locks(const ScenarioOptions& options, LockWay way)
       : options_(options),
+        way_(way),
         random_(options.seed),
         checked_(options.cluster),
         harm_(checked_, options.seed + 1),
@@ -46,6 +51,11 @@ class Locks {
         {.endpoints = checked_.cluster().targets(), .silence_timeout = milliseconds(1000)});
     if (!client.ok()) return {client.status().ToString()};
     for (size_t number = 0; number < contenders_.size(); ++number) Start(number);
+    if (way_ == LockWay::kElection) {
+      for (size_t first = 0; first < kObservers; ++first) {
+        observers_.emplace_back(checked_.cluster().targets(), first);
+      }
+    }
     // Goes on if by chance nobody was late.
     for (int turn = 0; turn < 4 && checked_.problems().empty() && !AnyRefused(); ++turn) {
       Trouble(*client);
@@ -77,7 +87,7 @@ class Locks {
     Contender& contender = contenders_[number];
     contender.pid = StartSelf(
         {"--contender", std::to_string(number), "--life", std::to_string(contender.lives++),
-         "--targets", targets, "--seed", std::to_string(options_.seed)},
+         "--targets", targets, "--seed", std::to_string(options_.seed), "--way", NameOf(way_)},
         LogPath(number));
   }
 
@@ -87,6 +97,7 @@ class Locks {
     while (steady_clock::now() < end && checked_.problems().empty()) {
       std::this_thread::sleep_for(milliseconds(random_.Between(50, 500)));
       Resume(steady_clock::now());
+      for (Observer& observer : observers_) observer.GoOn();
       if (steady_clock::now() > next_harm) {
         harm_.Once();
         next_harm = steady_clock::now() + milliseconds(random_.Between(1000, 8000));
@@ -155,6 +166,7 @@ class Locks {
     FencingHistory history;
     if (!ReadTruth(client, &history)) return;
     ReadLogs(&history);
+    CheckObservers();
     for (const std::string& violation : CheckFencing(history)) Problem(violation);
     int64_t done = 0;
     int64_t refused = 0;
@@ -171,6 +183,23 @@ class Locks {
         static_cast<long long>(history.writes.size()) - static_cast<long long>(done + refused));
     if (refused == 0 || history.acquisitions.size() < static_cast<size_t>(options_.seconds / 2)) {
       Problem("too little was locked or refused for the check to mean anything");
+    }
+  }
+
+  void CheckObservers() {
+    if (observers_.empty()) return;
+    size_t told = 0;
+    for (Observer& observer : observers_) {
+      for (std::vector<ToldLeader>& stream : observer.Stop()) {
+        told += stream.size();
+        election_.streams.push_back(std::move(stream));
+      }
+    }
+    for (const std::string& violation : CheckLeaders(election_)) Problem(violation);
+    std::printf("%zu streams of observers told %zu times who leads, of %zu versions\n",
+                election_.streams.size(), told, election_.versions.size());
+    if (told < static_cast<size_t>(options_.seconds)) {
+      Problem("too little was observed for the check to mean anything");
     }
   }
 
@@ -193,7 +222,7 @@ class Locks {
       }
       for (const client::WatchEvent& event : batch->events) {
         if (event.kv.key == kEndKey) {
-          for (const auto& [key, life] : alive) history->keys.push_back(life);
+          for (const auto& [key, life] : alive) AddLife(key, life, history);
           return true;
         }
         AddEvent(event, &alive, history);
@@ -212,24 +241,43 @@ class Locks {
     } else if (event.type == client::EventType::kDelete) {
       LockKey life = (*alive)[kv.key];
       life.deleted = kv.mod_revision;
-      history->keys.push_back(life);
+      AddLife(kv.key, life, history);
       alive->erase(kv.key);
     } else {
       (*alive)[kv.key] = {kv.create_revision, 0};
+      election_.versions.push_back({kv.key, kv.create_revision, kv.mod_revision, kv.value});
     }
   }
 
+  void AddLife(const std::string& key, const LockKey& life, FencingHistory* history) {
+    history->keys.push_back(life);
+    election_.lives.push_back({key, life.created, life.deleted});
+  }
+
   const ScenarioOptions options_;
+  const LockWay way_;
   raft::Random random_;
   CheckedCluster checked_;
   Harm harm_;
   std::vector<Contender> contenders_;
+  std::deque<Observer> observers_;
+  ElectionHistory election_;  // Of the same keys, for what observers are told.
   int kills_ = 0;
   int pauses_ = 0;
 };
 
 }  // namespace
 
-std::vector<std::string> RunLocks(const ScenarioOptions& options) { return Locks(options).Run(); }
+std::vector<std::string> RunLocks(const ScenarioOptions& options) {
+  return Locks(options, LockWay::kMutex).Run();
+}
+
+std::vector<std::string> RunServiceLocks(const ScenarioOptions& options) {
+  return Locks(options, LockWay::kLock).Run();
+}
+
+std::vector<std::string> RunElections(const ScenarioOptions& options) {
+  return Locks(options, LockWay::kElection).Run();
+}
 
 }  // namespace gavel::chaos

@@ -7,6 +7,8 @@
 //   gavel_chaos --server ... --snapshots 10
 //   gavel_chaos --server ... --watch-events 500000
 //   gavel_chaos --server ... --locks 50 [--seconds 20]
+//   gavel_chaos --server ... --service-locks 50 [--seconds 20]
+//   gavel_chaos --server ... --elections 50 [--seconds 20]
 //   gavel_chaos --server ... --leases 2000 [--clients 20] [--seconds 20] [--kills 1] [--strict 1]
 //   gavel_chaos --server ... --lease-storm 2000 [--clients 20] [--strict 1]
 //   gavel_chaos --server ... --killed-clients 500 [--strict 1]
@@ -52,6 +54,8 @@ const Scenario kScenarios[] = {
     {"--lying-syncs", "1", RunLyingSyncs, true},
     {"--failing-syncs", "call sites (0: all)", RunFailingSyncs, true, 0},
     {"--locks", "contenders", RunLocks},
+    {"--service-locks", "contenders", RunServiceLocks},
+    {"--elections", "candidates", RunElections},
     {"--watch-events", "events", RunWatches},
     {"--leases", "leases", RunLeases},
     {"--lease-storm", "leases", RunLeaseStorm},
@@ -138,6 +142,9 @@ int RunAsContender(Options options) {
   contender.life = TakeNumber(&options, "--life", 0);
   contender.targets = SplitList(Take(&options, "--targets", ""));
   contender.seed = strtoull(Take(&options, "--seed", "0").c_str(), nullptr, 10);
+  const std::optional<LockWay> way = LockWayOf(Take(&options, "--way", ""));
+  if (!way) return 2;
+  contender.way = *way;
   RunContender(contender);
   return 1;
 }

@@ -45,6 +45,10 @@ std::vector<std::string> RunFailingSyncs(const ScenarioOptions& options);
 // one that holds it, and members too. No write that is guarded by a stale token may succeed
 // (fencing.h).
 std::vector<std::string> RunLocks(const ScenarioOptions& options);
+// The same over the lock service of any member, and over its election service: there observers are
+// told who leads besides (leaders.h).
+std::vector<std::string> RunServiceLocks(const ScenarioOptions& options);
+std::vector<std::string> RunElections(const ScenarioOptions& options);
 
 // Keeps `count` leases alive, each with a key, by `clients` clients for `seconds`, while leaders
 // are killed `kills` times. None may be lost. Then renewals end, another leader is killed, and each

@@ -6,6 +6,7 @@
 //   gavel_chaos --server ... --powercut ... --failing-syncs 10
 //   gavel_chaos --server ... --snapshots 10
 //   gavel_chaos --server ... --watch-events 500000
+//   gavel_chaos --server ... --one-stream 100000
 //   gavel_chaos --server ... --locks 50 [--seconds 20]
 //   gavel_chaos --server ... --service-locks 50 [--seconds 20]
 //   gavel_chaos --server ... --elections 50 [--seconds 20]
@@ -57,6 +58,7 @@ const Scenario kScenarios[] = {
     {"--service-locks", "contenders", RunServiceLocks},
     {"--elections", "candidates", RunElections},
     {"--watch-events", "events", RunWatches},
+    {"--one-stream", "watches", RunOneStream},
     {"--leases", "leases", RunLeases},
     {"--lease-storm", "leases", RunLeaseStorm},
     {"--killed-clients", "clients", RunKilledClients},

@@ -52,8 +52,8 @@ std::vector<std::string> RunElections(const ScenarioOptions& options);
 
 // Keeps `count` leases alive, each with a key, by `clients` clients for `seconds`, while leaders
 // are killed `kills` times. None may be lost. Then renewals end, another leader is killed, and each
-// lease must end neither before its TTL nor long after TTL and failover (lease_times.h): 1 s if
-// strict, else 10 s.
+// lease must end neither before its TTL nor long after TTL and failover (lease_times.h): 1 s, and
+// unless strict three times the longest that a put takes meanwhile.
 std::vector<std::string> RunLeases(const ScenarioOptions& options);
 
 // Lets `count` leases with a key each, granted by `clients` clients, expire in the same second. All

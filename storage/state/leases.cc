@@ -29,8 +29,12 @@ absl::StatusOr<RequestError> Leases::Check(int64_t lease) {
 }
 
 void Leases::Set(int64_t id, const LeaseRow& row, LeaseChange::Kind kind) {
-  rows_[id] = row;
+  Note(id, row);
   surroundings_.changes.push_back({kind, id, row});
+}
+
+void Leases::Note(int64_t id, const std::optional<LeaseRow>& row) {
+  if (rows_.insert_or_assign(id, row).second) changed_.push_back(id);
 }
 
 void Leases::Put(int64_t id, const LeaseRow& row) {
@@ -142,7 +146,7 @@ absl::StatusOr<size_t> Leases::End(int64_t id, const LeaseRow& row, LeaseChange:
   surroundings_.writer.End();
   surroundings_.keys.End(id);
   surroundings_.batch.Delete(Family::kLeases, LeaseKey(id));
-  rows_[id] = std::nullopt;
+  Note(id, std::nullopt);
   surroundings_.changes.push_back({kind, id, row});
   --surroundings_.state.count;
   return keys->size();
@@ -155,7 +159,9 @@ void Leases::SetClock(int64_t now_ms) {
 
 void Leases::Written() {
   renewals_.Written();
-  for (const auto& [id, row] : rows_) {
+  // In order: what the cache keeps is the same in every run.
+  for (const int64_t id : changed_) {
+    const std::optional<LeaseRow>& row = rows_.at(id);
     if (row.has_value()) {
       surroundings_.cache.Set(id, *row);
     } else {

@@ -88,6 +88,8 @@ class Leases {
  private:
   absl::StatusOr<std::optional<LeaseRow>> Find(int64_t id);
   void Set(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
+  // Notes what the batch makes of a lease.
+  void Note(int64_t id, const std::optional<LeaseRow>& row);
   // Returns how many keys were deleted.
   absl::StatusOr<size_t> End(int64_t id, const LeaseRow& row, LeaseChange::Kind kind);
   // Writes the lease's own row, with all its renewals.
@@ -97,8 +99,9 @@ class Leases {
 
   const Surroundings surroundings_;
   LeaseRenewals::Draft renewals_;
-  // Leases that the batch has changed; nothing: the lease is gone. Their order changes nothing.
+  // Leases that the batch has changed; nothing: the lease is gone. Never iterated.
   absl::flat_hash_map<int64_t, std::optional<LeaseRow>> rows_;
+  std::vector<int64_t> changed_;  // The same, in the order in which they were first changed.
 };
 
 }  // namespace gavel::storage

@@ -1,8 +1,12 @@
 // The cache of leases: bounded, and only ever of what was put into it.
 
+#include <vector>
+
 #include "gtest/gtest.h"
 
+#include "storage/engine/map_engine.h"
 #include "storage/state/lease_cache.h"
+#include "storage/state/leases.h"
 
 namespace gavel::storage {
 namespace {
@@ -41,6 +45,32 @@ TEST(LeaseCacheTest, MayHoldNothing) {
   cache.Set(1, Row(1));
   EXPECT_EQ(cache.Find(1), nullptr);
   EXPECT_EQ(cache.rows(), 0u);
+}
+
+// What is kept of a batch is the same in every run: what it has changed last, not what comes last
+// in the order of some hash.
+TEST(LeaseCacheTest, OfABatchTheLastThatWereChangedAreKept) {
+  const MapEngine engine;
+  LeaseCache cache(4);
+  LeaseRenewals renewals(10);
+  Overlay overlay(engine, nullptr);
+  WriteBatch batch;
+  LeaseKeyCache key_cache(0);
+  LeaseKeys keys(engine, key_cache, batch);
+  Totals totals;
+  Writer writer(engine, overlay, keys, batch, totals);
+  MetaLeases state;
+  std::vector<LeaseChange> changes;
+  Leases leases({engine, cache, renewals, overlay, keys, writer, totals, batch, state, changes});
+  for (int64_t id = 1; id <= 100; ++id) {
+    etcdserverpb::LeaseGrantRequest grant;
+    grant.set_id(id);
+    grant.set_ttl(10);
+    ASSERT_TRUE(leases.Grant(grant, raft::Index(1), nullptr).ok());
+  }
+  leases.Written();
+  EXPECT_NE(cache.Find(100), nullptr);
+  EXPECT_NE(cache.Find(99), nullptr);
 }
 
 }  // namespace

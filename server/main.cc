@@ -127,6 +127,7 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   node.gate.apply_backlog_entries_max = options.apply_backlog_entries_max;
   node.gate.pending_bytes_max = options.pending_bytes_max;
   node.apply.flush.entries_max = options.snapshot_count;
+  node.apply_limits.response_bytes_max = static_cast<int64_t>(options.write_answer_bytes_max);
   node.apply.catchup_entries = options.snapshot_catchup_entries;
   node.apply.lag.entries_max = options.snapshot_lag_entries;
   node.apply.lag.bytes_max = options.snapshot_lag_bytes;
@@ -202,6 +203,7 @@ absl::Status StartClientFront(Process& process) {
   limits.lease_ttl_seconds_min =
       (options.election_timeout * 3 / 2 + kNsPerSecond - 1) / kNsPerSecond;
   limits.read_bytes_max = static_cast<int64_t>(options.read_bytes_max);
+  limits.background_jobs_max = options.background_jobs_max;
   limits.snapshot_age_max = options.snapshot_age_max;
   limits.leader_patience = 3 * options.election_timeout;
   process.services =

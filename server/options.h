@@ -88,7 +88,9 @@ struct ServerOptions {
   uint64_t write_buffer_bytes = 32 << 20;
   uint64_t apply_backlog_entries_max = 5000;
   uint64_t pending_bytes_max = 256 << 20;
-  uint64_t read_bytes_max = 256 << 20;  // Of answers being built or sent, over all reads.
+  uint64_t read_bytes_max = 256 << 20;          // Of answers being built or sent, over all reads.
+  uint64_t write_answer_bytes_max = 256 << 20;  // Of answers of writes applied together.
+  uint64_t background_jobs_max = 10000;  // Long reads under way; beyond it, they are refused.
   // From the begin of a snapshot to its end.
   MonotonicNs snapshot_age_max = 3600 * kNsPerSecond;
   MonotonicNs request_timeout = 0;  // Never 0 once parsed: 5 s + 2 election timeouts.

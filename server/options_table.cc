@@ -335,6 +335,13 @@ void AddGavelFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "read-bytes-max", "268435456",
                          "Bytes of answers under way, over all reads.",
                          Count(&O::read_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "write-answer-bytes-max", "268435456",
+                         "Bytes that writes applied together may return; a write beyond them is "
+                         "carried out, but answered with an error.",
+                         Count(&O::write_answer_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "background-jobs-max", "10000",
+                         "Long reads under way before more are refused.",
+                         Count(&O::background_jobs_max, 1, 10'000'000)));
   flags.push_back(Served(group, "snapshot-age-max", "1h",
                          "Longest time a client may take over a snapshot.",
                          Duration(&O::snapshot_age_max)));

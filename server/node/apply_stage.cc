@@ -39,6 +39,7 @@ absl::StatusOr<ApplyOutput> ApplyStage::Step(bool changes_wanted) {
   const std::span<const raft::Entry> entries(queue_.data() + next_, end - next_);
   storage::StateMachine::Wanted wanted = wanted_;
   wanted.changes = changes_wanted;
+  wanted.response_bytes_max = limits_.response_bytes_max;
   absl::StatusOr<storage::ApplyResult> result = machine_->Apply(entries, wanted);
   if (absl::IsResourceExhausted(result.status())) {
     output.stalled = true;

@@ -19,6 +19,8 @@ struct ApplyLimits {
   // Bounds of one engine batch.
   size_t batch_entries_max = 1024;
   size_t batch_bytes_max = 4 << 20;
+  // Of what its responses return of keys.
+  int64_t response_bytes_max = 256 << 20;
 };
 
 // What one step applied.

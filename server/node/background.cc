@@ -44,6 +44,11 @@ bool Background::RunOnce() {
   return true;
 }
 
+size_t Background::due() {
+  const MutexLock lock(mutex_);
+  return jobs_.size();
+}
+
 size_t Background::size() {
   const MutexLock lock(mutex_);
   return jobs_.size() + later_.size();

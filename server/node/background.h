@@ -30,6 +30,8 @@ class Background {
 
   // Runs one step of the next job; false if none is due.
   bool RunOnce();
+  // Jobs that wait for their next step.
+  size_t due();
   // When RunOnce has something to do: now or earlier if a job waits, nothing if none ever will.
   std::optional<MonotonicNs> NextDue();
   // Jobs that are there, due or not, but for those that run.

@@ -138,6 +138,8 @@ class Gate {
   // once; neither reads nor writes wait for it.
   virtual absl::Status StartCompaction() = 0;
 
+  // Steps that wait for a background thread.
+  virtual size_t background_jobs() const = 0;
   // Runs `step` on a background thread until it returns false, other work in between.
   virtual void RunInBackground(absl::AnyInvocable<bool()> step) = 0;
   // The same, not before `delay` has passed.

@@ -168,6 +168,8 @@ std::shared_ptr<const std::vector<storage::MemberRecord>> MemberGate::members() 
 
 raft::Term MemberGate::term() const { return raft::Term(term_.load(std::memory_order_relaxed)); }
 
+size_t MemberGate::background_jobs() const { return surroundings_.background.due(); }
+
 void MemberGate::RunInBackground(absl::AnyInvocable<bool()> step) {
   surroundings_.background.Add(std::move(step));
 }

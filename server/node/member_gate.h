@@ -73,6 +73,7 @@ class MemberGate final : public Gate {
                   absl::AnyInvocable<void(GateResult) &&> done) override;
   absl::Status StartCompaction() override { return surroundings_.engine.StartCompaction(); }
   WatchHub& watches() override { return surroundings_.watches; }
+  size_t background_jobs() const override;
   void RunInBackground(absl::AnyInvocable<bool()> step) override;
   void RunInBackgroundAfter(MonotonicNs delay, absl::AnyInvocable<bool()> step) override;
 

@@ -233,6 +233,22 @@ RpcStatus TooManyReadBytes() {
           "etcdserver: too many bytes of range results under way, ask again for less"};
 }
 
+RpcStatus AnswerTooLarge(int64_t bytes, int64_t bytes_max) {
+  return {
+      StatusCode::kResourceExhausted,
+      absl::StrCat("etcdserver: the answer is larger than can be sent (", bytes, " vs. ", bytes_max,
+                   " bytes), ask for less (limit, a smaller range, keys_only) or "
+                   "use RangeStream")};
+}
+
+// Unknown to clients by code and text, so that none takes it for a refusal and writes again.
+RpcStatus WriteAnswerTooLarge() {
+  return {StatusCode::kUnknown,
+          "etcdserver: the request was carried out, but what it returns is too large, read it "
+          "with Range or ask for less of it (prev_kv, ranges in transactions); the server's limits "
+          "are --write-answer-bytes-max and --read-bytes-max"};
+}
+
 RpcStatus SnapshotTooOld() {
   return {StatusCode::kDeadlineExceeded,
           "etcdserver: the snapshot was read too slowly and is given up, ask again nearer to the "

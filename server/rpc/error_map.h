@@ -129,6 +129,10 @@ RpcStatus NotServed(std::string_view method, std::string_view what);
 std::string WatchRefusalText(WatchRefusal why);
 // More bytes of answers are under way than the member may hold.
 RpcStatus TooManyReadBytes();
+// One answer is larger than can be sent.
+RpcStatus AnswerTooLarge(int64_t bytes, int64_t bytes_max);
+// There is no room for what a write returns; the write has been carried out.
+RpcStatus WriteAnswerTooLarge();
 // The client took longer over a snapshot than the member may hold its state for it.
 RpcStatus SnapshotTooOld();
 

@@ -60,7 +60,7 @@ void Put(const ServiceSurroundings& s, std::string bytes, CallContext context, C
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (const auto error = CheckPut(request)) return Fail(std::move(done), ToStatus(*error));
   Propose<PutResponse>(s, CommandField::kPut, std::move(bytes), context.deadline, std::move(done),
-                       Answer());
+                       Answer(s));
 }
 
 void DeleteRange(const ServiceSurroundings& s, std::string bytes, CallContext context,
@@ -69,7 +69,7 @@ void DeleteRange(const ServiceSurroundings& s, std::string bytes, CallContext co
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (const auto error = CheckDeleteRange(request)) return Fail(std::move(done), ToStatus(*error));
   Propose<DeleteRangeResponse>(s, CommandField::kDeleteRange, std::move(bytes), context.deadline,
-                               std::move(done), Answer());
+                               std::move(done), Answer(s));
 }
 
 // A read-only transaction on a view. One step, so anything with a range goes to the background.
@@ -81,6 +81,9 @@ class ReadTxnJob {
 
   static void Start(ReadTxnJob job) {
     if (job.OnlySingleKeys() && job.Step()) return;
+    if (TooManyJobs(job.s_)) {
+      return Fail(std::move(job.done_), ToStatus(Error::kTooManyRequests));
+    }
     Gate* gate = job.s_.gate;
     gate->RunInBackground([job = std::move(job)]() mutable { return !job.Step(); });
   }
@@ -100,7 +103,9 @@ class ReadTxnJob {
 
   // True when the call has been answered.
   bool Step() {
-    absl::StatusOr<storage::ReadTxnResult> result = storage::ReadTxn(*view_, request_);
+    ReadBytes::Hold hold = s_.read_bytes->NewHold();
+    absl::StatusOr<storage::ReadTxnResult> result = storage::ReadTxn(
+        *view_, request_, storage::AnswerRoom([&](int64_t bytes) { return hold.Resize(bytes); }));
     if (!result.ok()) {
       Fail(std::move(done_), InternalError(result.status().ToString()));
       return true;
@@ -109,12 +114,16 @@ class ReadTxnJob {
       view_ = s_.gate->view();
       return false;
     }
+    if (result->too_large) {
+      Fail(std::move(done_), TooManyReadBytes());
+      return true;
+    }
     if (result->error != storage::RequestError::kNone) {
       Fail(std::move(done_), ToStatus(result->error));
       return true;
     }
     FillHeader(*s_.gate, s_.gate->term(), result->response.mutable_header());
-    AnswerRead(std::move(done_), result->response, s_.read_bytes->NewHold());
+    AnswerRead(s_, std::move(done_), result->response, std::move(hold));
     return true;
   }
 
@@ -145,7 +154,7 @@ void Txn(const ServiceSurroundings& s, std::string bytes, CallContext context, C
   }
   if (!storage::IsReadOnly(request)) {
     Propose<TxnResponse>(s, CommandField::kTxn, std::move(bytes), context.deadline, std::move(done),
-                         Answer());
+                         Answer(s));
     return;
   }
   if (IsSerializable(request)) {
@@ -168,7 +177,7 @@ void Compact(const ServiceSurroundings& s, std::string bytes, CallContext contex
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (!request.physical()) {
     Propose<CompactionResponse>(s, CommandField::kCompact, std::move(bytes), context.deadline,
-                                std::move(done), Answer());
+                                std::move(done), Answer(s));
     return;
   }
   const auto wait = [gate = s.gate, revision = request.revision(), deadline = context.deadline](

@@ -70,7 +70,7 @@ void LeaseRevoke(const ServiceSurroundings& s, std::string bytes, CallContext co
   LeaseRevokeRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   Propose<LeaseRevokeResponse>(s, CommandField::kLeaseRevoke, std::move(bytes), context.deadline,
-                               std::move(done), Answer());
+                               std::move(done), Answer(s));
 }
 
 // What a lease has left, as of a view, and its keys if they are asked for.
@@ -88,6 +88,9 @@ class TimeToLiveJob {
 
   static void Start(TimeToLiveJob job) {
     if (job.ReadRow()) return;
+    if (TooManyJobs(job.s_)) {
+      return Fail(std::move(job.done_), ToStatus(Error::kTooManyRequests));
+    }
     Gate* gate = job.s_.gate;
     gate->RunInBackground([job = std::move(job)]() mutable { return !job.Step(); });
   }
@@ -120,7 +123,7 @@ class TimeToLiveJob {
   bool Finish() {
     FillHeader(*s_.gate, s_.gate->term(), response_.mutable_header());
     response_.mutable_header()->set_revision(view_->revision);
-    AnswerRead(std::move(done_), response_, s_.read_bytes->NewHold());
+    AnswerRead(s_, std::move(done_), response_, s_.read_bytes->NewHold());
     return true;
   }
 
@@ -153,6 +156,7 @@ void LeaseTimeToLive(const ServiceSurroundings& s, std::string bytes, CallContex
 void LeaseLeases(const ServiceSurroundings& s, std::string bytes, CallContext, Completion done) {
   LeaseLeasesRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
+  if (TooManyJobs(s)) return Fail(std::move(done), ToStatus(Error::kTooManyRequests));
   const auto view = s.gate->view();
   s.gate->RunInBackground([s, revision = view->revision, scan = storage::LeaseScan(view->engine),
                            done = std::move(done)]() mutable {
@@ -171,7 +175,7 @@ void LeaseLeases(const ServiceSurroundings& s, std::string bytes, CallContext, C
     for (const auto& lease : leases) response.add_leases()->set_id(lease.first);
     FillHeader(*s.gate, s.gate->term(), response.mutable_header());
     response.mutable_header()->set_revision(revision);
-    AnswerRead(std::move(done), response, s.read_bytes->NewHold());
+    AnswerRead(s, std::move(done), response, s.read_bytes->NewHold());
     return false;
   });
 }

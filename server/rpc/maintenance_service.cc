@@ -79,6 +79,7 @@ void Alarm(const ServiceSurroundings& s, std::string bytes, CallContext, Complet
 template <class Answer>
 void HashUpTo(const ServiceSurroundings& s, storage::Revision revision, Completion done,
               Answer answer) {
+  if (TooManyJobs(s)) return Fail(std::move(done), ToStatus(Error::kTooManyRequests));
   const auto view = s.gate->view();
   auto cursor = std::make_unique<storage::HashCursor>(view, revision);
   s.gate->RunInBackground([gate = s.gate, newest = view->revision, cursor = std::move(cursor),

@@ -28,6 +28,9 @@ void Propose(const ServiceSurroundings& s, CommandField field, std::string bytes
                     if (result.result != GateResult::kOk) {
                       return Fail(std::move(done), ToStatus(result.result));
                     }
+                    if (result.outcome.response_too_large) {
+                      return Fail(std::move(done), WriteAnswerTooLarge());
+                    }
                     auto* response = std::get_if<Response>(&result.outcome.response);
                     GAVEL_CHECK(response != nullptr) << "the outcome is of another command";
                     FillHeader(*gate, result.term, response->mutable_header());
@@ -37,10 +40,12 @@ void Propose(const ServiceSurroundings& s, CommandField field, std::string bytes
 
 // Ends a call with the response as it is.
 struct Answer {
+  explicit Answer(const ServiceSurroundings& s) : surroundings(s) {}
   template <class Response>
   void operator()(Response response, Completion done) const {
-    std::move(done)(RpcStatus(), Encode(response));
+    AnswerWrite(surroundings, std::move(done), response);
   }
+  ServiceSurroundings surroundings;
 };
 
 }  // namespace gavel::server

@@ -20,6 +20,9 @@ RangeJob::RangeJob(const ServiceSurroundings& surroundings,
 
 void RangeJob::Start(RangeJob job) {
   if (job.Step()) return;
+  if (TooManyJobs(job.surroundings_)) {
+    return Fail(std::move(job.done_), ToStatus(Error::kTooManyRequests));
+  }
   Gate* gate = job.surroundings_.gate;
   gate->RunInBackground([job = std::move(job)]() mutable { return !job.Step(); });
 }
@@ -27,7 +30,7 @@ void RangeJob::Start(RangeJob job) {
 bool RangeJob::Step() {
   switch (cursor_.Step(storage::RangeBudget())) {
     case RangeCursor::Progress::kMore:
-      if (Charge()) return false;
+      if (hold_.Resize(cursor_.held_bytes())) return false;
       Fail(std::move(done_), TooManyReadBytes());
       return true;
     case RangeCursor::Progress::kOvertaken:
@@ -45,14 +48,8 @@ bool RangeJob::Step() {
   }
   etcdserverpb::RangeResponse response = cursor_.TakeResponse();
   FillHeader(*surroundings_.gate, surroundings_.gate->term(), response.mutable_header());
-  AnswerRead(std::move(done_), response, std::move(hold_));
+  AnswerRead(surroundings_, std::move(done_), response, std::move(hold_));
   return true;
-}
-
-bool RangeJob::Charge() {
-  // With a limit the cursor keeps few of the rows it copies, and the answer is charged whole.
-  if (request_.limit() > 0) return true;
-  return hold_.Resize(cursor_.copied_bytes());
 }
 
 }  // namespace gavel::server

@@ -21,7 +21,6 @@ class RangeJob {
  private:
   // One bounded step; true when the call has been answered.
   bool Step();
-  bool Charge();
 
   ServiceSurroundings surroundings_;
   etcdserverpb::RangeRequest request_;

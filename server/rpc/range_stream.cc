@@ -38,6 +38,7 @@ class RangeStreamCall final : public StreamHandler,
       return;
     }
     std::optional<Error> error = CheckRange(request_);
+    if (!error && TooManyJobs(surroundings_)) error = Error::kTooManyRequests;
     if (!error) error = CheckRangeStream(request_);
     if (!error && surroundings_.gate->learner() && !request_.serializable()) {
       error = Error::kNotSupportedForLearner;

@@ -94,6 +94,10 @@ void RecipeCall::OnWritten(ProposeResult result, Then then, Then late) {
   } else if (result.result != GateResult::kOk) {
     return Fail(ToStatus(result.result));
   }
+  if (result.outcome.response_too_large) {
+    if (!over_) Fail(WriteAnswerTooLarge());
+    return;
+  }
   auto* response = std::get_if<TxnResponse>(&result.outcome.response);
   GAVEL_CHECK(response != nullptr) << "the outcome is of another command";
   (over_ ? late : then)(std::move(*response));

@@ -8,7 +8,7 @@ namespace gavel::server {
 namespace {
 
 // What is smaller is copied by the adapter at once.
-constexpr size_t kHeldBytesMin = 4096;
+constexpr int64_t kHeldBytesMin = 4096;
 
 }  // namespace
 
@@ -24,16 +24,35 @@ Encoded Encode(const google::protobuf::MessageLite& message) {
 
 void Fail(Completion done, RpcStatus status) { std::move(done)(std::move(status), Encoded()); }
 
-void AnswerRead(Completion done, const google::protobuf::MessageLite& message,
-                ReadBytes::Hold hold) {
+bool TooManyJobs(const ServiceSurroundings& surroundings) {
+  return surroundings.gate->background_jobs() >= surroundings.limits.background_jobs_max;
+}
+
+void AnswerRead(const ServiceSurroundings& surroundings, Completion done,
+                const google::protobuf::MessageLite& message, ReadBytes::Hold hold) {
+  const auto size = static_cast<int64_t>(message.ByteSizeLong());
+  const int64_t largest = surroundings.limits.answer_bytes_max;
+  // Protobuf would encode as nothing what is too large for it.
+  if (size > largest) return Fail(std::move(done), AnswerTooLarge(size, largest));
+  if (!hold.Resize(size)) return Fail(std::move(done), TooManyReadBytes());
   std::string bytes = message.SerializeAsString();
-  if (!hold.Resize(static_cast<int64_t>(bytes.size()))) {
-    Fail(std::move(done), TooManyReadBytes());
+  Encoded encoded = size < kHeldBytesMin ? Encoded(std::move(bytes))
+                                         : EncodeHeld(std::move(bytes), std::move(hold));
+  std::move(done)(RpcStatus(), std::move(encoded));
+}
+
+void AnswerWrite(const ServiceSurroundings& surroundings, Completion done,
+                 const google::protobuf::MessageLite& message) {
+  const auto size = static_cast<int64_t>(message.ByteSizeLong());
+  if (size < kHeldBytesMin) {
+    std::move(done)(RpcStatus(), Encode(message));
     return;
   }
-  Encoded encoded = bytes.size() < kHeldBytesMin ? Encoded(std::move(bytes))
-                                                 : EncodeHeld(std::move(bytes), std::move(hold));
-  std::move(done)(RpcStatus(), std::move(encoded));
+  ReadBytes::Hold hold = surroundings.read_bytes->NewHold();
+  if (size > surroundings.limits.answer_bytes_max || !hold.Resize(size)) {
+    return Fail(std::move(done), WriteAnswerTooLarge());
+  }
+  std::move(done)(RpcStatus(), EncodeHeld(message.SerializeAsString(), std::move(hold)));
 }
 
 void AddGuarded(const ServiceSurroundings& surroundings, const CallGuard& guard, Router& router,

@@ -1,6 +1,8 @@
 // What all services share: their surroundings, response headers, parsing and encoding.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +24,9 @@ struct ServiceLimits {
   int64_t txn_ops_max = 128;
   int64_t lease_ttl_seconds_min = 2;   // Shorter grants are raised to it.
   int64_t read_bytes_max = 256 << 20;  // Of answers being built or sent, over all reads.
+  size_t background_jobs_max = 10000;  // Long reads under way.
+  // Of one answer: what protobuf encodes, and clients take.
+  int64_t answer_bytes_max = std::numeric_limits<int32_t>::max();
   MonotonicNs snapshot_age_max = 3600 * kNsPerSecond;  // From the begin of a snapshot to its end.
   // How long streams of clients that want a leader go on without one: 3 election timeouts.
   MonotonicNs leader_patience = 3 * kNsPerSecond;
@@ -53,8 +58,14 @@ using ServiceMethod = void (*)(const ServiceSurroundings&, std::string, CallCont
 void AddGuarded(const ServiceSurroundings& surroundings, const CallGuard& guard, Router& router,
                 const char* name, CallGuard::Learner learner, ServiceMethod method);
 
+// Whether a call that needs a background thread should be refused as too many requests.
+bool TooManyJobs(const ServiceSurroundings& surroundings);
+
 // Answers with `message`, held against `read_bytes` until it has been sent.
-void AnswerRead(Completion done, const google::protobuf::MessageLite& message,
-                ReadBytes::Hold hold);
+void AnswerRead(const ServiceSurroundings& surroundings, Completion done,
+                const google::protobuf::MessageLite& message, ReadBytes::Hold hold);
+// The same for a command that has been carried out. Small answers are not held.
+void AnswerWrite(const ServiceSurroundings& surroundings, Completion done,
+                 const google::protobuf::MessageLite& message);
 
 }  // namespace gavel::server

@@ -39,6 +39,10 @@ class SnapshotCall final : public StreamHandler, public std::enable_shared_from_
       writer_->Finish(MalformedRequest());
       return;
     }
+    if (TooManyJobs(surroundings_)) {
+      writer_->Finish(ToStatus(Error::kTooManyRequests));
+      return;
+    }
     RunSteps();
     // The archive holds back the engine's compaction: a client that does not read must not do that
     // for ever.

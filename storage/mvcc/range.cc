@@ -52,7 +52,7 @@ class RangeCursor::Impl {
   RequestError error() const { return error_; }
   absl::Status status() const { return scan_ ? scan_->status() : absl::OkStatus(); }
 
-  int64_t copied_bytes() const { return result_.copied_bytes(); }
+  int64_t held_bytes() const { return result_.held_bytes(); }
 
   etcdserverpb::RangeResponse TakeResponse() {
     GAVEL_CHECK(done_);
@@ -83,7 +83,7 @@ RangeCursor& RangeCursor::operator=(RangeCursor&&) noexcept = default;
 RangeCursor::Progress RangeCursor::Step(const RangeBudget& budget) { return impl_->Step(budget); }
 RequestError RangeCursor::error() const { return impl_->error(); }
 absl::Status RangeCursor::status() const { return impl_->status(); }
-int64_t RangeCursor::copied_bytes() const { return impl_->copied_bytes(); }
+int64_t RangeCursor::held_bytes() const { return impl_->held_bytes(); }
 etcdserverpb::RangeResponse RangeCursor::TakeResponse() { return impl_->TakeResponse(); }
 etcdserverpb::RangeResponse RangeCursor::TakeChunk() { return impl_->TakeChunk(); }
 

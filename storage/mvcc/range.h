@@ -39,8 +39,8 @@ class RangeCursor {
 
   RequestError error() const;
   absl::Status status() const;
-  // Bytes of keys and values copied so far.
-  int64_t copied_bytes() const;
+  // What the answer holds as far as it is built, in bytes.
+  int64_t held_bytes() const;
   etcdserverpb::RangeResponse TakeResponse();
 
   // For RangeStream: rows found since the last call, in key order, without header, more and

@@ -27,6 +27,13 @@ int CompareBy(RangeRequest::SortTarget target, const KeyValue& a, const KeyValue
   }
 }
 
+// What a row costs beside its key and its value.
+constexpr int64_t kRowBytes = sizeof(KeyValue);
+
+int64_t HeldBytes(const KeyValue& kv) {
+  return kRowBytes + static_cast<int64_t>(kv.key().size() + kv.value().size());
+}
+
 // Limits above this are not worth cutting to while rows come in.
 constexpr int64_t kKeepBestLimitMax = 1 << 20;
 constexpr int64_t kKeepBestSlack = 64;
@@ -126,6 +133,7 @@ void RangeResult::Copy(std::string_view key, const Version& version) {
     kv->mutable_value()->assign(version.value);
     copied_bytes_ += static_cast<int64_t>(version.value.size());
   }
+  held_bytes_ += HeldBytes(*kv);
 }
 
 void RangeResult::SortAndCut() {
@@ -136,12 +144,14 @@ void RangeResult::SortAndCut() {
                      return descending_ ? order > 0 : order < 0;
                    });
   if (limit_ > 0 && rows.size() > limit_) {
+    for (int i = static_cast<int>(limit_); i < rows.size(); ++i) held_bytes_ -= HeldBytes(rows[i]);
     rows.DeleteSubrange(static_cast<int>(limit_), rows.size() - static_cast<int>(limit_));
   }
   cut_ = limit_ > 0 && rows.size() == limit_;
 }
 
 etcdserverpb::RangeResponse RangeResult::TakeRows() {
+  held_bytes_ = 0;
   return std::exchange(response_, etcdserverpb::RangeResponse());
 }
 

@@ -36,6 +36,8 @@ class RangeResult {
   bool ordered_by_key() const { return mode_ != Mode::kSorted; }
   // Bytes of keys and values copied so far.
   int64_t copied_bytes() const { return copied_bytes_; }
+  // Of the rows that are there, with what each costs by itself.
+  int64_t held_bytes() const { return held_bytes_; }
 
  private:
   enum class Mode { kCountOnly, kKeyOrder, kSorted };
@@ -64,6 +66,7 @@ class RangeResult {
   int64_t count_ = 0;
   int64_t passed_ = 0;  // Rows that the filters let through.
   int64_t copied_bytes_ = 0;
+  int64_t held_bytes_ = 0;
   bool cut_ = false;  // The rows are sorted and as many as the limit.
 };
 

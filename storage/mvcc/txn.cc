@@ -107,17 +107,18 @@ RequestError CheckTxnRange(const RangeRequest& request, Revision revision, Revis
 }
 
 absl::StatusOr<etcdserverpb::RangeResponse> ReadRange(const Overlay& overlay,
-                                                      const RangeRequest& request,
-                                                      Revision visible) {
+                                                      const RangeRequest& request, Revision visible,
+                                                      AnswerRoom& room) {
   RangeResult result(request);
   const Revision at = request.revision() > 0 ? request.revision() : visible;
   const absl::Status status =
       overlay.Scan(KeyRange::FromRequest(request.key(), request.range_end()), at,
                    [&](std::string_view key, const Version& version) {
                      result.Add(key, version);
-                     return true;
+                     return room.Fits(result.held_bytes());
                    });
   if (!status.ok()) return status;
+  room.Keep(result.held_bytes());
   return result.Finish(visible);
 }
 
@@ -130,7 +131,8 @@ bool IsReadOnly(const TxnRequest& txn) {
   return true;
 }
 
-absl::StatusOr<ReadTxnResult> ReadTxn(const ReadView& view, const TxnRequest& txn) {
+absl::StatusOr<ReadTxnResult> ReadTxn(const ReadView& view, const TxnRequest& txn,
+                                      AnswerRoom room) {
   GAVEL_CHECK(IsReadOnly(txn));
   const Overlay overlay(*view.engine, nullptr);
   ReadTxnResult result;
@@ -147,8 +149,10 @@ absl::StatusOr<ReadTxnResult> ReadTxn(const ReadView& view, const TxnRequest& tx
     if (range.revision() > 0) lowest = std::min(lowest, range.revision());
   }
   for (const RequestOp& op : ops) {
-    auto response = ReadRange(overlay, op.request_range(), view.revision);
+    auto response = ReadRange(overlay, op.request_range(), view.revision, room);
     if (!response.ok()) return response.status();
+    result.too_large = room.refused();
+    if (result.too_large) return result;
     *result.response.add_responses()->mutable_response_range() = *std::move(response);
   }
   result.response.mutable_header()->set_revision(view.revision);

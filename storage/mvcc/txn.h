@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 
 #include "proto/etcdserverpb/kv.pb.h"
+#include "storage/mvcc/answer_room.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/read_view.h"
 #include "storage/mvcc/revision.h"
@@ -29,15 +30,17 @@ absl::StatusOr<TxnPath> DecideTxn(const Overlay& overlay, const etcdserverpb::Tx
 RequestError CheckTxnRange(const etcdserverpb::RangeRequest& request, Revision revision,
                            Revision compacted);
 
-// Carries out a range on the state at `visible`, or at the request's revision if it has one.
+// Carries out a range on the state at `visible`, or at the request's revision if it has one. Stops
+// when `room` refuses the rows; what they hold is kept in it.
 absl::StatusOr<etcdserverpb::RangeResponse> ReadRange(const Overlay& overlay,
                                                       const etcdserverpb::RangeRequest& request,
-                                                      Revision visible);
+                                                      Revision visible, AnswerRoom& room);
 
 // How a read-only transaction ended.
 struct ReadTxnResult {
   RequestError error = RequestError::kNone;
   bool overtaken = false;              // A compaction overtook it: start over on a newer view.
+  bool too_large = false;              // There was no room for the answer.
   etcdserverpb::TxnResponse response;  // The header holds the revision alone.
 };
 
@@ -45,6 +48,7 @@ struct ReadTxnResult {
 bool IsReadOnly(const etcdserverpb::TxnRequest& txn);
 
 // Carries out a read-only transaction on a view, in one step. Requires: IsReadOnly(txn).
-absl::StatusOr<ReadTxnResult> ReadTxn(const ReadView& view, const etcdserverpb::TxnRequest& txn);
+absl::StatusOr<ReadTxnResult> ReadTxn(const ReadView& view, const etcdserverpb::TxnRequest& txn,
+                                      AnswerRoom room = {});
 
 }  // namespace gavel::storage

@@ -22,6 +22,14 @@ void Fill(std::string_view key, const NewestVersion& newest, std::string value,
   kv->set_value(std::move(value));
 }
 
+// Makes room for a key in the answer.
+bool TakeRoom(std::string_view key, std::string_view value, AnswerRoom& room) {
+  const auto bytes = static_cast<int64_t>(sizeof(mvccpb::KeyValue) + key.size() + value.size());
+  if (!room.Fits(bytes)) return false;
+  room.Keep(bytes);
+  return true;
+}
+
 // Operations that the branches taken carry out.
 size_t CountOperations(const etcdserverpb::TxnRequest& txn, TxnPath::const_iterator& path) {
   size_t count = 0;
@@ -34,26 +42,27 @@ size_t CountOperations(const etcdserverpb::TxnRequest& txn, TxnPath::const_itera
 }  // namespace
 
 absl::StatusOr<RequestError> KeyValues::Put(const etcdserverpb::PutRequest& request,
-                                            etcdserverpb::PutResponse* response) {
+                                            etcdserverpb::PutResponse* response, AnswerRoom& room) {
   for (auto check : {leases_.Check(request.lease()), CheckIgnored(request)}) {
     if (!check.ok() || *check != RequestError::kNone) return check;
   }
   writer_.Begin();
-  if (absl::Status status = RunPut(request, response); !status.ok()) return status;
+  if (absl::Status status = RunPut(request, response, room); !status.ok()) return status;
   writer_.End();
   return RequestError::kNone;
 }
 
 absl::StatusOr<RequestError> KeyValues::DeleteRange(const etcdserverpb::DeleteRangeRequest& request,
-                                                    etcdserverpb::DeleteRangeResponse* response) {
+                                                    etcdserverpb::DeleteRangeResponse* response,
+                                                    AnswerRoom& room) {
   writer_.Begin();
-  if (absl::Status status = RunDeleteRange(request, response); !status.ok()) return status;
+  if (absl::Status status = RunDeleteRange(request, response, room); !status.ok()) return status;
   writer_.End();
   return RequestError::kNone;
 }
 
 absl::StatusOr<RequestError> KeyValues::Txn(const etcdserverpb::TxnRequest& request,
-                                            etcdserverpb::TxnResponse* response) {
+                                            etcdserverpb::TxnResponse* response, AnswerRoom& room) {
   const absl::StatusOr<TxnPath> path =
       DecideTxn(overlay_, request, totals_.revision - (GAVEL_PLANTED_BUG(27) ? 1 : 0));
   if (!path.ok()) return path.status();
@@ -67,7 +76,7 @@ absl::StatusOr<RequestError> KeyValues::Txn(const etcdserverpb::TxnRequest& requ
   if (operations != 1) ++counts_.txns;
   cursor = path->begin();
   writer_.Begin();
-  if (absl::Status status = RunTxn(request, cursor, response); !status.ok()) return status;
+  if (absl::Status status = RunTxn(request, cursor, response, room); !status.ok()) return status;
   writer_.End();
   // The headers of nested transactions stay empty, as in etcd.
   if (response != nullptr) response->mutable_header()->set_revision(totals_.revision);
@@ -114,7 +123,7 @@ absl::StatusOr<RequestError> KeyValues::CheckTxn(const etcdserverpb::TxnRequest&
 }
 
 absl::Status KeyValues::RunPut(const etcdserverpb::PutRequest& request,
-                               etcdserverpb::PutResponse* response) {
+                               etcdserverpb::PutResponse* response, AnswerRoom& room) {
   ++counts_.puts;
   const absl::StatusOr<NewestVersion> newest = overlay_.Newest(request.key());
   if (!newest.ok()) return newest.status();
@@ -129,7 +138,7 @@ absl::Status KeyValues::RunPut(const etcdserverpb::PutRequest& request,
   const int64_t lease = request.ignore_lease() ? newest->lease : request.lease();
   writer_.Put(request.key(), keep_value ? previous : request.value(), lease, *newest);
   if (response == nullptr) return absl::OkStatus();
-  if (return_previous) {
+  if (return_previous && TakeRoom(request.key(), previous, room)) {
     Fill(request.key(), *newest, std::move(previous), response->mutable_prev_kv());
   }
   response->mutable_header()->set_revision(writer_.visible());
@@ -137,7 +146,8 @@ absl::Status KeyValues::RunPut(const etcdserverpb::PutRequest& request,
 }
 
 absl::Status KeyValues::RunDeleteRange(const etcdserverpb::DeleteRangeRequest& request,
-                                       etcdserverpb::DeleteRangeResponse* response) {
+                                       etcdserverpb::DeleteRangeResponse* response,
+                                       AnswerRoom& room) {
   ++counts_.deletes;
   const bool return_previous = response != nullptr && request.prev_kv();
   const KeyRange range = KeyRange::FromRequest(request.key(), request.range_end());
@@ -150,7 +160,7 @@ absl::Status KeyValues::RunDeleteRange(const etcdserverpb::DeleteRangeRequest& r
     const absl::Status status =
         overlay_.Scan(range, writer_.visible(), [&](std::string_view key, const Version& version) {
           found.emplace_back(key, NewestVersion::Of(version));
-          if (return_previous) {
+          if (return_previous && TakeRoom(key, version.value, room)) {
             Fill(key, found.back().second, std::string(version.value), response->add_prev_kvs());
           }
           return true;
@@ -166,7 +176,7 @@ absl::Status KeyValues::RunDeleteRange(const etcdserverpb::DeleteRangeRequest& r
 }
 
 absl::Status KeyValues::RunTxn(const etcdserverpb::TxnRequest& txn, PathCursor& path,
-                               etcdserverpb::TxnResponse* response) {
+                               etcdserverpb::TxnResponse* response, AnswerRoom& room) {
   const bool succeeded = *path++;
   if (response != nullptr) {
     response->mutable_header();
@@ -174,32 +184,32 @@ absl::Status KeyValues::RunTxn(const etcdserverpb::TxnRequest& txn, PathCursor& 
   }
   for (const RequestOp& op : succeeded ? txn.success() : txn.failure()) {
     const absl::Status status =
-        RunOp(op, path, response != nullptr ? response->add_responses() : nullptr);
+        RunOp(op, path, response != nullptr ? response->add_responses() : nullptr, room);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
 absl::Status KeyValues::RunOp(const RequestOp& op, PathCursor& path,
-                              etcdserverpb::ResponseOp* response) {
+                              etcdserverpb::ResponseOp* response, AnswerRoom& room) {
   switch (op.request_case()) {
     case RequestOp::kRequestRange: {
-      if (response == nullptr) return absl::OkStatus();
-      auto range = ReadRange(overlay_, op.request_range(), writer_.visible());
+      if (response == nullptr || room.refused()) return absl::OkStatus();
+      auto range = ReadRange(overlay_, op.request_range(), writer_.visible(), room);
       if (!range.ok()) return range.status();
       *response->mutable_response_range() = *std::move(range);
       return absl::OkStatus();
     }
     case RequestOp::kRequestPut:
       return RunPut(op.request_put(),
-                    response != nullptr ? response->mutable_response_put() : nullptr);
+                    response != nullptr ? response->mutable_response_put() : nullptr, room);
     case RequestOp::kRequestDeleteRange:
       return RunDeleteRange(
           op.request_delete_range(),
-          response != nullptr ? response->mutable_response_delete_range() : nullptr);
+          response != nullptr ? response->mutable_response_delete_range() : nullptr, room);
     case RequestOp::kRequestTxn:
       return RunTxn(op.request_txn(), path,
-                    response != nullptr ? response->mutable_response_txn() : nullptr);
+                    response != nullptr ? response->mutable_response_txn() : nullptr, room);
     default:
       return absl::OkStatus();
   }

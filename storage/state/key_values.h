@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 
 #include "proto/etcdserverpb/kv.pb.h"
+#include "storage/mvcc/answer_room.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/txn.h"
 #include "storage/mvcc/writer.h"
@@ -25,7 +26,8 @@ struct OperationCounts {
 };
 
 // Works on one batch. Wherever a response may be null, null means that nobody waits for it: the
-// same changes happen, and reads that only serve the response do not.
+// same changes happen, and reads that only serve the response do not. Once there is no room for a
+// response those reads stop as well, and it is not to be used.
 //
 // Statuses are failures of the engine or damaged data: terminal.
 class KeyValues {
@@ -35,11 +37,12 @@ class KeyValues {
       : overlay_(overlay), leases_(leases), writer_(writer), totals_(totals) {}
 
   absl::StatusOr<RequestError> Put(const etcdserverpb::PutRequest& request,
-                                   etcdserverpb::PutResponse* response);
+                                   etcdserverpb::PutResponse* response, AnswerRoom& room);
   absl::StatusOr<RequestError> DeleteRange(const etcdserverpb::DeleteRangeRequest& request,
-                                           etcdserverpb::DeleteRangeResponse* response);
+                                           etcdserverpb::DeleteRangeResponse* response,
+                                           AnswerRoom& room);
   absl::StatusOr<RequestError> Txn(const etcdserverpb::TxnRequest& request,
-                                   etcdserverpb::TxnResponse* response);
+                                   etcdserverpb::TxnResponse* response, AnswerRoom& room);
   absl::StatusOr<RequestError> Compact(const etcdserverpb::CompactionRequest& request,
                                        etcdserverpb::CompactionResponse* response);
 
@@ -52,13 +55,14 @@ class KeyValues {
   absl::StatusOr<RequestError> CheckIgnored(const etcdserverpb::PutRequest& request);
   absl::StatusOr<RequestError> CheckTxn(const etcdserverpb::TxnRequest& txn, PathCursor& path);
 
-  absl::Status RunPut(const etcdserverpb::PutRequest& request, etcdserverpb::PutResponse* response);
+  absl::Status RunPut(const etcdserverpb::PutRequest& request, etcdserverpb::PutResponse* response,
+                      AnswerRoom& room);
   absl::Status RunDeleteRange(const etcdserverpb::DeleteRangeRequest& request,
-                              etcdserverpb::DeleteRangeResponse* response);
+                              etcdserverpb::DeleteRangeResponse* response, AnswerRoom& room);
   absl::Status RunTxn(const etcdserverpb::TxnRequest& txn, PathCursor& path,
-                      etcdserverpb::TxnResponse* response);
+                      etcdserverpb::TxnResponse* response, AnswerRoom& room);
   absl::Status RunOp(const etcdserverpb::RequestOp& op, PathCursor& path,
-                     etcdserverpb::ResponseOp* response);
+                     etcdserverpb::ResponseOp* response, AnswerRoom& room);
 
   Overlay& overlay_;
   Leases& leases_;

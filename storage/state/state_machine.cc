@@ -32,8 +32,8 @@ absl::Status AtEntry(const raft::Entry& entry, const absl::Status& status) {
 
 // Makes room for the response, if somebody waits for it.
 template <class Response>
-Response* Room(bool wanted, CommandOutcome& outcome) {
-  return wanted ? &outcome.response.emplace<Response>() : nullptr;
+Response* Room(const StateMachine::Wanted* wanted, CommandOutcome& outcome) {
+  return wanted != nullptr ? &outcome.response.emplace<Response>() : nullptr;
 }
 
 }  // namespace
@@ -86,6 +86,7 @@ class StateMachine::Impl {
     std::optional<MemberTable> members;
     std::optional<raft::Configuration> configuration;
     ApplyResult result;
+    int64_t response_bytes = 0;  // Kept in responses.
   };
 
   absl::Status Initialise(const InitialState& initial);
@@ -101,7 +102,8 @@ class StateMachine::Impl {
                           google::protobuf::Arena& arena, Draft& draft);
   absl::Status ApplyConfiguration(const raft::Entry& entry, Draft& draft);
   absl::StatusOr<CommandOutcome> ApplyCommand(const Command& command, const raft::Entry& entry,
-                                              const Commands& commands, bool wanted, Draft& draft);
+                                              const Commands& commands, const Wanted* wanted,
+                                              Draft& draft);
   // Those that the body is not a client's.
   absl::Status ApplyInternal(const Command& command, const raft::Entry& entry, Leases& leases,
                              RenewOutcome* renewed, Draft& draft);
@@ -323,12 +325,14 @@ absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, const Comm
   const bool is_wanted = command->member() == wanted.member.value() &&
                          command->incarnation() == wanted.incarnation.value();
   absl::StatusOr<CommandOutcome> outcome =
-      ApplyCommand(*command, entry, commands, is_wanted, draft);
+      ApplyCommand(*command, entry, commands, is_wanted ? &wanted : nullptr, draft);
   if (!outcome.ok()) return outcome.status();
   outcome->id = {raft::NodeId(command->member()), raft::Incarnation(command->incarnation()),
                  command->sequence()};
   outcome->index = entry.index;
-  if (outcome->error != RequestError::kNone) outcome->response = std::monostate();
+  if (outcome->error != RequestError::kNone || outcome->response_too_large) {
+    outcome->response = std::monostate();
+  }
   draft.result.outcomes.push_back(*std::move(outcome));
   return absl::OkStatus();
 }
@@ -345,20 +349,23 @@ absl::Status StateMachine::Impl::ApplyConfiguration(const raft::Entry& entry, Dr
 absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& command,
                                                                 const raft::Entry& entry,
                                                                 const Commands& commands,
-                                                                bool wanted, Draft& draft) {
+                                                                const Wanted* wanted,
+                                                                Draft& draft) {
   auto& [key_values, leases] = commands;
   CommandOutcome outcome;
   absl::StatusOr<RequestError> error = RequestError::kNone;
+  AnswerRoom room(
+      [&](int64_t bytes) { return draft.response_bytes + bytes <= wanted->response_bytes_max; });
   switch (command.body_case()) {
     case Command::kPut:
-      error = key_values.Put(command.put(), Room<etcdserverpb::PutResponse>(wanted, outcome));
+      error = key_values.Put(command.put(), Room<etcdserverpb::PutResponse>(wanted, outcome), room);
       break;
     case Command::kDeleteRange:
-      error = key_values.DeleteRange(command.delete_range(),
-                                     Room<etcdserverpb::DeleteRangeResponse>(wanted, outcome));
+      error = key_values.DeleteRange(
+          command.delete_range(), Room<etcdserverpb::DeleteRangeResponse>(wanted, outcome), room);
       break;
     case Command::kTxn:
-      error = key_values.Txn(command.txn(), Room<etcdserverpb::TxnResponse>(wanted, outcome));
+      error = key_values.Txn(command.txn(), Room<etcdserverpb::TxnResponse>(wanted, outcome), room);
       break;
     case Command::kCompact:
       error = key_values.Compact(command.compact(),
@@ -382,6 +389,8 @@ absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& c
   }
   if (!error.ok()) return error.status();
   outcome.error = *error;
+  draft.response_bytes += room.kept();
+  outcome.response_too_large = room.refused();
   return outcome;
 }
 

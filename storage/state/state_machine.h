@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -59,6 +60,8 @@ struct CommandOutcome {
   raft::Index index;
   RequestError error = RequestError::kNone;
   CommandResponse response;  // Only built for the commands the caller waits for.
+  // It was carried out, but there was no room for its response.
+  bool response_too_large = false;
 };
 
 struct ApplyResult {
@@ -103,6 +106,9 @@ class StateMachine {
     raft::NodeId member;
     raft::Incarnation incarnation;
     bool changes = false;
+    // Of what responses return of keys, over all of the call. A response of a few KiB is built in
+    // any case.
+    int64_t response_bytes_max = std::numeric_limits<int64_t>::max();
   };
   absl::StatusOr<ApplyResult> Apply(std::span<const raft::Entry> entries, const Wanted& wanted);
 

@@ -116,7 +116,8 @@ storage::CommandOutcome TestGate::Apply(CommandField field, const std::string& r
     entry.kind = raft::EntryKind::kCommand;
     entry.payload = EncodeCommand(applied_, field, request);
     const bool asked = watches_->wants_changes();
-    auto result = machine_->Apply(std::span(&entry, 1), {kMember, raft::Incarnation(1), asked});
+    auto result = machine_->Apply(std::span(&entry, 1),
+                                  {kMember, raft::Incarnation(1), asked, response_bytes_max_});
     EXPECT_TRUE(result.ok()) << result.status();
     outcome = std::move(result->outcomes.front());
     untold_.push_back({std::move(result->changes), asked, machine_->view()});
@@ -147,6 +148,17 @@ void TestGate::Read(std::optional<MonotonicNs>, server::ReadDone done) {
     std::move(done)(std::move(result));
     return false;
   });
+}
+
+void TestGate::DamageVersions() {
+  storage::WriteBatch batch;
+  {
+    const auto rows = engine_->NewIterator(storage::Family::kVersions);
+    for (rows->SeekToFirst(); rows->Valid(); rows->Next()) {
+      batch.Put(storage::Family::kVersions, rows->key(), "\xff");
+    }
+  }
+  EXPECT_TRUE(engine_->Write(batch).ok());
 }
 
 std::shared_ptr<const std::vector<storage::MemberRecord>> TestGate::members() const {

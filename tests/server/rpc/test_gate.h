@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -53,6 +54,7 @@ class TestGate final : public server::Gate {
                   absl::AnyInvocable<void(server::GateResult) &&> done) override;
   absl::Status StartCompaction() override;
   server::WatchHub& watches() override { return *watches_; }
+  size_t background_jobs() const override { return background_jobs_; }
   void RunInBackground(absl::AnyInvocable<bool()> step) override;
   // Only PassTime brings them about.
   void RunInBackgroundAfter(server::MonotonicNs delay, absl::AnyInvocable<bool()> step) override;
@@ -64,6 +66,10 @@ class TestGate final : public server::Gate {
   void FailCompactions(absl::Status status) { compaction_status_ = std::move(status); }
   // Background steps wait until they are released.
   void HoldBackground(bool hold);
+  // So many are said to wait.
+  void set_background_jobs(size_t jobs) { background_jobs_ = jobs; }
+  // Of the responses of one command.
+  void set_response_bytes_max(int64_t bytes) { response_bytes_max_ = bytes; }
   void set_has_leader(bool has) { has_leader_ = has; }
   void set_leads(bool leads) { leads_ = leads; }
   void set_learner(bool learner) { learner_ = learner; }
@@ -81,6 +87,8 @@ class TestGate final : public server::Gate {
   // Puts a key past all checks, to fill the store.
   void Fill(const std::string& key, const std::string& value);
   void Compact(storage::Revision revision);
+  // Makes what is stored of keys unreadable.
+  void DamageVersions();
 
   static constexpr raft::NodeId kMember{0x1111};
   static constexpr uint64_t kCluster = 0x2222;
@@ -108,6 +116,8 @@ class TestGate final : public server::Gate {
   std::atomic<bool> has_leader_ = true;
   std::atomic<bool> leads_ = true;
   std::atomic<bool> learner_ = false;
+  std::atomic<size_t> background_jobs_ = 0;
+  std::atomic<int64_t> response_bytes_max_ = std::numeric_limits<int64_t>::max();
   std::atomic<int64_t> reads_ = 0;
   std::atomic<int64_t> last_id_ = 1000;
 

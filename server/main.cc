@@ -211,7 +211,7 @@ absl::Status StartClientFront(Process& process) {
   Http2FrontOptions front;
   front.addresses = GrpcAddresses(options.listen_client_urls);
   front.io_threads = options.io_threads;
-  front.message_bytes_max = options.max_request_bytes + 512 * 1024;
+  front.message_bytes_max = options.max_request_bytes + kMessageBytesSpare;
   front.stream_high_mark = options.stream_bytes_max;
   front.limits = options.client_limits;
   front.limits.connections_max = process.descriptors.client_connections_max;

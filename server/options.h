@@ -19,6 +19,15 @@
 
 namespace gavel::server {
 
+// The most that --max-request-bytes may be: what is accepted is logged, and sent to the other
+// members in one message, between two of which no heartbeat goes out.
+constexpr uint64_t kRequestBytesMax = 64 << 20;
+// What a request grows by on its way, at most, beside other entries of the same message.
+constexpr uint64_t kRequestBytesSpare = 8 << 20;
+
+// A client's message may be larger than its request by so much.
+constexpr uint64_t kMessageBytesSpare = 512 << 10;
+
 // One member of --initial-cluster.
 struct InitialMember {
   std::string name;

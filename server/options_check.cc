@@ -238,6 +238,25 @@ void ResolveQuota(OptionsDraft& draft) {
   }
 }
 
+// What bounds all requests together has room for the largest.
+absl::Status CheckRequestBounds(const ServerOptions& options) {
+  const uint64_t request = options.max_request_bytes;
+  if (options.pending_bytes_max < request) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--pending-bytes-max ", options.pending_bytes_max,
+                     " is below --max-request-bytes ", request, ": raise it, or lower the other"));
+  }
+  const auto held = static_cast<uint64_t>(options.client_limits.held_bytes_max);
+  if (held / 2 < request + kMessageBytesSpare) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--held-bytes-max ", held, " is less than twice --max-request-bytes ", request,
+                     " and ", kMessageBytesSpare,
+                     ", the part of it that a single client may have: raise it, or lower "
+                     "the other"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CompleteOptions(OptionsDraft& draft) {
@@ -257,6 +276,7 @@ absl::Status CompleteOptions(OptionsDraft& draft) {
   if (absl::Status status = CheckCluster(draft); !status.ok()) return status;
   if (absl::Status status = CheckTimes(options); !status.ok()) return status;
   if (absl::Status status = ResolveCompaction(draft); !status.ok()) return status;
+  if (absl::Status status = CheckRequestBounds(options); !status.ok()) return status;
   ResolveQuota(draft);
   if (options.max_request_bytes > 10 << 20) {
     draft.warnings.push_back(absl::StrCat("--max-request-bytes ", options.max_request_bytes,

@@ -234,8 +234,8 @@ void AddLimitFlags(std::vector<Flag>& flags) {
       Served(group, "quota-backend-bytes", "0",
              "Quota shown in the status; not enforced by this release. 0: 2 GiB, below 0: none.",
              SetQuota));
-  flags.push_back(Served(group, "max-request-bytes", "1572864", "Largest request.",
-                         Count(&O::max_request_bytes, 1024, 1 << 30)));
+  flags.push_back(Served(group, "max-request-bytes", "1572864", "Largest request, up to 64 MiB.",
+                         Count(&O::max_request_bytes, 1024, kRequestBytesMax)));
   flags.push_back(Served(group, "max-txn-ops", "128", "Most operations in a branch of a txn.",
                          Count(&O::max_txn_ops, 1, 1'000'000)));
   flags.push_back(Served(group, "max-concurrent-streams", "4294967295",

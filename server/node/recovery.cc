@@ -15,6 +15,9 @@
 namespace gavel::server {
 namespace {
 
+static_assert(kRequestBytesMax + kRequestBytesSpare <= storage::WalOptions().payload_bytes_max,
+              "a request that is accepted can be logged");
+
 constexpr char kRejoin[] =
     "Do not start it again on this directory: remove the member from the cluster, and add it as a "
     "new one with an empty data directory; or put the whole directory back from before the loss";

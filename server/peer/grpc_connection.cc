@@ -184,8 +184,8 @@ void GrpcConnection::Send(std::string frame) {
     const MutexLock lock(mutex_);
     if (state_ == State::kClosed) return;
     const GrpcTransportOptions& options = shared_->options;
-    const bool full = frames_.size() >= options.queue_frames_max ||
-                      frames_bytes_ + frame.size() > options.queue_bytes_max;
+    const bool full =
+        frames_.size() >= options.queue_frames_max || frames_bytes_ >= options.queue_bytes_max;
     if (state_ == State::kDown || full) {
       send_failures_.Increment();
       reports.push_back(shared_->events.on_unreachable);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "server/listening_sockets.h"
+#include "server/options.h"
 #include "server/peer/frame_stream.h"
 
 namespace gavel::server {
@@ -16,6 +17,7 @@ namespace {
 
 // A message holds many frames, and a frame at least one entry of any size.
 constexpr int kMessageBytesMax = 1 << 30;
+static_assert(kRequestBytesMax + kRequestBytesSpare <= kMessageBytesMax);
 // A peer needs one, and another while the first ends.
 constexpr int kStreamsMax = 16;
 // Of each connection; a peer that pings more often is disconnected.

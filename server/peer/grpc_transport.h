@@ -19,7 +19,8 @@ namespace gavel::server {
 
 struct GrpcTransportOptions {
   std::vector<std::string> listen;  // Addresses as gRPC takes them: "127.0.0.1:2380".
-  // Bounds of what waits for one peer; above, frames are dropped and reported.
+  // Bounds of what waits for one peer; from there on, frames are dropped and reported. A frame of
+  // any size is taken below, or what is in it would never get through.
   size_t queue_bytes_max = 64 << 20;
   size_t queue_frames_max = 4096;
   // Frames that wait are sent together, up to about so many bytes.

@@ -179,6 +179,17 @@ TEST_F(GrpcTransportTest, AFullQueueDropsAndReports) {
   EXPECT_TRUE(Await([&] { return unreachable_ >= 39; }));
 }
 
+// An entry that the log takes must reach the other members, however large it is.
+TEST_F(GrpcTransportTest, AFrameLargerThanTheQueueIsSent) {
+  GrpcTransportOptions options;
+  options.queue_bytes_max = 1 << 20;
+  Open(options);
+  EXPECT_TRUE(Await([&] { return connected_ >= 1; }));
+  (*transport_)->Send(kPeer, std::string(5 << 20, 'z'));
+  EXPECT_TRUE(Await([&] { return received_.size() == 1; }));
+  EXPECT_EQ(unreachable_, 0);
+}
+
 TEST_F(GrpcTransportTest, ARefusingPeerIsTriedAgainWithoutHaste) {
   {
     const std::lock_guard lock(mutex_);

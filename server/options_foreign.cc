@@ -103,6 +103,7 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"initial-election-tick-advance", "a member that knows no leader asks early by itself"},
       {"memory-mlock", ""},
       {"pre-vote", always},
+      {"set-member-local-addr", "the system picks the address that members are called from"},
       {"socket-reuse-address", ""},
       {"socket-reuse-port", ""},
       {"stop-grpc-service-on-defrag", "defragmentation does not block"},

@@ -34,6 +34,8 @@ struct Http2Limits {
   uint32_t idle_frames_per_second = 1000;
   uint32_t stream_window_bytes = 256 << 10;
   uint32_t connection_window_bytes = 4 << 20;
+
+  friend bool operator==(const Http2Limits&, const Http2Limits&) = default;
 };
 
 }  // namespace gavel::server

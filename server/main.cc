@@ -138,6 +138,12 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   }
   node.watch.watchers_max = options.watchers_max;
   node.watch.stream_watchers_max = options.stream_watchers_max;
+  node.watch.watcher_key_bytes_max = options.watcher_key_bytes_max;
+  node.watch.stream_portion_bytes_max = options.watch_portion_bytes_max;
+  node.watch.catch_up_bytes = options.watch_catch_up_bytes;
+  node.watch.catch_up_revisions = options.watch_catch_up_revisions;
+  node.watch.catch_up_rows = options.watch_catch_up_rows;
+  node.watch.recent_bytes_max = options.watch_recent_bytes_max;
   node.watch.undelivered_bytes_max = options.watch_undelivered_bytes_max;
   node.quota_bytes = options.quota_bytes.value_or(0);
   return node;
@@ -261,7 +267,7 @@ absl::Status StartHttp(Process& process) {
       process.http,
       HttpServer::Start(process.options.listen_metrics_urls,
                         ObservationPaths(process.metrics, ProbeOf(process.member->gate())), limits,
-                        *process.logger));
+                        *process.logger, process.metrics));
   return absl::OkStatus();
 }
 

@@ -81,6 +81,12 @@ struct ServerOptions {
   MonotonicNs watch_progress_notify_interval = 600 * kNsPerSecond;
   uint64_t watchers_max = 0;         // 0: no limit.
   uint64_t stream_watchers_max = 0;  // The same.
+  uint64_t watcher_key_bytes_max = 256 << 20;
+  uint64_t watch_portion_bytes_max = 4 << 20;
+  uint64_t watch_catch_up_bytes = 512 << 10;
+  uint32_t watch_catch_up_revisions = 1000;
+  uint32_t watch_catch_up_rows = 1024;
+  uint64_t watch_recent_bytes_max = 4 << 20;
   uint64_t watch_undelivered_bytes_max = 32 << 20;
   uint64_t stream_bytes_max = 1 << 20;     // Queued on one stream; beyond it, it has to wait.
   uint64_t streams_bytes_max = 256 << 20;  // On all; beyond it, each may have a sixteenth.

@@ -55,13 +55,25 @@ bool IsWholeNumber(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
+absl::StatusOr<MonotonicNs> ReadDuration(std::string_view text, ValueSource source) {
+  if (source != ValueSource::kFile || !IsWholeNumber(text)) return ParseGoDuration(text);
+  return ParseInteger(text, 0, std::numeric_limits<int64_t>::max());
+}
+
 Setter Duration(MonotonicNs ServerOptions::* member) {
   return [member](std::string_view text, ValueSource source, OptionsDraft& draft) {
-    const absl::StatusOr<MonotonicNs> duration =
-        source == ValueSource::kFile && IsWholeNumber(text)
-            ? ParseInteger(text, 0, std::numeric_limits<int64_t>::max())
-            : ParseGoDuration(text);
+    const absl::StatusOr<MonotonicNs> duration = ReadDuration(text, source);
     if (duration.ok()) draft.options.*member = *duration;
+    return duration.status();
+  };
+}
+
+// Of what clients may take time for; not 0, which would leave them none.
+Setter Duration(MonotonicNs Http2Limits::* member) {
+  return [member](std::string_view text, ValueSource source, OptionsDraft& draft) {
+    const absl::StatusOr<MonotonicNs> duration = ReadDuration(text, source);
+    if (duration.ok() && *duration <= 0) return absl::InvalidArgumentError("must be above 0");
+    if (duration.ok()) draft.options.client_limits.*member = *duration;
     return duration.status();
   };
 }
@@ -263,6 +275,23 @@ void AddWatchFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "stream-watchers-max", "0",
                          "Most watchers on one stream; 0: no limit.",
                          Count(&O::stream_watchers_max, 0, 1'000'000'000)));
+  flags.push_back(Served(group, "watcher-key-bytes-max", "268435456",
+                         "Bytes of keys that all watchers together may name.",
+                         Count(&O::watcher_key_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(Served(group, "watch-portion-bytes-max", "4194304",
+                         "Bytes of events told to one stream at once, over its watchers.",
+                         Count(&O::watch_portion_bytes_max, 1 << 12, kBytesMax)));
+  flags.push_back(Served(group, "watch-catch-up-bytes", "524288",
+                         "Bytes of history told to one stream at once.",
+                         Count(&O::watch_catch_up_bytes, 1 << 12, kBytesMax)));
+  flags.push_back(Served(group, "watch-catch-up-revisions", "1000",
+                         "Revisions of history in one response.",
+                         Count(&O::watch_catch_up_revisions, 1, 1'000'000)));
+  flags.push_back(Served(group, "watch-catch-up-rows", "1024", "Rows of history read in one step.",
+                         Count(&O::watch_catch_up_rows, 1, 1'000'000)));
+  flags.push_back(Served(group, "watch-recent-bytes-max", "4194304",
+                         "Memory for the newest changes, for watchers that are almost there.",
+                         Count(&O::watch_recent_bytes_max, 0, kBytesMax)));
   flags.push_back(Served(group, "watch-undelivered-bytes-max", "33554432",
                          "Bytes of events on their way to one of the threads for connections "
                          "before watchers fall behind and catch up from history.",
@@ -270,9 +299,12 @@ void AddWatchFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "stream-bytes-max", "1048576",
                          "Bytes queued on one stream before it has to wait for its client.",
                          Count(&O::stream_bytes_max, 1 << 12, kBytesMax)));
-  flags.push_back(Served(group, "streams-bytes-max", "268435456",
-                         "Bytes queued on all streams before each may have only a sixteenth.",
-                         Count(&O::streams_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(
+      Served(group, "streams-bytes-max", "268435456",
+             "Bytes queued on all streams before each may have only a sixteenth of "
+             "--stream-bytes-max; so they can pass it by so much for each stream, and by "
+             "the message that each writes when it is reached.",
+             Count(&O::streams_bytes_max, 1 << 20, kBytesMax)));
 }
 
 void AddCompactionFlags(std::vector<Flag>& flags) {
@@ -293,6 +325,46 @@ void AddClientFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "connections-max", "20000",
                          "Most connections of clients; fewer if the limit of open files is low.",
                          Count(&L::connections_max, 1, 10'000'000)));
+  flags.push_back(Served(group, "handshake-timeout", "10s", "Time for a new connection to greet.",
+                         Duration(&L::handshake_timeout)));
+  flags.push_back(Served(group, "write-stall-timeout", "5m",
+                         "Time that a client may take nothing of what waits for it; shorter if "
+                         "pings would find it dead.",
+                         Duration(&L::write_stall_timeout)));
+  flags.push_back(Served(group, "answer-timeout", "1m",
+                         "Time for a large answer to be taken, apart from what its size is worth.",
+                         Duration(&L::answer_timeout)));
+  flags.push_back(Served(group, "answer-bytes-per-second", "16384",
+                         "Slowest that a large answer may be taken.",
+                         Count(&L::answer_bytes_per_second, 1024, 1 << 30)));
+  flags.push_back(Served(group, "header-bytes-max", "65536", "Headers of a call.",
+                         Count(&L::header_list_bytes_max, 4096, 1 << 24)));
+  flags.push_back(Served(group, "continuations-max", "8",
+                         "Frames that the headers of a call may go on in.",
+                         Count(&L::continuations_max, 1, 1024)));
+  flags.push_back(Served(group, "held-bytes-max", "536870912",
+                         "Bytes of calls, headers and unfinished messages, over all clients.",
+                         Count(&L::held_bytes_max, 1 << 20, kBytesMax)));
+  flags.push_back(
+      Served(group, "held-bytes-little", "65536",
+             "A connection that holds no more is served when others hold half of --held-bytes-max.",
+             Count(&L::held_bytes_little, 1024, kBytesMax)));
+  flags.push_back(Served(group, "resets-burst", "1000",
+                         "Calls that a client may cancel at once, within a second of their begin.",
+                         Count(&L::resets_burst, 1, 1000000000)));
+  flags.push_back(Served(group, "resets-per-second", "200", "The same, in the long run.",
+                         Count(&L::resets_per_second, 1, 1000000000)));
+  flags.push_back(Served(group, "idle-frames-burst", "10000",
+                         "Frames that ask for nothing which a client may send at once.",
+                         Count(&L::idle_frames_burst, 1, 1000000000)));
+  flags.push_back(Served(group, "idle-frames-per-second", "1000", "The same, in the long run.",
+                         Count(&L::idle_frames_per_second, 1, 1000000000)));
+  flags.push_back(Served(group, "stream-window-bytes", "262144",
+                         "Bytes that a client may send ahead on a call.",
+                         Count(&L::stream_window_bytes, 65535, INT32_MAX)));
+  flags.push_back(Served(group, "connection-window-bytes", "4194304",
+                         "Bytes that a client may send ahead on a connection.",
+                         Count(&L::connection_window_bytes, 65535, INT32_MAX)));
   flags.push_back(Served(group, "metrics-connections-max", "256",
                          "Most connections to --listen-metrics-urls.",
                          Count(&ServerOptions::metrics_connections_max, 4, 100'000)));

@@ -25,6 +25,9 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using Tcp = asio::ip::tcp;
+
+constexpr std::chrono::seconds kLineInterval(60);
+
 using Paths = std::map<std::string, HttpHandler, std::less<>>;
 
 class Connection;
@@ -180,8 +183,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 class BeastHttpServer final : public HttpServer {
  public:
-  BeastHttpServer(Paths paths, const HttpLimits& limits, Logger& log)
-      : shared_(std::move(paths), limits, log) {}
+  BeastHttpServer(Paths paths, const HttpLimits& limits, Logger& log, Metrics& metrics)
+      : shared_(std::move(paths), limits, log),
+        refused_(metrics.AddCounter("gavel_metrics_connections_refused_total",
+                                    "Connections for metrics beyond --metrics-connections-max.")),
+        told_(*shared_.context) {}
 
   // Everything under way is aborted, the thread runs out of work, and with the last operation
   // goes the last connection.
@@ -189,6 +195,7 @@ class BeastHttpServer final : public HttpServer {
     asio::post(*shared_.context, [this] {
       shared_.stopping = true;
       for (const auto& listener : listeners_) listener->Abort();
+      told_.cancel();
       for (Connection* connection : shared_.connections) connection->Abort();
     });
     if (thread_.joinable()) thread_.join();
@@ -250,8 +257,22 @@ class BeastHttpServer final : public HttpServer {
       // Over the limit the socket is closed as it leaves this scope.
       if (shared_.connections.size() < shared_.limits.connections_max) {
         std::make_shared<Connection>(std::move(socket), shared_)->Read();
+      } else {
+        TellRefused();
       }
       Accept(listener);
+    });
+  }
+
+  void TellRefused() {
+    refused_.Increment();
+    if (std::exchange(is_told_, true)) return;
+    shared_.log.Warn(
+        "too many connections for metrics; those that come are closed",
+        {{"limit", "--metrics-connections-max"}, {"connections", shared_.connections.size()}});
+    told_.expires_after(kLineInterval);
+    told_.async_wait([this](beast::error_code error) {
+      if (!error) is_told_ = false;
     });
   }
 
@@ -266,6 +287,9 @@ class BeastHttpServer final : public HttpServer {
   Shared shared_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<uint16_t> ports_;
+  Counter& refused_;
+  bool is_told_ = false;     // Not told again,
+  asio::steady_timer told_;  // until this has run out.
   std::thread thread_;
 };
 
@@ -273,10 +297,10 @@ class BeastHttpServer final : public HttpServer {
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
     const std::vector<Url>& urls, std::vector<std::pair<std::string, HttpHandler>> paths,
-    const HttpLimits& limits, Logger& log) {
+    const HttpLimits& limits, Logger& log, Metrics& metrics) {
   Paths by_path;
   for (auto& [path, handler] : paths) by_path.emplace(path, std::move(handler));
-  auto server = std::make_unique<BeastHttpServer>(std::move(by_path), limits, log);
+  auto server = std::make_unique<BeastHttpServer>(std::move(by_path), limits, log, metrics);
   for (const Url& url : urls) {
     if (absl::Status status = server->Listen(url); !status.ok()) return status;
   }

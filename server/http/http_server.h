@@ -15,6 +15,7 @@
 
 #include "server/clock.h"
 #include "server/logging.h"
+#include "server/metrics.h"
 #include "server/url.h"
 
 namespace gavel::server {
@@ -47,10 +48,10 @@ struct HttpLimits {
 class HttpServer {
  public:
   // Listens on `urls`. Paths are served for GET and HEAD; any other method is answered with 405,
-  // any other path with 404.
+  // any other path with 404. `log` and `metrics` must outlive the server.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(
       const std::vector<Url>& urls, std::vector<std::pair<std::string, HttpHandler>> paths,
-      const HttpLimits& limits, Logger& log);
+      const HttpLimits& limits, Logger& log, Metrics& metrics);
 
   // Closes all connections; no handler runs afterwards. Answers that come later are dropped.
   virtual ~HttpServer() = default;

@@ -315,7 +315,10 @@ void Call::Abort(const RpcStatus& status) {
   TellHandlerTheEnd();
 }
 
-void Call::OnTimer(MonotonicNs) { Abort(ToStatus(Error::kDeadlineExceeded)); }
+void Call::OnTimer(MonotonicNs now) {
+  if (ended_ && (!deadline_ || now < *deadline_)) session_->Note(ClientLimit::kAnswer);
+  Abort(ToStatus(Error::kDeadlineExceeded));
+}
 
 void Call::OnClosed() {
   loop_.timers().Cancel(*this);

@@ -3,6 +3,7 @@
 
 #include "server/http2/call.h"
 #include "server/http2/grpc_text.h"
+#include "server/http2/session.h"
 
 namespace gavel::server {
 namespace {
@@ -62,6 +63,7 @@ void Call::KeepMetadata(std::string_view name, std::string_view value) {
 
 Call::Refusal Call::CheckHeaders() {
   if (header_bytes_ > loop_.shared().limits.header_list_bytes_max) {
+    session_->Note(ClientLimit::kHeaders);
     return {200, {StatusCode::kResourceExhausted, "grpc: received metadata larger than max"}};
   }
   if (!is_post_) return {405, {StatusCode::kInternal, "grpc: the method of a call is POST"}};

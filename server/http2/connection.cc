@@ -300,9 +300,12 @@ void Connection::CheckKeepalive(MonotonicNs now) {
   const FrontOptions& options = loop_.shared().options;
   const Http2Limits& limits = loop_.shared().limits;
   MonotonicNs next = 0;
+  ClientLimit limit = ClientLimit::kPingAnswer;
   if (!settled_) {
+    limit = ClientLimit::kHandshake;
     next = opened_ + limits.handshake_timeout;
   } else if (blocked_) {
+    limit = ClientLimit::kWriteStall;
     next = last_written_ + StallTimeout(options, limits);
   } else if (!Pings(options)) {
     loop_.timers().Cancel(*this);
@@ -319,10 +322,15 @@ void Connection::CheckKeepalive(MonotonicNs now) {
     }
   }
   if (next <= now) {
-    Close();
+    GiveUp(limit);
   } else {
     loop_.timers().Set(*this, next);
   }
+}
+
+void Connection::GiveUp(ClientLimit limit) {
+  loop_.shared().teller.Note(limit, peer_);
+  Close();
 }
 
 void Connection::Drain() {

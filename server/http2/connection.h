@@ -81,6 +81,8 @@ class Connection final : public PollTarget, public Timer {
   void Linger();
   void Close();
   void CheckKeepalive(MonotonicNs now);
+  // Closes, for the client met `limit`.
+  void GiveUp(ClientLimit limit);
 
   IoLoop& loop_;
   std::unique_ptr<ByteStream> stream_;

@@ -82,7 +82,7 @@ struct SessionCallbacks {
     }
     if (!call->rules().OnHeader(View(name, name_size), View(value, value_size))) return 0;
     if (call->OnHeader(View(name, name_size), View(value, value_size))) return 0;
-    static_cast<Session*>(self_ptr)->GoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_headers");
+    static_cast<Session*>(self_ptr)->Calm(ClientLimit::kHeaders, "too_many_headers");
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
@@ -144,7 +144,7 @@ struct SessionCallbacks {
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return 0;
         if (self.pings_.OnPing(self.connection_.loop().now())) return OnIdleFrame(self);
-        self.GoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
+        self.Calm(ClientLimit::kPings, "too_many_pings");
         return NGHTTP2_ERR_CALLBACK_FAILURE;
       case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return 0;
@@ -157,19 +157,22 @@ struct SessionCallbacks {
 
   static int OnIdleFrame(Session& self) {
     if (!self.Flooded(self.idle_frames_)) return 0;
-    self.GoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_idle_frames");
+    self.Calm(ClientLimit::kIdleFrames, "too_many_idle_frames");
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
   static int OnReset(Session& self, const Call* call) {
     if (call != nullptr && self.connection_.loop().now() - call->opened() > kRapid) return 0;
     if (!self.Flooded(self.resets_)) return 0;
-    self.GoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_resets");
+    self.Calm(ClientLimit::kResets, "too_many_resets");
     return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
 
   // A frame for which we reset its stream, or worse.
-  static int OnInvalidFrame(nghttp2_session*, const nghttp2_frame*, int, void* self_ptr) {
+  static int OnInvalidFrame(nghttp2_session*, const nghttp2_frame*, int error, void* self_ptr) {
+    if (error == NGHTTP2_ERR_REFUSED_STREAM) {
+      static_cast<Session*>(self_ptr)->Note(ClientLimit::kStreams);
+    }
     return OnReset(*static_cast<Session*>(self_ptr), nullptr);
   }
 
@@ -281,10 +284,19 @@ void Session::Receive(std::string_view bytes) {
       session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   if (taken >= 0 || doomed_) return;
   const bool flood = taken == NGHTTP2_ERR_FLOODED || taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS;
+  if (taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) Note(ClientLimit::kContinuations);
+  if (taken == NGHTTP2_ERR_FLOODED) Note(ClientLimit::kIdleFrames);
   GoAway(flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR, "");
 }
 
 bool Session::Flooded(TokenBucket& bucket) { return !bucket.Take(connection_.loop().now()); }
+
+void Session::Note(ClientLimit limit) const { shared().teller.Note(limit, peer()); }
+
+void Session::Calm(ClientLimit limit, std::string_view why) {
+  Note(limit);
+  GoAway(NGHTTP2_ENHANCE_YOUR_CALM, why);
+}
 
 void Session::GoAway(uint32_t error, std::string_view why) {
   doomed_ = true;
@@ -406,7 +418,10 @@ void Session::TakeTurns(int32_t stream) {
 }
 
 bool Session::Hold(int64_t bytes) {
-  if (!shared().Hold(bytes, held_ + bytes)) return false;
+  if (!shared().Hold(bytes, held_ + bytes)) {
+    Note(ClientLimit::kHeld);
+    return false;
+  }
   held_ += bytes;
   return true;
 }

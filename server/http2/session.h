@@ -74,6 +74,8 @@ class Session {
   // Has Call::OnSent run when all is written.
   void CallWhenSent(int32_t stream);
   const std::string& peer() const;
+  // The client met `limit`.
+  void Note(ClientLimit limit) const;
 
  private:
   friend struct SessionCallbacks;
@@ -81,6 +83,8 @@ class Session {
   bool Flooded(TokenBucket& bucket);
   // Ends the connection once this has been told.
   void GoAway(uint32_t error, std::string_view why);
+  // The same, for the client met `limit`.
+  void Calm(ClientLimit limit, std::string_view why);
   void AddCall(Call& call);
   void RemoveCall(Call& call);
   Http2Shared& shared() const;

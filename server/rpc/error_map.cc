@@ -218,8 +218,9 @@ std::string WatchRefusalText(WatchRefusal why) {
       return "gavel: too many watchers on this stream; open another one, or raise "
              "--stream-watchers-max on the server";
     case WatchRefusal::kTotalLimit:
-      return "gavel: too many watchers on this member; use another one, or raise --watchers-max "
-             "on the server";
+      return "gavel: too many watchers on this member, or too long keys of theirs; use another "
+             "one, "
+             "or raise --watchers-max or --watcher-key-bytes-max on the server";
   }
   CheckFailed(__FILE__, __LINE__, "no refusal to report");
 }

@@ -235,6 +235,7 @@ class WatchHub::Impl : public std::enable_shared_from_this<WatchHub::Impl> {
   const WatchLimits limits_;
   const Surroundings surroundings_;
   std::atomic<uint64_t> watchers_ = 0;
+  uint64_t key_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of the ranges of all of them.
   std::atomic<uint64_t> pending_events_ = 0;
   std::atomic<uint64_t> events_sent_ = 0;
   std::atomic<uint64_t> bytes_sent_ = 0;

@@ -138,6 +138,9 @@ std::optional<WatchRefusal> WatchHub::Impl::Refuse(const State& stream,
       watchers_.load(std::memory_order_relaxed) >= limits_.watchers_max) {
     return WatchRefusal::kTotalLimit;
   }
+  if (key_bytes_ + options.key.size() + options.range_end.size() > limits_.watcher_key_bytes_max) {
+    return WatchRefusal::kTotalLimit;
+  }
   if (options.id != 0 && InUse(stream, options.id)) return WatchRefusal::kIdInUse;
   return std::nullopt;
 }
@@ -188,6 +191,7 @@ void WatchHub::Impl::Begin(const StatePtr& stream, std::shared_ptr<Watcher> watc
   stream->latest_settled = std::max(stream->latest_settled, added.settled);
   index_.Add(added.range(), added);
   watchers_.fetch_add(1, std::memory_order_relaxed);
+  key_bytes_ += added.key_bytes();
   if (added.progress) WantProgress(stream, added, after);
   if (added.start > head_ && !stream->behind) return;
   added.lagging = true;
@@ -201,6 +205,7 @@ void WatchHub::Impl::Remove(Watcher& watcher, After& after) {
   watcher.canceled = true;
   index_.Remove(watcher);
   watchers_.fetch_sub(1, std::memory_order_relaxed);
+  key_bytes_ -= watcher.key_bytes();
   if (watcher.lagging) --stream.lagging;
   stream.all[watcher.place] = stream.all.back();
   stream.all[watcher.place]->place = watcher.place;

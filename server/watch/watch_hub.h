@@ -27,6 +27,8 @@ struct WatchLimits {
   // 0: no limit.
   uint64_t stream_watchers_max = 0;
   uint64_t watchers_max = 0;
+  // Of keys and range ends that all watchers together name.
+  uint64_t watcher_key_bytes_max = 256 << 20;
   // What is handed to one executor and not yet sent on; beyond it streams fall behind.
   uint64_t undelivered_bytes_max = 32 << 20;
   // A portion for one stream, counted once for each of its watchers, beyond which the stream gets

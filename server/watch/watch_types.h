@@ -36,7 +36,7 @@ enum class WatchRefusal : uint8_t {
   kEmptyRange,
   kIdInUse,
   kStreamLimit,  // WatchLimits::stream_watchers_max.
-  kTotalLimit,   // WatchLimits::watchers_max.
+  kTotalLimit,   // WatchLimits::watchers_max or watcher_key_bytes_max.
 };
 
 struct WatchDelivery;

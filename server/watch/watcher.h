@@ -15,6 +15,7 @@ namespace gavel::server {
 struct Watcher : WatchIndexEntry {
   // True for a change of a key that it watches.
   bool Wants(bool tombstone) const { return tombstone ? !no_delete : !no_put; }
+  uint64_t key_bytes() const { return key.size() + range_end.size(); }
   storage::KeyRange range() const { return storage::KeyRange::FromRequest(key, range_end); }
 
   WatchStream::State* stream = nullptr;

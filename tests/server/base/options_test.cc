@@ -1,6 +1,8 @@
 // Options from flags and variables: names, defaults, precedence, refusals and checks.
 #include "server/options.h"
 
+#include "absl/strings/str_cat.h"
+
 #include "tests/support/matchers.h"
 
 namespace gavel::server {
@@ -138,6 +140,105 @@ TEST(OptionsTest, FlagsOfMissingFeaturesAreTakenWithOneWarningEach) {
                           HasSubstr("--unsafe-no-fsync is accepted but has no effect: writes are "
                                     "always synced")));
   EXPECT_THAT(Parse({"--enable-pprof=maybe"}), StatusIs(kInvalid, HasSubstr("boolean")));
+}
+
+// Of releases that spell it in two ways.
+TEST(OptionsTest, TheLocalAddressOfMembersIsTheSystemsChoice) {
+  for (const char* flag : {"--set-member-local-addr", "--experimental-set-member-local-addr"}) {
+    absl::StatusOr<ParsedOptions> parsed = Parse({flag});
+    ASSERT_OK(parsed);
+    EXPECT_THAT(parsed->warnings, ElementsAre(HasSubstr("--set-member-local-addr is accepted")));
+  }
+}
+
+TEST(OptionsTest, LimitsOfClientsAreSet) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--connections-max=1", "--handshake-timeout=2s", "--write-stall-timeout=3s",
+             "--answer-timeout=4s", "--answer-bytes-per-second=5000", "--header-bytes-max=6000",
+             "--continuations-max=7", "--held-bytes-max=8000000", "--held-bytes-little=9000",
+             "--resets-burst=10", "--resets-per-second=11", "--idle-frames-burst=12",
+             "--idle-frames-per-second=13", "--stream-window-bytes=140000",
+             "--connection-window-bytes=150000", "--metrics-connections-max=16"});
+  ASSERT_OK(parsed);
+  const Http2Limits& limits = parsed->options.client_limits;
+  EXPECT_EQ(limits.connections_max, 1u);
+  EXPECT_EQ(limits.handshake_timeout, 2 * kNsPerSecond);
+  EXPECT_EQ(limits.write_stall_timeout, 3 * kNsPerSecond);
+  EXPECT_EQ(limits.answer_timeout, 4 * kNsPerSecond);
+  EXPECT_EQ(limits.answer_bytes_per_second, 5000u);
+  EXPECT_EQ(limits.header_list_bytes_max, 6000u);
+  EXPECT_EQ(limits.continuations_max, 7u);
+  EXPECT_EQ(limits.held_bytes_max, 8000000);
+  EXPECT_EQ(limits.held_bytes_little, 9000);
+  EXPECT_EQ(limits.resets_burst, 10u);
+  EXPECT_EQ(limits.resets_per_second, 11u);
+  EXPECT_EQ(limits.idle_frames_burst, 12u);
+  EXPECT_EQ(limits.idle_frames_per_second, 13u);
+  EXPECT_EQ(limits.stream_window_bytes, 140000u);
+  EXPECT_EQ(limits.connection_window_bytes, 150000u);
+  EXPECT_EQ(parsed->options.metrics_connections_max, 16u);
+  // No time at all would refuse everybody.
+  EXPECT_THAT(Parse({"--handshake-timeout=0s"}), StatusIs(kInvalid, HasSubstr("above 0")));
+}
+
+// What --help says is what holds without the flag.
+TEST(OptionsTest, DefaultsOfLimitsOfClientsAreThoseOfTheHelp) {
+  std::vector<std::string> arguments;
+  for (const char* flag : {"connections-max=20000",
+                           "handshake-timeout=10s",
+                           "write-stall-timeout=5m",
+                           "answer-timeout=1m",
+                           "answer-bytes-per-second=16384",
+                           "header-bytes-max=65536",
+                           "continuations-max=8",
+                           "held-bytes-max=536870912",
+                           "held-bytes-little=65536",
+                           "resets-burst=1000",
+                           "resets-per-second=200",
+                           "idle-frames-burst=10000",
+                           "idle-frames-per-second=1000",
+                           "stream-window-bytes=262144",
+                           "connection-window-bytes=4194304",
+                           "watcher-key-bytes-max=268435456",
+                           "watch-portion-bytes-max=4194304",
+                           "watch-catch-up-bytes=524288",
+                           "watch-catch-up-revisions=1000",
+                           "watch-catch-up-rows=1024",
+                           "watch-recent-bytes-max=4194304",
+                           "write-answer-bytes-max=268435456",
+                           "background-jobs-max=10000"}) {
+    arguments.push_back(absl::StrCat("--", flag));
+  }
+  absl::StatusOr<ParsedOptions> given = Parse(arguments);
+  absl::StatusOr<ParsedOptions> none = Parse({});
+  absl::StatusOr<ParsedOptions> help = Parse({"--help"});
+  ASSERT_OK(given);
+  ASSERT_OK(none);
+  ASSERT_OK(help);
+  EXPECT_EQ(given->options.client_limits, none->options.client_limits);
+  EXPECT_EQ(given->options.watcher_key_bytes_max, none->options.watcher_key_bytes_max);
+  EXPECT_EQ(given->options.watch_portion_bytes_max, none->options.watch_portion_bytes_max);
+  EXPECT_EQ(given->options.watch_catch_up_bytes, none->options.watch_catch_up_bytes);
+  EXPECT_EQ(given->options.watch_catch_up_revisions, none->options.watch_catch_up_revisions);
+  EXPECT_EQ(given->options.watch_catch_up_rows, none->options.watch_catch_up_rows);
+  EXPECT_EQ(given->options.watch_recent_bytes_max, none->options.watch_recent_bytes_max);
+  EXPECT_EQ(given->options.write_answer_bytes_max, none->options.write_answer_bytes_max);
+  EXPECT_EQ(given->options.background_jobs_max, none->options.background_jobs_max);
+  for (const std::string& argument : arguments) {
+    const size_t equals = argument.find('=');
+    EXPECT_THAT(*help->print, HasSubstr(argument.substr(0, equals)));
+    EXPECT_THAT(*help->print, HasSubstr(argument.substr(equals + 1)));
+  }
+}
+
+TEST(OptionsTest, WhatBoundsAllRequestsHasRoomForTheLargest) {
+  EXPECT_THAT(Parse({"--max-request-bytes=67108865"}),
+              StatusIs(kInvalid, HasSubstr("between 1024 and 67108864")));
+  EXPECT_OK(Parse({"--max-request-bytes=67108864"}));
+  EXPECT_THAT(Parse({"--max-request-bytes=2000000", "--pending-bytes-max=1048576"}),
+              StatusIs(kInvalid, HasSubstr("--pending-bytes-max 1048576 is below")));
+  EXPECT_THAT(Parse({"--held-bytes-max=1048576"}),
+              StatusIs(kInvalid, HasSubstr("--held-bytes-max 1048576 is less than twice")));
 }
 
 TEST(OptionsTest, WhatWouldBeLessSafeWithoutIsRefused) {

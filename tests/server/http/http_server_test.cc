@@ -35,7 +35,7 @@ class HttpServerTest : public ::testing::Test {
     });
     absl::StatusOr<std::vector<Url>> urls = ParseUrls("http://127.0.0.1:0");
     absl::StatusOr<std::unique_ptr<HttpServer>> server =
-        HttpServer::Start(*urls, std::move(paths), limits, *log_);
+        HttpServer::Start(*urls, std::move(paths), limits, *log_, metrics_);
     ASSERT_OK(server);
     server_ = *std::move(server);
   }
@@ -47,6 +47,7 @@ class HttpServerTest : public ::testing::Test {
   }
 
   std::unique_ptr<Logger> log_ = NullLogger();
+  Metrics metrics_;
   std::vector<HttpAnswer> kept_answers_;
   std::vector<std::thread> threads_;
   std::unique_ptr<HttpServer> server_;
@@ -172,6 +173,8 @@ TEST_F(HttpServerTest, ConnectionsOverTheLimitAreClosedAtOnce) {
   second.Send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(second.Read(1), HasSubstr("200 OK"));
   EXPECT_EQ(RawConnection(port()).ReadToEnd(), "");
+  EXPECT_EQ(RawConnection(port()).ReadToEnd(), "");
+  EXPECT_THAT(metrics_.Text(), HasSubstr("gavel_metrics_connections_refused_total 2\n"));
 }
 
 TEST_F(HttpServerTest, StoppingDoesNotWaitForClients) {
@@ -192,7 +195,7 @@ TEST_F(HttpServerTest, APortInUseIsNamed) {
   Start();
   const std::string text = "http://127.0.0.1:" + std::to_string(port());
   EXPECT_THAT(
-      HttpServer::Start(*ParseUrls(text), {}, {}, *log_),
+      HttpServer::Start(*ParseUrls(text), {}, {}, *log_, metrics_),
       StatusIs(absl::StatusCode::kUnavailable, HasSubstr(text + ": Address already in use")));
 }
 

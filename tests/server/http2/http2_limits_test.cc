@@ -73,6 +73,7 @@ TEST_F(Http2LimitsTest, ThirdEarlyPingIsAnsweredWithGoAway) {
   EXPECT_EQ(goaway->error(), kEnhanceYourCalm);
   EXPECT_EQ(goaway->payload.substr(8), "too_many_pings");
   EXPECT_FALSE(connection.Read().has_value());
+  ExpectTold("grpc-keepalive-min-time", 1);
 }
 
 TEST_F(Http2LimitsTest, PingsBetweenAnswersAreWelcome) {
@@ -114,6 +115,7 @@ TEST_F(Http2LimitsTest, RapidResetsEndTheConnection) {
   }
   connection.Send(bytes);
   EXPECT_EQ(connection.ReadGoAway(), kEnhanceYourCalm);
+  ExpectTold("resets-per-second", 1);
 }
 
 TEST_F(Http2LimitsTest, ResetsThatWeAreMadeToSendCountAsWell) {
@@ -166,6 +168,7 @@ TEST_F(Http2LimitsTest, FloodsOfIdleFramesEndTheConnection) {
     for (int i = 0; i < 400; ++i) flood += frame;
     ExpectConnectionError(flood, kEnhanceYourCalm);
   }
+  ExpectTold("idle-frames-per-second", 2);
 }
 
 TEST_F(Http2LimitsTest, PingsThatNobodyReadTheAnswersOfAreNotKept) {
@@ -184,6 +187,7 @@ TEST_F(Http2LimitsTest, ContinuationsAreCounted) {
     flood += FrameBytes(FrameType::kContinuation, 0, 1, HeaderBytes("a", "b"));
   }
   ExpectConnectionError(flood, kEnhanceYourCalm);
+  ExpectTold("continuations-max", 1);
 }
 
 TEST_F(Http2LimitsTest, HeadersAboveTheLimitAreRefused) {
@@ -204,6 +208,7 @@ TEST_F(Http2LimitsTest, HeadersAboveTheLimitAreRefused) {
   bomb += std::string(10000, '\xbe');
   connection.Send(FrameType::kHeaders, kEndHeaders | kEndStream, 5, bomb);
   EXPECT_EQ(connection.ReadGoAway(), kEnhanceYourCalm);
+  ExpectTold("header-bytes-max", 2);
 }
 
 TEST_F(Http2LimitsTest, StreamsBeyondTheLimitAreRefused) {
@@ -217,6 +222,7 @@ TEST_F(Http2LimitsTest, StreamsBeyondTheLimitAreRefused) {
   // As long as our settings may not have arrived, one more is a misunderstanding.
   connection.Call(21, "/test.Test/Hold", "");
   EXPECT_EQ(connection.ReadAnswer(21).reset, kRefusedStream);
+  ExpectTold("max-concurrent-streams", 1);
   // After that it is an error.
   connection.Send(FrameType::kSettings, kAck, 0, "");
   services_.AnswerHeld();
@@ -237,6 +243,7 @@ TEST_F(Http2LimitsTest, CallsOfAllClientsTogetherAreBounded) {
     for (uint32_t i = 0; i < 1100; ++i) open += OpenStream(2 * i + 1, "/test.Test/Stream");
     connection.Send(open);
     EXPECT_EQ(connection.ReadAnswer(2199).reset, kRefusedStream);
+    ExpectTold("held-bytes-max", 1100 - 512);
   }
   // All of it is given back with the connection.
   EXPECT_TRUE(Eventually([this] { return services_.canceled == 512; }));
@@ -322,6 +329,7 @@ TEST_F(Http2LimitsTest, ASlowGreetingIsCutOff) {
     connection.ReadRaw();
     EXPECT_LT(fixture().clock.Now() - begin, 9 * kNsPerSecond) << bytes.size();
   }
+  ExpectTold("handshake-timeout", 5);
   // Who has greeted may be silent.
   RawHttp2 connection(port());
   connection.Greet();
@@ -362,6 +370,7 @@ TEST_F(Http2LimitsTest, DeadClientsAreFoundByPings) {
   EXPECT_EQ(ping->flags, 0);
   dead.ReadRaw();  // Ends as the ping is not answered.
   EXPECT_EQ(services_.canceled, 1);
+  ExpectTold("grpc-keepalive-timeout", 1);
   RawHttp2 alive(port());
   alive.Greet();
   for (int i = 0; i < 5; ++i) {
@@ -379,6 +388,7 @@ TEST_F(Http2LimitsTest, AStalledClientIsCutOff) {
   RawHttp2 connection(port());
   Flood(connection);
   EXPECT_TRUE(Eventually([this] { return services_.canceled == 1; }));
+  ExpectTold("write-stall-timeout", 1);
 }
 
 // A ping would wait behind what fills the socket.
@@ -409,6 +419,7 @@ TEST_F(Http2LimitsTest, AnAnswerThatIsNotTakenIsGivenUp) {
   const RawAnswer answer = connection.ReadAnswer(1);
   EXPECT_EQ(answer.reset, kCancel);
   EXPECT_EQ(answer.data.size(), 1000u);
+  ExpectTold("answer-timeout", 1);
   connection.Send(FrameType::kWindowUpdate, 0, 0, Word(100000));
   ExpectAlive(connection, 3);
 }

@@ -39,6 +39,22 @@ TEST(HubLimitsTest, WatchersOfAStreamAndInAll) {
   EXPECT_EQ(world.hub->counts().watchers, 5u);
 }
 
+// What watchers name is kept for them, however many they are.
+TEST(HubLimitsTest, KeysOfAllWatchersTogether) {
+  WatchLimits limits;
+  limits.watcher_key_bytes_max = 10000;
+  HubWorld world(limits);
+  LoggedStream stream = world.Open();
+  for (int i = 0; i < 4; ++i) stream.Create(Watch(std::string(3000, 'k')));
+  EXPECT_EQ(stream.log->refused(), (std::vector<WatchRefusal>{WatchRefusal::kTotalLimit}));
+  stream.Create(Watch("short"));
+  EXPECT_EQ(stream.log->watchers().size(), 4u);
+  stream.Cancel(0);
+  stream.Create(Watch(std::string(3000, 'k')));
+  EXPECT_EQ(stream.log->watchers().size(), 4u);
+  EXPECT_EQ(stream.log->refused().size(), 1u);
+}
+
 // Many watchers of one stream that all want a large batch: it comes in pieces, so that the stream
 // can be full in between.
 TEST(HubLimitsTest, ABatchThatIsLargeForAStreamComesInPieces) {

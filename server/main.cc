@@ -38,6 +38,7 @@
 #include "server/peer/grpc_transport.h"
 #include "server/process_metrics.h"
 #include "server/rpc/client_services.h"
+#include "server/rpc/health_read.h"
 #include "server/url.h"
 #include "server/version.h"
 #include "storage/disk/posix_disk.h"
@@ -235,26 +236,16 @@ absl::Status StartClientFront(Process& process) {
   return absl::OkStatus();
 }
 
-std::string ReadError(GateResult result) {
-  switch (result) {
-    case GateResult::kOk:
-      return "";
-    case GateResult::kNoLeader:
-      return "no leader";
-    case GateResult::kStopped:
-      return "server stopped";
-    default:
-      return "request timed out";
-  }
-}
-
 HealthProbe ProbeOf(Gate& gate) {
   HealthProbe probe;
-  probe.state = [&gate] { return HealthProbe::State{gate.has_leader(), {}}; };
+  probe.state = [&gate] {
+    const std::vector<std::string> errors = gate.status().disk_errors;
+    return HealthProbe::State{.has_leader = gate.has_leader(),
+                              .alarms = {},
+                              .disk_error = errors.empty() ? "" : errors.front()};
+  };
   probe.read = [&gate](bool serializable, std::function<void(std::string)> done) {
-    if (serializable) return done("");
-    gate.Read(std::nullopt,
-              [done = std::move(done)](ReadResult result) { done(ReadError(result.result)); });
+    ReadForHealth(gate, serializable, std::move(done));
   };
   return probe;
 }

@@ -17,7 +17,8 @@ std::string Dumped(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// Answers /health in the order that etcd looks in: alarms, the leader, a read.
+// Answers /health in the order that etcd looks in: alarms, the leader, a read. Disks, which etcd
+// does not ask, come after the alarms.
 class Health {
  public:
   Health(Metrics& metrics, HealthProbe probe)
@@ -37,6 +38,7 @@ class Health {
         return answer(Verdict("ALARM " + alarm));
       }
     }
+    if (!state.disk_error.empty()) return answer(Verdict("DISK ERROR:" + state.disk_error));
     if (!serializable && !state.has_leader) return answer(Verdict("RAFT NO LEADER"));
     probe_.read(serializable, [this, answer](const std::string& error) {
       answer(Verdict(error.empty() ? "" : "RANGE ERROR:" + error));

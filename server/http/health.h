@@ -17,6 +17,7 @@ struct HealthProbe {
   struct State {
     bool has_leader = false;
     std::vector<std::string> alarms;  // "NOSPACE", "CORRUPT".
+    std::string disk_error;           // What is wrong with a disk; empty: nothing.
   };
   std::function<State()> state;
   // Reads once, through the leader or from the local copy, and tells what went wrong; an empty

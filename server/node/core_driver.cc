@@ -237,7 +237,9 @@ void CoreDriver::ReadOlder(const raft::EntriesWanted& wanted) {
 
 void CoreDriver::WatchDisk(MonotonicNs now) {
   const MonotonicNs since = surroundings_.log_busy_since.load(std::memory_order_relaxed);
-  if (since == 0 || now - since < times_.slow_disk || stall_told_ == since) return;
+  const bool stalled = since != 0 && now - since >= times_.slow_disk;
+  surroundings_.gate.SetLogStalled(stalled);
+  if (!stalled || stall_told_ == since) return;
   stall_told_ = since;
   surroundings_.logger.Warn("slow disk: a write of the log has not returned",
                             {{"milliseconds", (now - since) / kNsPerMs}});

@@ -79,6 +79,7 @@ struct MemberStatus {
   uint32_t db_readers = 0;  // Reads of the state under way.
   uint64_t quota_bytes = 0;
   std::vector<std::string> errors;
+  std::vector<std::string> disk_errors;  // Of the errors: a disk that fails or does not answer.
 };
 
 struct GateLimits {

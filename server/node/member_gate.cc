@@ -196,7 +196,11 @@ MemberStatus MemberGate::status() const {
   if (status.db_bytes == 0) status.db_bytes = 1;
   if (status.db_in_use_bytes > status.db_bytes) status.db_in_use_bytes = status.db_bytes;
   const absl::Status health = surroundings_.engine.health();
-  if (!health.ok()) status.errors.emplace_back(health.message());
+  if (!health.ok()) status.disk_errors.emplace_back(health.message());
+  if (log_stalled_.load(std::memory_order_relaxed)) {
+    status.disk_errors.emplace_back("the disk of the log does not answer");
+  }
+  for (const std::string& error : status.disk_errors) status.errors.push_back(error);
   return status;
 }
 

@@ -116,6 +116,8 @@ class MemberGate final : public Gate {
   // History below the compacted revision `collected` has been deleted here.
   void OnCollected(storage::Revision collected);
   // While set, proposals are refused: there is no space left for the log.
+  // A write of the log has not returned for long.
+  void SetLogStalled(bool stalled) { log_stalled_.store(stalled, std::memory_order_relaxed); }
   void SetLogFull(bool full) { log_full_.store(full, std::memory_order_relaxed); }
 
   // Refuses what comes from here on.
@@ -168,6 +170,7 @@ class MemberGate final : public Gate {
   std::atomic<bool> has_leader_ = false;
   std::atomic<bool> learner_ = false;
   std::atomic<bool> log_full_ = false;
+  std::atomic<bool> log_stalled_ = false;
   std::atomic<uint64_t> ids_ = 0;
   // The lease clock less the monotonic clock, in nanoseconds, as of the last reading applied.
   std::atomic<int64_t> lease_clock_lead_;

@@ -56,6 +56,14 @@ TEST_F(HealthTest, WithoutALeaderOnlyASerializableQuestionIsHealthy) {
   EXPECT_EQ(Ask("/health", "serializable=1").status, 503);
 }
 
+// Whatever is asked of it, a member without a disk serves nobody.
+TEST_F(HealthTest, ADiskThatFailsIsUnhealthy) {
+  state_.disk_error = "input/output error";
+  EXPECT_EQ(Ask("/health").status, 503);
+  EXPECT_EQ(Ask("/health", "serializable=true").body,
+            "{\"health\":\"false\",\"reason\":\"DISK ERROR:input/output error\"}\n");
+}
+
 TEST_F(HealthTest, AnAlarmIsUnhealthyUnlessExcluded) {
   state_.alarms = {"NOSPACE"};
   EXPECT_EQ(Ask("/health").body, "{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}\n");

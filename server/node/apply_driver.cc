@@ -169,11 +169,14 @@ void ApplyDriver::Finish() {
 
 void ApplyDriver::Fail(std::string_view what, const absl::Status& status) {
   failed_ = true;
-  surroundings_.failure.Report(
-      what,
-      "check the disk and the kernel's messages, free space if it is full, then start this "
-      "member again; what it had confirmed is in its log",
-      status);
+  const char* advice =
+      absl::IsDataLoss(status)
+          ? "a column family of the state in the data directory is damaged, which starting again "
+            "does not mend: keep the directory for inspection, remove the member from the cluster, "
+            "and add it as a new one with an empty data directory"
+          : "check the disk and the kernel's messages, free space if it is full, then start this "
+            "member again; what it had confirmed is in its log";
+  surroundings_.failure.Report(what, advice, status);
 }
 
 }  // namespace gavel::server

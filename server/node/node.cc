@@ -57,10 +57,11 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options,
                                                  Surroundings surroundings) {
   GAVEL_ASSIGN_OR_RETURN(MemberParts parts, RecoverMember(surroundings.disk, surroundings.stores,
                                                           options.place, surroundings.logger));
-  GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::Collector> collector,
-                         storage::Collector::Open(parts.engine));
+  absl::StatusOr<std::unique_ptr<storage::Collector>> collector =
+      storage::Collector::Open(parts.engine);
+  if (!collector.ok()) return AtState(parts.directory.state_path(), collector.status());
   std::unique_ptr<Node> node(new Node(options, surroundings));
-  node->Build(surroundings, std::move(parts), std::move(collector));
+  node->Build(surroundings, std::move(parts), *std::move(collector));
   return node;
 }
 

@@ -182,6 +182,15 @@ MemberPlace PlaceOf(const ServerOptions& options) {
   return place;
 }
 
+absl::Status AtState(const std::string& path, const absl::Status& status) {
+  if (!absl::IsDataLoss(status)) {
+    return absl::Status(status.code(), absl::StrCat("the state in ", path, ": ", status.message()));
+  }
+  return absl::DataLossError(absl::StrCat("the state in ", path,
+                                          " is damaged, in the column family ", status.message(),
+                                          ". ", kRejoin));
+}
+
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,
                                           const MemberPlace& place, Logger& logger) {
   const storage::InitialState initial = InitialStateOf(place.initial_cluster, place.token);
@@ -212,8 +221,10 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
   if (as_stored) {
     GAVEL_ASSIGN_OR_RETURN(identity, StoredIdentity(directory, *engine, place));
   }
-  GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<storage::StateMachine> machine,
-                         storage::StateMachine::Open(engine, initial, place.state));
+  absl::StatusOr<std::unique_ptr<storage::StateMachine>> opened =
+      storage::StateMachine::Open(engine, initial, place.state);
+  if (!opened.ok()) return AtState(state_path, opened.status());
+  std::unique_ptr<storage::StateMachine> machine = *std::move(opened);
   const raft::Index applied = machine->applied();
   GAVEL_SIM_POINT("state opened, log not");
   GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_options, initial, applied, first_start));

@@ -54,6 +54,10 @@ struct MemberParts {
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,
                                           const MemberPlace& place, Logger& logger);
 
+// An error of reading the state in `path`, whose text begins with the column family: with the path,
+// and what to do.
+absl::Status AtState(const std::string& path, const absl::Status& status);
+
 // What the flags of gaveld and gavelutl say of it.
 MemberPlace PlaceOf(const ServerOptions& options);
 

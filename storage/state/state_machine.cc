@@ -152,7 +152,7 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
     return absl::IsNotFound(status) ? absl::DataLossError("meta: no configuration") : status;
   }
   absl::StatusOr<raft::Configuration> configuration = raft::DecodeConfiguration(row);
-  if (!configuration.ok()) return configuration.status();
+  if (!configuration.ok()) return absl::DataLossError("meta: damaged configuration");
   configuration_ = *std::move(configuration);
   if (absl::Status status = engine_->Get(Family::kMeta, kMetaLeases, &row); status.ok()) {
     if (!DecodeMetaLeases(row, &leases_)) return absl::DataLossError("meta: damaged leases");
@@ -194,7 +194,7 @@ absl::Status StateMachine::Impl::Initialise(const InitialState& initial) {
     if (!iterator->status().ok()) return iterator->status();
     if (iterator->Valid()) {
       const std::string_view name = FamilyName(static_cast<Family>(family));
-      return absl::DataLossError(absl::StrCat("no format is recorded, but there are rows in ",
+      return absl::DataLossError(absl::StrCat("meta: no format is recorded, but there are rows in ",
                                               absl::string_view(name.data(), name.size())));
     }
   }
@@ -209,7 +209,7 @@ absl::Status StateMachine::Impl::Initialise(const InitialState& initial) {
 absl::Status StateMachine::Impl::CheckContents() const {
   const Totals& totals = state_.totals;
   if (totals.compacted > totals.revision) {
-    return absl::DataLossError(absl::StrCat("the compacted revision ", totals.compacted,
+    return absl::DataLossError(absl::StrCat("meta: the compacted revision ", totals.compacted,
                                             " is above the revision ", totals.revision));
   }
   MetaBase base;
@@ -237,9 +237,9 @@ absl::Status StateMachine::Impl::CheckContents() const {
     superseded = change.superseded_total;
   }
   if (last != totals.revision || superseded != totals.superseded_total) {
-    return absl::DataLossError(absl::StrCat("the last change has revision ", last, " and total ",
-                                            superseded, ", the state has ", totals.revision,
-                                            " and ", totals.superseded_total));
+    return absl::DataLossError(absl::StrCat("changes: the last change has revision ", last,
+                                            " and total ", superseded, ", the state has ",
+                                            totals.revision, " and ", totals.superseded_total));
   }
   return absl::OkStatus();
 }

@@ -10,10 +10,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
@@ -66,9 +69,6 @@ __attribute__((section(".preinit_array"),
 // Requests under way get so long at the stop.
 constexpr MonotonicNs kGrace = 2 * kNsPerSecond;
 
-// By which the member tells its process that it must start again.
-constexpr int kRestartSignal = SIGUSR2;
-
 // Everything between the process and its member. Parts go in reverse order.
 struct Process {
   SystemClock clock;
@@ -77,6 +77,7 @@ struct Process {
   std::shared_ptr<void> process_metrics = AddProcessMetrics(metrics);
   ServerOptions options;
   DescriptorShares descriptors;
+  std::function<void()> restart;  // Has the process start again. Any thread.
   std::unique_ptr<Logger> logger;
   std::unique_ptr<GrpcPeerTransport> peer_port;  // Until the member takes it.
   std::unique_ptr<Member> member;
@@ -183,7 +184,7 @@ Node::Surroundings SurroundingsOf(Process& process) {
           },
       // The reason is in the log already; nothing this process still does would be safe.
       .on_failure = [](const absl::Status&) { _exit(1); },
-      .on_restart = [] { kill(getpid(), kRestartSignal); },
+      .on_restart = [&process] { process.restart(); },
   };
 }
 
@@ -290,28 +291,66 @@ absl::Status Start(Process& process) {
   return absl::OkStatus();
 }
 
-// Waits for the first signal; the second ends the process at once. False: the member is to start
-// again.
-bool AwaitSignal(const sigset_t& signals, Logger& logger) {
-  int number = 0;
-  sigwait(&signals, &number);
-  if (number == kRestartSignal) return false;
-  logger.Info("stopping; a second signal stops at once", {{"signal", number}});
-  std::thread([signals] {
-    int second = 0;
-    sigwait(&signals, &second);
-    _exit(128 + second);
-  }).detach();
-  return true;
-}
+// Waits for signals on a thread of its own, from before the start to the end. The first asks for a
+// clean stop, or ends the process at once if it has not begun to serve: what it would interrupt
+// then is as safe as from a crash. The second ends the process whatever it does.
+class Signals {
+ public:
+  // SIGTERM and SIGINT are blocked, and so they stay.
+  Signals(const sigset_t& signals, Logger& logger) : signals_(signals), logger_(logger) {
+    std::thread([this] { Watch(); }).detach();
+  }
+
+  // The start is over: from here on signals ask for a clean stop.
+  void OnServing() {
+    State starting = State::kStarting;
+    if (state_.compare_exchange_strong(starting, State::kServing)) return;
+    while (true) pause();  // The process is about to end.
+  }
+  // The member must start again.
+  void AskForRestart() {
+    restart_ = true;
+    asked_.release();
+  }
+  // False: to start again.
+  bool Await() {
+    asked_.acquire();
+    return stopping() || !restart_;
+  }
+  bool stopping() const { return state_ == State::kStopping; }
+
+ private:
+  enum class State { kStarting, kServing, kStopping };
+
+  void Watch() {
+    int number = 0;
+    sigwait(&signals_, &number);
+    if (state_.exchange(State::kStopping) == State::kStarting) {
+      logger_.Info("stopping during the start", {{"signal", number}});
+      logger_.Flush();
+      _exit(0);
+    }
+    logger_.Info("stopping; a second signal stops at once", {{"signal", number}});
+    asked_.release();
+    sigwait(&signals_, &number);
+    _exit(128 + number);
+  }
+
+  const sigset_t signals_;
+  Logger& logger_;
+  std::atomic<State> state_ = State::kStarting;
+  std::atomic<bool> restart_ = false;
+  std::counting_semaphore<2> asked_{0};  // By a signal, and for a restart.
+};
 
 // The same program once more, with the same arguments and under the same pid. Nothing of this life
 // is left: what a member keeps in memory would have to be built anew all the same.
-[[noreturn]] void StartAgain(Process& process, char** argv) {
+[[noreturn]] void StartAgain(Process& process, const Signals& stop, char** argv) {
   process.services->SetServing(false);
   if (process.http != nullptr) process.http.reset();
   process.client_front->Shutdown(0);
   process.logger->Flush();
+  if (stop.stopping()) _exit(0);
   close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   execv("/proc/self/exe", argv);
   process.logger->Error("cannot start again", {{"error", std::string(strerror(errno))}});
@@ -346,7 +385,6 @@ int Main(int argc, char** argv, char** environment) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
-  sigaddset(&signals, kRestartSignal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // Before any thread: all inherit it.
   signal(SIGPIPE, SIG_IGN);
   // gRPC would write its own lines to standard error; what matters is in our log.
@@ -364,13 +402,16 @@ int Main(int argc, char** argv, char** environment) {
   process.logger = *std::move(logger);
   for (const std::string& warning : parsed->warnings) process.logger->Warn(warning);
 
+  Signals stop(signals, *process.logger);
+  process.restart = [&stop] { stop.AskForRestart(); };
   if (const absl::Status started = Start(process); !started.ok()) {
     process.logger->Error("cannot start", {{"error", std::string(started.message())}});
     process.logger->Flush();
     absl::FPrintF(stderr, "gaveld: %s\n", started.message());
     return 1;
   }
-  if (!AwaitSignal(signals, *process.logger)) StartAgain(process, argv);
+  stop.OnServing();
+  if (!stop.Await()) StartAgain(process, stop, argv);
   const int code = Stop(process).ok() ? 0 : 1;
   // What is durable is durable; taking the rest apart would only cost time.
   _exit(code);

@@ -11,6 +11,7 @@
 #include "storage/mvcc/collector.h"
 #include "storage/state/meta.h"
 #include "tests/support/crash_disk.h"
+#include "tests/support/map_stores.h"
 #include "tests/support/matchers.h"
 
 namespace gavel::server {
@@ -31,11 +32,7 @@ class RecoveryTest : public ::testing::Test {
   }
 
   absl::Status Recover() {
-    const auto open =
-        [this](const std::string&) -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
-      return engine_;
-    };
-    return RecoverMember(disk_, open, place_, *log_).status();
+    return RecoverMember(disk_, testing::MapStores(engine_, received_), place_, *log_).status();
   }
 
   void Overwrite(std::string_view row, std::string_view value) {
@@ -45,7 +42,8 @@ class RecoveryTest : public ::testing::Test {
   }
 
   testing::CrashDisk disk_;
-  const std::shared_ptr<storage::MapEngine> engine_ = std::make_shared<storage::MapEngine>();
+  testing::MapEnginePtr engine_ = std::make_shared<storage::MapEngine>();
+  testing::MapEnginePtr received_;
   const std::unique_ptr<Logger> log_ = NullLogger();
   MemberPlace place_;
 };

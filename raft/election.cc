@@ -53,8 +53,8 @@ bool Raft::Core::IsUpToDate(EntryId last) const {
 }
 
 // Ongaro §4.2.2: who is no voter in its latest configuration campaigns all the same until that is
-// committed. It may be the only one with a log long enough to win. After the last term there is none
-// to campaign for.
+// committed. It may be the only one with a log long enough to win. After the last term there is
+// none to campaign for.
 bool Raft::Core::MayCampaign() const {
   return configurations_.MayBeVoter(options_.id) && term_ < kTermMax;
 }

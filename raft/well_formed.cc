@@ -22,30 +22,30 @@ bool IsPossible(EntryId id) { return IsPossible(id.index) && IsPossible(id.term)
 // from.
 bool HasPossibleNumbers(const Message& message) {
   return IsPossible(message.term) &&
-         std::visit(
-             Overload{
-                 [](const AppendRequest& m) {
-                   // Entries follow each other.
-                   return IsPossible(m.previous) && IsPossible(m.commit) &&
-                          IsPossible(m.replicated_everywhere) &&
-                          (m.entries.empty() || IsPossible(m.entries.back().index));
-                 },
-                 [](const AppendReply& m) {
-                   return IsPossible(m.match) && IsPossible(m.rejected) && IsPossible(m.hint);
-                 },
-                 [](const Heartbeat& m) {
-                   return IsPossible(m.commit) && IsPossible(m.replicated_everywhere);
-                 },
-                 [](const VoteRequest& m) {
-                   return IsPossible(m.campaign_term) && IsPossible(m.last);
-                 },
-                 [](const VoteReply& m) { return IsPossible(m.campaign_term); },
-                 [](const ReadReply& m) { return IsPossible(m.index); },
-                 [](const ForwardProposals& m) { return IsPossible(m.leader_term); },
-                 [](const InstallSnapshot& m) { return IsPossible(m.meta.index); },
-                 [](const auto&) { return true; },
-             },
-             message.body);
+         std::visit(Overload{
+                        [](const AppendRequest& m) {
+                          // Entries follow each other.
+                          return IsPossible(m.previous) && IsPossible(m.commit) &&
+                                 IsPossible(m.replicated_everywhere) &&
+                                 (m.entries.empty() || IsPossible(m.entries.back().index));
+                        },
+                        [](const AppendReply& m) {
+                          return IsPossible(m.match) && IsPossible(m.rejected) &&
+                                 IsPossible(m.hint);
+                        },
+                        [](const Heartbeat& m) {
+                          return IsPossible(m.commit) && IsPossible(m.replicated_everywhere);
+                        },
+                        [](const VoteRequest& m) {
+                          return IsPossible(m.campaign_term) && IsPossible(m.last);
+                        },
+                        [](const VoteReply& m) { return IsPossible(m.campaign_term); },
+                        [](const ReadReply& m) { return IsPossible(m.index); },
+                        [](const ForwardProposals& m) { return IsPossible(m.leader_term); },
+                        [](const InstallSnapshot& m) { return IsPossible(m.meta.index); },
+                        [](const auto&) { return true; },
+                    },
+                    message.body);
 }
 
 bool IsWellFormed(const Entry& entry) {

@@ -35,8 +35,8 @@ Expected<WatchRequest> ReadWatch(const FlagValues& flags, std::vector<std::strin
                                  std::optional<size_t> separator, const WatchDefaults& defaults);
 
 // One line of an interactive watch, "watch [flags] key [range_end] [-- command ...]", as its words.
-// Of a flag that is not understood, the failure is that of a command line. Requires: the first word,
-// the command, is there.
+// Of a flag that is not understood, the failure is that of a command line. Requires: the first
+// word, the command, is there.
 Expected<WatchRequest> ReadWatchLine(std::vector<std::string> words, const WatchDefaults& defaults);
 
 }  // namespace gavel::client::ctl

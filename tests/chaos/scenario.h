@@ -66,8 +66,8 @@ std::vector<std::string> RunLeaseStorm(const ScenarioOptions& options);
 // revision at once, resumable, no progress ahead of events (watch_check.h).
 std::vector<std::string> RunWatches(const ScenarioOptions& options);
 
-// Opens `count` watches on one stream. Each is told of its key, and nothing of them is left once the
-// stream has ended.
+// Opens `count` watches on one stream. Each is told of its key, and nothing of them is left once
+// the stream has ended.
 std::vector<std::string> RunOneStream(const ScenarioOptions& options);
 
 // Kills `count` clients without a word, or stops them, each with streams of watches, some that it

@@ -70,11 +70,10 @@ TEST(HostileTest, IndexesBeyondTheLastAreRefused) {
   Cluster cluster(Voters({1, 2, 3}));
   cluster.Elect(2);
   const EntryId last{Index(kHighest), Term(1)};
-  cluster.Step(From(2, 1, Term(1),
-                    AppendRequest{last,
-                                  {Empty(Index(0), Term(1)), Empty(Index(1), Term(1))},
-                                  Index(kHighest),
-                                  Index(1)}));
+  cluster.Step(From(
+      2, 1, Term(1),
+      AppendRequest{
+          last, {Empty(Index(0), Term(1)), Empty(Index(1), Term(1))}, Index(kHighest), Index(1)}));
   EXPECT_EQ(cluster.core(1).status().last, cluster.core(2).status().last);
   const std::vector<MessageBody> bodies = {
       AppendRequest{{kIndexMax.Next(), Term(1)}, {}, Index(), Index()},

@@ -33,7 +33,7 @@ class HealthTest : public ::testing::Test {
   }
 
   Metrics metrics_;
-  HealthProbe::State state_{.has_leader = true, .alarms = {}};
+  HealthProbe::State state_{.has_leader = true, .alarms = {}, .disk_error = ""};
   std::string read_error_;
   bool read_serializable_ = false;
   std::vector<std::pair<std::string, HttpHandler>> paths_;

@@ -65,6 +65,7 @@ void LeaseKeeper::OnRole(std::optional<raft::Term> leads_in) {
   if (under_way_ && !GAVEL_PLANTED_BUG(80)) GiveBack();
   under_way_.reset();
   next_expiry_ = 0;
+  full_began_.reset();
   table_.Rewind(clock_.Read(0));
 }
 
@@ -77,7 +78,9 @@ void LeaseKeeper::Look(MonotonicNs now) {
   if (leads_in_ && !clock_.running() && applied_.term == *leads_in_) clock_.Begin(now);
   walked_ = table_.Walk(clock_.Read(now), kTurnLeasesMax);
   if (!under_way_ || !under_way_->applied) return;
-  if (under_way_->ids.size() == kEntryLeasesMax) {
+  full_began_.reset();
+  if (under_way_->full) {
+    full_began_ = under_way_->began;
     next_expiry_ = now + std::min((now - under_way_->began) / kPausePart, kPauseMax);
   }
   under_way_.reset();
@@ -89,13 +92,30 @@ std::optional<int64_t> LeaseKeeper::Stamp(MonotonicNs now, bool dating) const {
 
 std::optional<LeaseExpiries> LeaseKeeper::Expire(MonotonicNs now) {
   if (!MayExpire() || now < next_expiry_) return std::nullopt;
-  LeaseExpiries expiries{*leads_in_, clock_.Read(now), table_.TakeDue(kEntryLeasesMax)};
+  const size_t leases_max = EntryLeases(now);
+  LeaseExpiries expiries{*leads_in_, clock_.Read(now), table_.TakeDue(leases_max)};
   UnderWay& entry = under_way_.emplace();
   entry.began = now;
   entry.now_ms = expiries.now_ms;
+  entry.full = expiries.leases.size() == leases_max;
   entry.ids.reserve(expiries.leases.size());
   for (const DueLease& lease : expiries.leases) entry.ids.push_back(lease.id);
   return expiries;
+}
+
+size_t LeaseKeeper::EntryLeases(MonotonicNs now) const {
+  if (!full_began_) return kEntryLeasesMin;
+  const int64_t late_ms = clock_.Read(now) - table_.due_since_ms();
+  const int64_t over_ms = std::clamp<int64_t>(late_ms - kLateMsMin, 0, kLateMsMax - kLateMsMin);
+  const size_t bound = kEntryLeasesMin + (kEntryLeasesMax - kEntryLeasesMin) *
+                                             static_cast<size_t>(over_ms) /
+                                             static_cast<size_t>(kLateMsMax - kLateMsMin);
+  const auto due = static_cast<int64_t>(table_.CountDue());
+  const int64_t left_ms = std::max<int64_t>(kGoneMs - late_ms, 1000);
+  const int64_t pace =
+      std::min(std::max(std::min(due, kPaceSteady), due * 1000 / left_ms), kPaceMax);
+  const MonotonicNs in_pace = (now - *full_began_) / kNsPerMs * pace / 1000;
+  return std::clamp(static_cast<size_t>(in_pace), kEntryLeasesMin, bound);
 }
 
 void LeaseKeeper::OnExpiryAppended(raft::EntryId entry) {

@@ -42,9 +42,20 @@ class LeaseKeeper {
   // Bounds of what a storm of expiries puts before other work: one entry is under way at a time.
   // After one that is full the next waits for a kPausePart-th of the time that it took, up to
   // kPauseMax; after one that was dropped, for kPauseMax.
-  static constexpr size_t kEntryLeasesMax = 48;
   static constexpr MonotonicNs kPausePart = 4;
   static constexpr MonotonicNs kPauseMax = 10 * kNsPerMs;
+  // What an entry may end. Where entries take long, as beside much other work, the next one grows
+  // with that time, so that ends keep a pace, but never beyond a bound that rises with how late the
+  // longest due is: from the least at kLateMsMin to the most at kLateMsMax.
+  static constexpr size_t kEntryLeasesMin = 48;
+  static constexpr size_t kEntryLeasesMax = 512;
+  static constexpr int64_t kLateMsMin = 500;
+  static constexpr int64_t kLateMsMax = 2000;
+  // The pace, in leases a second: what is due ends within a second, up to kPaceSteady; beyond that
+  // it only has to be gone kGoneMs after it was due, up to kPaceMax.
+  static constexpr int64_t kPaceSteady = 5000;
+  static constexpr int64_t kPaceMax = 12000;
+  static constexpr int64_t kGoneMs = 8000;
   // Leases looked at in one turn of the core.
   static constexpr size_t kTurnLeasesMax = 4096;
 
@@ -86,6 +97,7 @@ class LeaseKeeper {
     std::vector<int64_t> ids;
     MonotonicNs began = 0;
     int64_t now_ms = 0;                // The reading in it.
+    bool full = false;                 // More may have been due.
     std::optional<raft::Index> index;  // Once it is appended.
     bool applied = false;              // Look, which knows the time, ends it.
   };
@@ -94,6 +106,8 @@ class LeaseKeeper {
   void SetIfNewer(int64_t id, const storage::LeaseRow& row);
   void GiveBack();
   bool MayExpire() const;
+  // How many leases the next entry may end.
+  size_t EntryLeases(MonotonicNs now) const;
 
   LeaseClock clock_;
   LeaseTable table_;
@@ -101,7 +115,8 @@ class LeaseKeeper {
   std::optional<raft::Term> leads_in_;
   std::optional<UnderWay> under_way_;
   MonotonicNs next_expiry_ = 0;
-  bool walked_ = true;  // Nothing past is left to look at.
+  std::optional<MonotonicNs> full_began_;  // The last entry, if it was full.
+  bool walked_ = true;                     // Nothing past is left to look at.
 
   // Until all leases are found: what ended meanwhile, by its last renewal.
   bool finding_;

@@ -128,6 +128,16 @@ void LeaseTable::Rewind(int64_t clock_ms) {
 
 bool LeaseTable::has_due() const { return !buckets_.empty() && buckets_.begin()->first < walked_; }
 
+size_t LeaseTable::CountDue() const {
+  size_t count = 0;
+  int counted = 0;
+  for (const auto& [bucket, ids] : buckets_) {
+    if (bucket >= walked_ || counted++ == kCountedBuckets) break;
+    count += ids.size();
+  }
+  return count;
+}
+
 std::vector<DueLease> LeaseTable::TakeDue(size_t leases_max) {
   std::vector<DueLease> due;
   while (due.size() < leases_max && has_due()) {

@@ -38,6 +38,7 @@ class LeaseTable {
  public:
   // Deadlines so near are told apart no more: an expiry is late by up to that.
   static constexpr int64_t kBucketMs = 100;
+  static constexpr int kCountedBuckets = 256;
 
   // Adds a lease, or moves its deadline.
   void Set(int64_t id, const KeptLease& lease);
@@ -53,6 +54,10 @@ class LeaseTable {
   void Rewind(int64_t clock_ms);
   // Some lease is due that is not taken, as far as the walk has come.
   bool has_due() const;
+  // No lease that is due and not taken was due before. Requires: has_due().
+  int64_t due_since_ms() const { return buckets_.begin()->first * kBucketMs; }
+  // How many are due and not taken, of those due the longest: of kCountedBuckets.
+  size_t CountDue() const;
   // Takes up to `leases_max` due leases, those due the longest first.
   std::vector<DueLease> TakeDue(size_t leases_max);
   // A lease that was taken and is there still is taken no more.

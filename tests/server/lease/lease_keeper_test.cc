@@ -38,7 +38,32 @@ class LeaseKeeperTest : public ::testing::Test {
     return ids;
   }
 
+  static constexpr size_t kLeast = LeaseKeeper::kEntryLeasesMin;
+  static constexpr size_t kMost = LeaseKeeper::kEntryLeasesMax;
+
+  void GrantDueAt(int64_t deadline_ms, int64_t leases) {
+    std::vector<LeaseChange> grants;
+    for (int64_t id = 1; id <= leases; ++id) {
+      grants.push_back(Change(Kind::kGranted, id, deadline_ms, 2));
+    }
+    Apply(++index_, grants);
+  }
+  // Ends what the keeper says at `at_ms`, which takes so long. Returns how many those are.
+  size_t Entry(int64_t at_ms, int64_t took_ms) {
+    const MonotonicNs now = at_ms * kNsPerMs;
+    for (int turn = 0; turn < 30; ++turn) keeper_.Look(now);
+    const std::vector<int64_t> ids = Ids(keeper_.Expire(now));
+    keeper_.OnExpiryAppended({raft::Index(++index_), kTerm});
+    std::vector<LeaseChange> ends;
+    for (const int64_t id : ids) ends.push_back(Change(Kind::kExpired, id, 1000, 2));
+    Apply(index_, ends);
+    keeper_.Look(now + took_ms * kNsPerMs);
+    return ids.size();
+  }
+  static size_t InPace(int64_t ms, int64_t pace) { return static_cast<size_t>(ms * pace / 1000); }
+
   LeaseKeeper keeper_{0, 0};
+  uint64_t index_ = 1;
 };
 
 // A leader's clock begins once it has applied an entry of its own term: only then has it seen
@@ -66,10 +91,10 @@ TEST_F(LeaseKeeperTest, OneEntryIsUnderWayAndAPauseFollows) {
   std::vector<LeaseChange> grants;
   for (int64_t id = 1; id <= 600; ++id) grants.push_back(Change(Kind::kGranted, id, 1000, 2));
   Apply(2, grants);
-  MonotonicNs now = 2 * kNsPerSecond;
+  MonotonicNs now = 1100 * kNsPerMs;
   keeper_.Look(now);
   ASSERT_EQ(keeper_.NextExpiry(), 0);
-  ASSERT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMax);
+  ASSERT_EQ(Ids(keeper_.Expire(now)).size(), LeaseKeeper::kEntryLeasesMin);
   keeper_.OnExpiryAppended({raft::Index(10), kTerm});
   const MonotonicNs took = 6 * kNsPerMs;
   now += took;
@@ -84,13 +109,55 @@ TEST_F(LeaseKeeperTest, OneEntryIsUnderWayAndAPauseFollows) {
   const MonotonicNs pause = took / LeaseKeeper::kPausePart;
   ASSERT_EQ(keeper_.NextExpiry(), now + pause);
   EXPECT_FALSE(keeper_.Expire(now + pause - 1));
-  EXPECT_EQ(Ids(keeper_.Expire(now + pause)).size(), LeaseKeeper::kEntryLeasesMax);
+  EXPECT_EQ(Ids(keeper_.Expire(now + pause)).size(), LeaseKeeper::kEntryLeasesMin);
   // Nor is one that was dropped tried again at once.
   keeper_.OnExpiryDropped();
   const MonotonicNs again = now + pause + LeaseKeeper::kPauseMax;
   ASSERT_EQ(keeper_.NextExpiry(), again);
   EXPECT_FALSE(keeper_.Expire(again - 1));
-  EXPECT_EQ(Ids(keeper_.Expire(again)).size(), LeaseKeeper::kEntryLeasesMax);
+  EXPECT_EQ(Ids(keeper_.Expire(again)).size(), LeaseKeeper::kEntryLeasesMin);
+}
+
+// Where entries take long they name more, so that ends keep their pace, but only as far as what is
+// due is late: while it is not, nothing is put before other work that need not be.
+TEST_F(LeaseKeeperTest, EntriesThatTakeLongGrowWithHowLateTheirLeasesAre) {
+  Lead(0);
+  GrantDueAt(1000, 20000);
+  const int64_t late = 1000 + LeaseKeeper::kLateMsMax;
+  EXPECT_EQ(Entry(1200, 20), kLeast) << "nothing is known of how long it takes";
+  EXPECT_EQ(Entry(1225, 20), kLeast) << "nothing is late";
+  const size_t some = Entry(1250 + (LeaseKeeper::kLateMsMax - LeaseKeeper::kLateMsMin) / 2, 2);
+  EXPECT_GT(some, kLeast);
+  EXPECT_LT(some, kMost);
+  EXPECT_EQ(Entry(late, 2), kMost) << "no entry has come for long";
+  EXPECT_EQ(Entry(late + 3, 20), kLeast) << "entries are quick";
+  EXPECT_EQ(Entry(late + 30, 20), InPace(27, LeaseKeeper::kPaceSteady));
+  EXPECT_EQ(Entry(late + 70, 20), InPace(40, LeaseKeeper::kPaceSteady));
+  EXPECT_EQ(Entry(late + 1000, 20), kMost);
+  // What an earlier leadership took says nothing.
+  keeper_.OnRole(std::nullopt);
+  keeper_.OnRole(kTerm);
+  keeper_.Look(late * kNsPerMs);
+  EXPECT_EQ(Entry(3 * late, 20), kLeast);
+}
+
+// However many are due, they end within a second only as far as the steady pace goes; beyond it the
+// pace is the one that has them gone in time, and never more than the most.
+TEST_F(LeaseKeeperTest, ThePaceIsWhatHasAllGoneInTime) {
+  const int64_t late = 1000 + LeaseKeeper::kLateMsMax;
+  const auto pace_of = [&](int64_t leases, int64_t at_ms) {
+    keeper_ = LeaseKeeper(0, 0);
+    index_ = 1;
+    Lead(0);
+    GrantDueAt(1000, leases);
+    static_cast<void>(Entry(at_ms - 20, 2));
+    return Entry(at_ms, 2);
+  };
+  EXPECT_EQ(pace_of(3048, late), InPace(20, 3000));
+  EXPECT_EQ(pace_of(20000, late), InPace(20, LeaseKeeper::kPaceSteady));
+  EXPECT_EQ(pace_of(48048, late), InPace(20, 48000 * 1000 / (LeaseKeeper::kGoneMs - 2000)));
+  EXPECT_EQ(pace_of(100000, late), InPace(20, LeaseKeeper::kPaceMax));
+  EXPECT_EQ(pace_of(8048, 1000 + LeaseKeeper::kGoneMs + 5000), InPace(20, 8000)) << "it is overdue";
 }
 
 // A lease that was renewed before its expiry was applied goes on; the others are gone.

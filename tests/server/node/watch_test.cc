@@ -134,6 +134,12 @@ TEST(NodeWatchTest, TheHubIsShownInTheMetrics) {
   EXPECT_NE(text.find("etcd_debugging_mvcc_pending_events_total 0\n"), std::string::npos);
   EXPECT_NE(text.find("etcd_debugging_mvcc_events_total 1\n"), std::string::npos);
   EXPECT_NE(text.find("gavel_watch_lag_revisions 0\n"), std::string::npos);
+  // What only grows is a counter, and being asked twice adds nothing.
+  EXPECT_NE(text.find("# TYPE etcd_debugging_mvcc_events_total counter\n"), std::string::npos);
+  EXPECT_NE(text.find("# TYPE gavel_watch_sent_bytes_total counter\n"), std::string::npos);
+  cluster.PutAndWait(0, "k", "v");
+  const std::string later = cluster.MetricsText(0);
+  EXPECT_NE(later.find("etcd_debugging_mvcc_events_total 2\n"), std::string::npos);
 }
 
 }  // namespace

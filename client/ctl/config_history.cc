@@ -15,13 +15,14 @@ struct AtRevision {
   std::optional<KeyValue> kv;
 };
 
-// The key at `from` and at the revisions below, down to `last` or as far as one request goes.
+// The key, without its value, at `from` and at the revisions below, down to `last` or as far as one
+// request goes: with its value it would be sent once for each of them.
 Expected<std::vector<AtRevision>> ReadDownwards(const Kv& kv, const std::string& key, int64_t from,
                                                 int64_t last) {
   const int64_t count = std::min<int64_t>(from - last + 1, kTxnOperations);
   Txn txn;
   for (int64_t i = 0; i < count; ++i) {
-    txn.Then(RangeRequest{.range = key, .revision = from - i});
+    txn.Then(RangeRequest{.range = key, .revision = from - i, .keys_only = true});
   }
   const Result<TxnResponse> response = kv.Commit(std::move(txn));
   if (!response.ok()) return FromStatus(response.status());
@@ -49,7 +50,11 @@ Expected<std::optional<AtRevision>> FindBelow(const Kv& kv, const std::string& k
     Expected<std::vector<AtRevision>> read = ReadDownwards(kv, key, from, last);
     if (!read.ok()) return read.failure();
     for (AtRevision& at : *read) {
-      if (at.kv) return std::optional<AtRevision>(std::move(at));
+      if (!at.kv) continue;
+      Expected<std::optional<KeyValue>> whole = ReadOne(kv, key, at.revision);
+      if (!whole.ok()) return whole.failure();
+      at.kv = *std::move(whole);
+      return std::optional<AtRevision>(std::move(at));
     }
     from -= static_cast<int64_t>(read->size());
   }

@@ -43,6 +43,12 @@ class Store:
     def revision(self):
         return json.loads(self.run('get', 'x', write_out='json').out)['header']['revision']
 
+    def let_others_write(self, revisions):
+        """Raises the revision by other keys; how fast that goes is of no interest here."""
+        until = self.revision() + revisions
+        while self.revision() < until:
+            self._gavelctl(self.endpoint, 'check', 'perf', '--load=s', '--duration=1s')
+
     def clear(self):
         self.run('del', '', '--prefix')
 
@@ -162,17 +168,39 @@ def many_keys(store):
 
 
 @test
+def history_through_long_absence(store):
+    """All versions are found, however long ago, how many and how large they are."""
+    versions = []
+    for number in range(20):
+        store.run('put', 'long', str(number))
+        versions.append('revision %d: version %d "%d"' % (store.revision(), number + 1, number))
+    store.run('put', 'large', stdin=b'x' * 1_400_000)
+    stored = store.revision()
+    # One request looks at 128 revisions: here it finds nothing, and there something large in each.
+    store.let_others_write(140)
+    store.run('del', 'large')
+    store.run('del', 'long')
+    deleted = store.revision()
+    store.let_others_write(300)
+    history = store.run('config', 'history', 'long').text().splitlines()
+    expected = ['revision %d: deleted' % deleted] + versions[::-1]
+    check(history == expected, history)
+    limited = store.run('config', 'history', 'long', '--limit=7').text().splitlines()
+    check(limited == expected[:7], limited)
+    history = store.run('config', 'history', 'large').text().splitlines()
+    check(history[0] == 'revision %d: deleted' % (deleted - 1) and len(history) == 2, history[:1])
+    check(history[1].startswith('revision %d: version 1 "xxx' % stored), history[1][:50])
+
+
+@test
 def history_and_revert(store):
     store.run('mset', 'life/a', '1', 'life/b', '1')
     first = store.revision()
     store.run('put', 'life/a', '2')
     store.run('del', 'life/a')
     deleted = store.revision()
-    for number in range(300):  # The key is not there for longer than one request looks.
-        if number % 100 == 0:
-            store.run('mset', *[word for i in range(100) for word in ('n%d' % i, str(number))])
-        elif number < 20:
-            store.run('put', 'n', str(number))
+    for number in range(20):
+        store.run('put', 'n', str(number))
     store.run('put', 'life/a', '3')
     newest = store.revision()
     history = store.run('config', 'history', 'life/a').text().splitlines()

@@ -6,30 +6,10 @@
 #include <vector>
 
 #include "server/options_table.h"
+#include "server/roff.h"
 
 namespace gavel::server {
 namespace {
-
-// Text as roff takes it: no command at the beginning of a line, no escapes.
-std::string Roff(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool begins = out.empty() || out.back() == '\n';
-    if (begins && (c == '.' || c == '\'')) out += "\\&";
-    if (c == '\\') {
-      out += "\\e";
-    } else if (c == '-') {
-      out += "\\-";
-    } else if (c == '\'') {
-      out += "\\(aq";
-    } else if (c == '"') {
-      out += "\\(dq";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
 
 std::string Entry(std::string_view name, std::string_view help, std::string_view default_text) {
   std::string out = ".TP\n\\fB" + Roff("--" + std::string(name)) + "\\fR\n" + Roff(help);
@@ -77,7 +57,7 @@ std::string ManualPage() {
       ".SH FLAGS THAT ARE REFUSED\nThese flags of etcd ask for what this release does not have, "
       "and to go on without would be less safe:\n" +
       List(RefusedFlags());
-  return out + ".SH SEE ALSO\n.BR gavelctl (1)\n";
+  return out + ".SH SEE ALSO\n.BR gavelctl (1),\n.BR gavelutl (1)\n";
 }
 
 }  // namespace

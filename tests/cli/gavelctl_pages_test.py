@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Completion and manual pages of gavelctl and gaveld, read by the shells and by man.
+"""Completion and manual pages of gavelctl, gaveld and gavelutl, read by the shells and by man.
 
   gavelctl_pages_test.py --gavelctl build/bin/gavelctl --manual build/server/gaveld.1 [-k NAME]
 
-The completion of gaveld lies beside its manual page.
+The completion of gaveld lies beside its manual page, and so do the pages of gavelutl.
 """
 import os
 import subprocess
@@ -77,10 +77,44 @@ def completion_of_the_server_is_read_by_the_shells(world):
 
 
 @test
+def completion_of_the_utility_is_read_by_the_shells(world):
+    for shell, name in (('bash', 'gavelutl.bash'), ('zsh', '_gavelutl'), ('fish', 'gavelutl.fish')):
+        read = subprocess.run([need(shell), '-n', world.utility(name)], capture_output=True,
+                              timeout=30)
+        check(read.returncode == 0 and not read.stderr, '%s: %s' % (shell, read.stderr))
+    for words, expected in (
+            ([''], {'snapshot', 'hashkv', 'version', '--help', '--write-out='}),
+            (['snapshot', 's'], {'status'}),
+            (['-w', 'j'], {'json'}),
+            (['snapshot', 'restore', '--mark'], {'--mark-compacted'}),
+            (['snapshot', 'restore', '--data-dir', '=', '/de'], {'/dev'}),
+            (['snapshot', 'status', '/etc/passw'], {'/etc/passwd'}),
+            (['hashkv', '/de'], {'/dev'}),
+            (['hashkv', '--re'], {'--rev='}),
+            (['hashkv', '--rev', '=', ''], set())):
+        script = 'source %s; COMP_WORDS=(gavelutl "$@"); COMP_CWORD=$#; _gavelutl; ' \
+                 'printf "%%s\\n" "${COMPREPLY[@]}"' % world.utility('gavelutl.bash')
+        done = subprocess.run([need('bash'), '-c', script, 'bash'] + words,
+                              capture_output=True, text=True, timeout=30)
+        found = set(done.stdout.split())
+        check(expected <= found and bool(expected) == bool(found), '%s: %s' % (words, found))
+    with tempfile.TemporaryDirectory() as folder:
+        asked = subprocess.run(
+            [need('fish'), '-c', 'source %s; complete -C "gavelutl snapshot "'
+             % world.utility('gavelutl.fish')],
+            capture_output=True, text=True, timeout=30, env={**os.environ, 'HOME': folder})
+        check({line.split('\t')[0] for line in asked.stdout.splitlines()} == {'restore', 'status'},
+              asked.stdout)
+
+
+@test
 def manual_pages_are_read_by_man(world):
     pages = [world.gavelctl('', 'manual').out]
-    with open(world.manual, 'rb') as page:
-        pages.append(page.read())
+    for path in (world.manual, world.utility('gavelutl.1')):
+        with open(path, 'rb') as page:
+            pages.append(page.read())
+    for command in ('snapshot status FILE', 'snapshot restore FILE', 'hashkv DATA_DIR', 'version'):
+        check('.SS gavelutl %s\n' % command in pages[2].decode(), command + ' is not in the manual')
     for page in pages:
         read = subprocess.run([need('groff'), '-ww', '-man', '-Tutf8'], input=page,
                               capture_output=True, timeout=30)
@@ -97,6 +131,9 @@ class World:
     def __init__(self, options):
         self.gavelctl = Gavelctl(options.gavelctl)
         self.manual = options.manual
+
+    def utility(self, name):
+        return os.path.join(os.path.dirname(self.manual), 'util', 'pages', name)
 
     def commands(self):
         """All commands, as --help lists them."""

@@ -40,7 +40,10 @@ def check_tree(root):
                  'share/fish/vendor_completions.d/gavelctl.fish',
                  'share/bash-completion/completions/gaveld',
                  'share/zsh/site-functions/_gaveld',
-                 'share/fish/vendor_completions.d/gaveld.fish', 'lib/libgavel-client.a',
+                 'share/fish/vendor_completions.d/gaveld.fish', 'bin/gavelutl',
+                 'share/man/man1/gavelutl.1', 'share/bash-completion/completions/gavelutl',
+                 'share/zsh/site-functions/_gavelutl',
+                 'share/fish/vendor_completions.d/gavelutl.fish', 'lib/libgavel-client.a',
                  'lib/pkgconfig/gavel-client.pc',
                  'lib/cmake/gavel/gavel-config.cmake', 'include/gavel/client/client.h'):
         expect(name in files, '%s is installed; there are %s' % (name, files))

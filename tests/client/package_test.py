@@ -113,7 +113,14 @@ def main(build):
         for name in names:
             expect('Status: install ok installed' in root.dpkg('-s', name), name + ' is installed')
         files = root.files()
-        for file in ('usr/bin/gaveld', 'usr/bin/gavelctl', 'usr/lib/libgavel-client.a',
+        for program in ('gaveld', 'gavelctl', 'gavelutl'):
+            for file in ('usr/bin/' + program, 'usr/share/man/man1/%s.1' % program,
+                         'usr/share/bash-completion/completions/' + program,
+                         'usr/share/zsh/vendor-completions/_' + program,
+                         'usr/share/fish/vendor_completions.d/%s.fish' % program):
+                expect(any(found in (file, file + '.gz') for found in files),
+                       '%s is there: %s' % (file, files))
+        for file in ('usr/lib/libgavel-client.a',
                      'usr/include/gavel/client/client.h', 'usr/lib/pkgconfig/gavel-client.pc'):
             expect(file in files, '%s is there: %s' % (file, files))
         root.dpkg('--verify', *names)

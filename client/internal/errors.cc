@@ -7,11 +7,7 @@
 namespace gavel::client::internal {
 namespace {
 
-struct Row {
-  std::string_view text;
-  ErrorClass error_class;
-  Reason reason;
-};
+using Row = KnownText;
 
 constexpr std::string_view kCompactedText =
     "etcdserver: mvcc: required revision has been compacted";
@@ -143,6 +139,8 @@ Status FromHttpStatus(Code code, std::string_view digits) {
 }
 
 }  // namespace
+
+std::span<const KnownText> KnownTexts() { return kTexts; }
 
 Status FromRpc(Code code, std::string_view message) {
   if (code == Code::kOk) return Status();

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,14 @@ namespace gavel::client::internal {
 // What gRPC reported. Whatever is not certain to have had no effect is kUnknown; etcd's texts are
 // looked at before the codes, since etcd sends some with code UNKNOWN.
 Status FromRpc(Code code, std::string_view message);
+
+// A text of etcd's that says more than its code. Of a text that is not among them the code decides.
+struct KnownText {
+  std::string_view text;
+  ErrorClass error_class;
+  Reason reason;
+};
+std::span<const KnownText> KnownTexts();
 
 // Why a server ended one watcher of a stream that goes on.
 Status FromCancelReason(std::string_view reason);

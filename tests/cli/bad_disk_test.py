@@ -175,7 +175,7 @@ def failed_sync(options):
 
 @test
 def log_unreadable_at_the_start(options):
-    """A member that cannot read its log at the start says which file, ends, and the others go on."""
+    """A member that cannot read its log at the start says which file, and ends; others go on."""
     with cluster_with_a_bad_disk(options) as (cluster, disk):
         keys = keys_of('before', 50)
         put_all(cluster, keys)

@@ -399,21 +399,6 @@ def broken_pipe(world):
 
 
 @test
-def documented_exit_codes(world):
-    """The README, --help and the manual page list the same codes: those that this file expects."""
-    readme = os.path.join(os.path.dirname(__file__), '../../client/ctl/README.md')
-    with open(readme) as file:
-        table = file.read().split('## Exit codes')[1].split('##')[0]
-    help_text = world.gavelctl('', '--help').text().split('EXIT CODES:')[1]
-    manual = world.gavelctl('', 'manual').text().split('EXIT STATUS')[1]
-    codes = ['0', '1', '2', '3', '4', '5', '6', '7', '128', '141']
-    for where, found in (('README', re.findall(r'^\| (\d+) \|', table, re.M)),
-                         ('help', re.findall(r'^ +(\d+) ', help_text, re.M)),
-                         ('manual', re.findall(r'^\\fB(\d+)\\fR$', manual, re.M))):
-        check(found == codes, '%s: %s' % (where, found))
-
-
-@test
 def full_output(world):
     with open('/dev/full', 'wb') as full:
         done = subprocess.run(

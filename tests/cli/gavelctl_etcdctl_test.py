@@ -23,8 +23,8 @@ from servers import Cluster, etcdctl
 FORMATS = ['simple', 'json', 'fields', 'table', 'protobuf']
 
 # What gavelctl refuses in its own words, or etcdctl does not refuse at all. Pattern of 'command
-# (format)', the exit codes of both (None: any, but the same), what gavelctl says (the first line, and
-# nothing on standard output), and why. client/ctl/README.md tells the same to its readers.
+# (format)', the exit codes of both (None: any, but the same), what gavelctl says (the first line,
+# and nothing on standard output), and why. client/ctl/README.md tells the same to its readers.
 REFUSED = [
     (r'^get \w+ \w+ \w+ \(', 0, 128,
      'get command needs one argument as key and an optional argument as range_end',
@@ -44,8 +44,8 @@ REFUSED = [
      'standard input: line 1, column 5: expected the key in double quotes',
      'errors in a transaction name line and column'),
     (r'^txn with no such target', None, 3,
-     'standard input: line 1, column 1: unknown target "modd"; a compare is ver, create, mod, value '
-     'or lease of a key, such as mod("key") = "0"', 'the same'),
+     'standard input: line 1, column 1: unknown target "modd"; a compare is ver, create, mod, '
+     'value or lease of a key, such as mod("key") = "0"', 'the same'),
     (r'^txn with a bad number', None, 3,
      'standard input: line 1, column 12: "x" is no number of 64 bits', 'the same'),
     (r'^txn with a put without a value', 128, 3,
@@ -77,7 +77,8 @@ THEIRS = [
      'a header without a revision shows none, as in 3.6; 3.4 writes "Revision" : 0'),
     (r'^defrag', lambda text, _: re.sub(r'(etcd member\[[^\]]*\])$', r'\1. took 1ms', text,
                                         flags=re.M), 'how long it took is told, as in 3.5'),
-    (r'^(member list --hex \((json|fields)|get .* --hex \(fields)', versions.hex_ids, 'ids in hexadecimal, as in 3.6'),
+    (r'^(member list --hex \((json|fields)|get .* --hex \(fields)', versions.hex_ids,
+     'ids in hexadecimal, as in 3.6'),
 ]
 
 # What gavelctl, as etcdctl 3.6, writes more of: its output is taken to that of 3.4.

@@ -6,6 +6,7 @@
 The completion of gaveld lies beside its manual page, and so do the pages of gavelutl.
 """
 import os
+import re
 import subprocess
 import tempfile
 
@@ -48,6 +49,21 @@ def completion_is_read_by_the_shells(world):
             capture_output=True, text=True, timeout=30, env={**os.environ, 'HOME': folder})
         check({line.split('\t')[0] for line in asked.stdout.splitlines()} ==
               {'health', 'status', 'hashkv'}, asked.stdout)
+
+
+@test
+def documented_exit_codes(world):
+    """The README, --help and the manual page list the same codes."""
+    readme = os.path.join(os.path.dirname(__file__), '../../client/ctl/README.md')
+    with open(readme) as file:
+        table = file.read().split('## Exit codes')[1].split('##')[0]
+    help_text = world.gavelctl('', '--help').text().split('EXIT CODES:')[1]
+    manual = world.gavelctl('', 'manual').text().split('EXIT STATUS')[1]
+    codes = ['0', '1', '2', '3', '4', '5', '6', '7', '128', '141']
+    for where, found in (('README', re.findall(r'^\| (\d+) \|', table, re.M)),
+                         ('help', re.findall(r'^ +(\d+) ', help_text, re.M)),
+                         ('manual', re.findall(r'^\\fB(\d+)\\fR$', manual, re.M))):
+        check(found == codes, '%s: %s' % (where, found))
 
 
 @test

@@ -1,8 +1,9 @@
 """What etcd and etcdctl write in another way since 3.4, field by field.
 
-The yardsticks of these tests are Debian's etcd 3.4 and its etcdctl. Each function takes an output to
-the form of the other version if what it takes away or replaces is exactly what it must be; anything
-else stays, and then shows as a difference. Outputs may have been through `outputs.OWN` before.
+The yardsticks of these tests are Debian's etcd 3.4 and its etcdctl. Each function takes an output
+to the form of the other version if what it takes away or replaces is exactly what it must be;
+anything else stays, and then shows as a difference. Outputs may have been through `outputs.OWN`
+before.
 """
 import re
 
@@ -94,7 +95,8 @@ def without_revision_0(text):
 def any_status(text, fmt):
     """What two servers cannot have in common: version, sizes, terms and indexes."""
     if fmt == 'json':
-        text = re.sub(r'"version":"3\.\d+\.\d+","dbSize":[1-9]\d*', '"version":"V","dbSize":B', text)
+        text = re.sub(r'"version":"3\.\d+\.\d+","dbSize":[1-9]\d*', '"version":"V","dbSize":B',
+                      text)
         return re.sub(r'"(raftIndex|raftAppliedIndex|dbSizeInUse)":(N|[1-9]\d*)\b', r'"\1":N', text)
     if fmt == 'fields':
         text = re.sub(r'"Version" : "3\.\d+\.\d+"\n"DBSize" : [1-9]\d*\n',

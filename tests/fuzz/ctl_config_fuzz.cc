@@ -13,7 +13,13 @@
 namespace gavel::fuzz {
 namespace {
 
-using namespace client::ctl;  // NOLINT: all of this is about it.
+using client::ctl::ConfigDocument;
+using client::ctl::ConfigFormat;
+using client::ctl::ExitCode;
+using client::ctl::Expected;
+using client::ctl::Failure;
+using client::ctl::FormatConfig;
+using client::ctl::IsUtf8;
 
 enum Kind { kYaml, kJson, kMade, kKinds };
 

@@ -14,7 +14,32 @@
 namespace gavel::fuzz {
 namespace {
 
-using namespace client::ctl;  // NOLINT: all of this is about it.
+using client::ctl::Base64;
+using client::ctl::CommandLine;
+using client::ctl::CountCharacters;
+using client::ctl::Environment;
+using client::ctl::Expected;
+using client::ctl::Failure;
+using client::ctl::FlagValues;
+using client::ctl::FormatDuration;
+using client::ctl::FromBase64;
+using client::ctl::GlobalFlags;
+using client::ctl::Hex;
+using client::ctl::IsUtf8;
+using client::ctl::Join;
+using client::ctl::MaybeFailure;
+using client::ctl::ParseDuration;
+using client::ctl::ParseInteger;
+using client::ctl::Quote;
+using client::ctl::ReadCommandLine;
+using client::ctl::ReadWatchDefaults;
+using client::ctl::SafeText;
+using client::ctl::Settings;
+using client::ctl::Split;
+using client::ctl::UnknownVariables;
+using client::ctl::Unquote;
+using client::ctl::WatchDefaults;
+using client::ctl::WatchRequest;
 
 enum Kind { kCommandLine, kVariables, kText, kValues, kKinds };
 

@@ -17,7 +17,22 @@
 namespace gavel::fuzz {
 namespace {
 
-using namespace client::ctl;  // NOLINT: all of this is about it.
+using client::ctl::AtLine;
+using client::ctl::CountCharacters;
+using client::ctl::ExitCode;
+using client::ctl::Expected;
+using client::ctl::Hex;
+using client::ctl::Line;
+using client::ctl::LineError;
+using client::ctl::ParseCompare;
+using client::ctl::ParseRequest;
+using client::ctl::ParseTxn;
+using client::ctl::Quote;
+using client::ctl::ReadWatchLine;
+using client::ctl::ReadWords;
+using client::ctl::Trim;
+using client::ctl::TxnReader;
+using client::ctl::WatchRequest;
 
 enum Kind { kText, kLine, kWatch, kKinds };
 

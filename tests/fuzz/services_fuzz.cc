@@ -20,6 +20,7 @@
 #include "server/rpc/client_services.h"
 #include "server/rpc/key_line.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/service_requests.h"
 #include "tests/server/rpc/test_gate.h"
 
 namespace gavel::fuzz {
@@ -34,49 +35,6 @@ using testing::TestGate;
 constexpr size_t kStreamsMax = 24;
 constexpr int kActsMax = 200;
 constexpr size_t kHighMark = 2000;
-
-constexpr const char* kStreamMethods[] = {
-    "/etcdserverpb.Watch/Watch",
-    "/etcdserverpb.Lease/LeaseKeepAlive",
-    "/v3lockpb.Lock/Lock",
-    "/v3lockpb.Lock/Unlock",
-    "/v3electionpb.Election/Campaign",
-    "/v3electionpb.Election/Proclaim",
-    "/v3electionpb.Election/Leader",
-    "/v3electionpb.Election/Observe",
-    "/v3electionpb.Election/Resign",
-};
-enum StreamKind : size_t {
-  kWatch,
-  kKeepAlive,
-  kLock,
-  kUnlock,
-  kCampaign,
-  kProclaim,
-  kLeader,
-  kObserve,
-  kResign,
-  kStreamKinds
-};
-constexpr const char* kUnaryMethods[] = {
-    "/etcdserverpb.Lease/LeaseGrant",
-    "/etcdserverpb.Lease/LeaseRevoke",
-    "/etcdserverpb.Lease/LeaseTimeToLive",
-    "/etcdserverpb.Lease/LeaseLeases",
-    "/etcdserverpb.KV/Put",
-    "/etcdserverpb.KV/DeleteRange",
-    "/etcdserverpb.KV/Compact",
-};
-enum UnaryKind : size_t {
-  kGrant,
-  kRevoke,
-  kTimeToLive,
-  kLeases,
-  kPut,
-  kDelete,
-  kCompact,
-  kUnaryKinds
-};
 
 // Keeps what is written.
 class Writer final : public server::StreamWriter {
@@ -125,163 +83,6 @@ struct Stream {
 
   bool over() const { return canceled || writer->ended; }
 };
-
-std::string Name(Choices& choices) {
-  constexpr std::string_view kNames[] = {"a", "b", "a/1", "", "b/"};
-  return std::string(kNames[choices.Below(std::size(kNames))]);
-}
-
-int64_t Lease(Choices& choices) {
-  const uint64_t which = choices.Below(12);
-  if (which < 8) return static_cast<int64_t>(which % 4) + 1;
-  if (which < 11) return static_cast<int64_t>(which) - 10;
-  return static_cast<int64_t>(choices.Number(8));
-}
-
-std::string Key(Choices& choices) {
-  const std::string name = Name(choices);
-  return choices.Below(3) == 0 ? name : server::LineKey(name, Lease(choices));
-}
-
-void FillLeader(Choices& choices, v3electionpb::LeaderKey* leader) {
-  leader->set_name(Name(choices));
-  leader->set_lease(Lease(choices));
-  leader->set_key(choices.Below(4) == 0 ? Key(choices)
-                                        : server::LineKey(leader->name(), leader->lease()));
-  leader->set_rev(static_cast<int64_t>(choices.Below(40)));
-}
-
-std::string MakeWatch(Choices& choices) {
-  etcdserverpb::WatchRequest request;
-  switch (choices.Below(6)) {
-    case 0:
-      request.mutable_cancel_request()->set_watch_id(static_cast<int64_t>(choices.Below(5)) - 1);
-      break;
-    case 1:
-      request.mutable_progress_request();
-      break;
-    case 2:
-      break;  // Nothing is asked for.
-    default: {
-      etcdserverpb::WatchCreateRequest& create = *request.mutable_create_request();
-      create.set_key(choices.Below(3) == 0 ? std::string(1, '\0') : Key(choices));
-      constexpr std::string_view kEnds[] = {"", std::string_view("\0", 1), "a0", "c", "a"};
-      create.set_range_end(std::string(kEnds[choices.Below(std::size(kEnds))]));
-      create.set_start_revision(static_cast<int64_t>(choices.Below(40)) - 2);
-      const uint64_t flags = choices.Byte();
-      create.set_progress_notify((flags & 1) != 0);
-      create.set_prev_kv((flags & 2) != 0);
-      create.set_fragment((flags & 4) != 0);
-      if ((flags & 8) != 0) create.set_watch_id(static_cast<int64_t>(choices.Below(5)) - 1);
-      for (uint64_t filters = (flags >> 4) % 3; filters > 0; --filters) {
-        create.add_filters(
-            static_cast<etcdserverpb::WatchCreateRequest::FilterType>(choices.Below(3)));
-      }
-    }
-  }
-  return request.SerializeAsString();
-}
-
-template <class Request>
-std::string WithLeader(Choices& choices, Request request) {
-  if (choices.Below(8) > 0) FillLeader(choices, request.mutable_leader());
-  return request.SerializeAsString();
-}
-
-// A request of the stream's kind.
-std::string MakeRequest(StreamKind kind, Choices& choices) {
-  switch (kind) {
-    case kWatch:
-      return MakeWatch(choices);
-    case kKeepAlive: {
-      etcdserverpb::LeaseKeepAliveRequest request;
-      request.set_id(Lease(choices));
-      return request.SerializeAsString();
-    }
-    case kLock: {
-      v3lockpb::LockRequest request;
-      request.set_name(Name(choices));
-      request.set_lease(Lease(choices));
-      return request.SerializeAsString();
-    }
-    case kUnlock: {
-      v3lockpb::UnlockRequest request;
-      request.set_key(Key(choices));
-      return request.SerializeAsString();
-    }
-    case kCampaign: {
-      v3electionpb::CampaignRequest request;
-      request.set_name(Name(choices));
-      request.set_lease(Lease(choices));
-      request.set_value(std::string(choices.Bytes(choices.Below(6))));
-      return request.SerializeAsString();
-    }
-    case kProclaim: {
-      v3electionpb::ProclaimRequest request;
-      request.set_value(std::string(choices.Bytes(choices.Below(6))));
-      return WithLeader(choices, std::move(request));
-    }
-    case kResign:
-      return WithLeader(choices, v3electionpb::ResignRequest());
-    default: {
-      v3electionpb::LeaderRequest request;
-      request.set_name(Name(choices));
-      return request.SerializeAsString();
-    }
-  }
-}
-
-// The line in which the request asks for a place; empty if it does not.
-std::string LineOf(StreamKind kind, const std::string& bytes) {
-  v3lockpb::LockRequest lock;
-  v3electionpb::CampaignRequest campaign;
-  if (kind == kLock && lock.ParseFromString(bytes)) return lock.name();
-  if (kind == kCampaign && campaign.ParseFromString(bytes)) return campaign.name();
-  return "";
-}
-
-std::string MakeUnary(UnaryKind kind, Choices& choices) {
-  switch (kind) {
-    case kGrant: {
-      etcdserverpb::LeaseGrantRequest request;
-      request.set_id(Lease(choices));
-      request.set_ttl(choices.Below(8) == 0 ? static_cast<int64_t>(choices.Number(8))
-                                            : static_cast<int64_t>(choices.Below(100)));
-      return request.SerializeAsString();
-    }
-    case kRevoke: {
-      etcdserverpb::LeaseRevokeRequest request;
-      request.set_id(Lease(choices));
-      return request.SerializeAsString();
-    }
-    case kTimeToLive: {
-      etcdserverpb::LeaseTimeToLiveRequest request;
-      request.set_id(Lease(choices));
-      request.set_keys(choices.Below(2) == 0);
-      return request.SerializeAsString();
-    }
-    case kPut: {
-      etcdserverpb::PutRequest request;
-      request.set_key(Key(choices));
-      request.set_value(std::string(choices.Below(200), 'v'));
-      if (choices.Below(2) == 0) request.set_lease(Lease(choices));
-      return request.SerializeAsString();
-    }
-    case kDelete: {
-      etcdserverpb::DeleteRangeRequest request;
-      request.set_key(Key(choices));
-      if (choices.Below(2) == 0) request.set_range_end("c");
-      return request.SerializeAsString();
-    }
-    case kCompact: {
-      etcdserverpb::CompactionRequest request;
-      request.set_revision(static_cast<int64_t>(choices.Below(40)));
-      return request.SerializeAsString();
-    }
-    default:
-      return "";
-  }
-}
 
 template <class Message>
 Message Parsed(const std::string& bytes) {
@@ -439,7 +240,8 @@ class World {
       }
       return;
     }
-    if (response.watch_id() == -1) {  // Progress of all.
+    // Progress of all; -1 may also be the id of one.
+    if (response.watch_id() == -1 && !response.canceled() && response.events_size() == 0) {
       for (const auto& [id, told] : stream.watches) {
         GAVEL_CHECK(response.header().revision() >= told.revision) << "progress goes back";
       }

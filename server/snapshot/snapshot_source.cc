@@ -232,7 +232,10 @@ void SnapshotSource::End(const TransferPtr& transfer, const absl::Status& status
   } else {
     surroundings_.logger.Warn("a snapshot did not arrive; it is sent again",
                               {{"member", to}, {"reason", std::string(status.message())}});
-    surroundings_.ended(transfer->to, std::nullopt);
+    surroundings_.in_background(now + limits_.failure_pause, [this, receiver = transfer->to] {
+      surroundings_.ended(receiver, std::nullopt);
+      return false;
+    });
   }
 }
 

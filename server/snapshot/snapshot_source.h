@@ -38,6 +38,9 @@ struct SnapshotLimits {
   // after that.
   MonotonicNs resend_after = kNsPerSecond;
   MonotonicNs give_up_after = 30 * kNsPerSecond;
+  // A transfer that came to nothing is told of so much later, so that one which is refused is not
+  // begun again in a tight loop.
+  MonotonicNs failure_pause = kNsPerSecond;
   // What follows a snapshot stays in the log until its receiver has confirmed that it goes on from
   // there, for so long at most.
   MonotonicNs log_kept_for = 60 * kNsPerSecond;

@@ -256,6 +256,9 @@ TEST_F(TransferTest, DamageIsRefused) {
     ended_.clear();
     source_->Start(kFollower);
     Settle();
+    EXPECT_TRUE(ended_.empty()) << "a refusal is told of later";
+    clock_.Advance(server::SnapshotLimits().failure_pause);
+    Settle();
     ASSERT_THAT(ended_, ElementsAre(std::nullopt));
     ASSERT_TRUE(whole_.empty());
   }

@@ -4,10 +4,12 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 #include "raft/limits.h"
 #include "raft/sim_point.h"
+#include "storage/disk/advice.h"
 
 namespace gavel::server {
 namespace {
@@ -165,8 +167,9 @@ void CoreDriver::TellOfLoss(const raft::Status& status) {
        {"confirmed", status.missing.value()},
        {"end of the log", status.last.value()},
        {"what to do",
-        "its data directory was emptied or put back from a copy: stop it, and put the whole "
-        "directory back, or remove the member from the cluster and add it as a new one"}});
+        absl::StrCat("its data directory was emptied or put back from a copy: stop it, and put the "
+                     "whole directory back, or ",
+                     storage::kReplaceMember)}});
 }
 
 void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {

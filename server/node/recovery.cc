@@ -9,6 +9,7 @@
 #include "server/node/cluster_ids.h"
 #include "server/snapshot/snapshot_sink.h"
 #include "server/url.h"
+#include "storage/disk/advice.h"
 #include "storage/snapshot/install_mark.h"
 #include "storage/status_macros.h"
 
@@ -18,9 +19,10 @@ namespace {
 static_assert(kRequestBytesMax + kRequestBytesSpare <= storage::WalOptions().payload_bytes_max,
               "a request that is accepted can be logged");
 
-constexpr char kRejoin[] =
-    "Do not start it again on this directory: remove the member from the cluster, and add it as a "
-    "new one with an empty data directory; or put the whole directory back from before the loss";
+std::string Rejoin() {
+  return absl::StrCat("Do not start it again on this directory: ", storage::kReplaceMember,
+                      "; or put the whole directory back from before the loss");
+}
 
 // Who the member is that `directory` belongs to, where the options do not say.
 absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& directory,
@@ -61,7 +63,7 @@ absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const storage::WalOptions
         absl::StrCat("the write-ahead log in ", options.directory,
                      " is gone, and with it what this member confirmed. If --wal-dir "
                      "was changed, name the former folder again. Else: ",
-                     kRejoin));
+                     Rejoin()));
   }
   OpenedLog created;
   created.contents.start.configuration = initial.configuration;
@@ -112,13 +114,13 @@ absl::Status CheckAgreement(const storage::WalContents& contents, raft::Index ap
     return absl::DataLossError(
         absl::StrCat("the log in ", wal_path, " begins after index ", contents.start.index.value(),
                      " but the state in ", state_path, " ends at ", applied.value(),
-                     ": the state was lost or is a different member's. ", kRejoin));
+                     ": the state was lost or is a different member's. ", Rejoin()));
   }
   if (contents.start.index < applied) {
     return absl::DataLossError(
         absl::StrCat("the log in ", wal_path, " ends at index ", contents.start.index.value(),
                      " before the state in ", state_path, " which holds ", applied.value(),
-                     ": the log was cut off or is a different member's. ", kRejoin));
+                     ": the log was cut off or is a different member's. ", Rejoin()));
   }
   return absl::OkStatus();
 }
@@ -188,7 +190,7 @@ absl::Status AtState(const std::string& path, const absl::Status& status) {
   }
   return absl::DataLossError(absl::StrCat("the state in ", path,
                                           " is damaged, in the column family ", status.message(),
-                                          ". ", kRejoin));
+                                          ". ", Rejoin()));
 }
 
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 
 #include "raft/sim_point.h"
+#include "storage/disk/advice.h"
 
 namespace gavel::server {
 namespace {
@@ -148,8 +149,8 @@ absl::StatusOr<bool> FrameReceiver::Check(const FrameAddress& address) {
                 absl::FailedPreconditionError(absl::StrCat(
                     "member ", Hex(address.from.value()), " is back in life ",
                     address.incarnation.value(), " after life ", newest.value(),
-                    ": its data directory was lost or put back from a copy. Remove the member "
-                    "from the cluster and add it as a new one")));
+                    ": its data directory was lost or put back from a copy: ",
+                    storage::kReplaceMember)));
 }
 
 absl::Status FrameReceiver::Receive(std::string_view bytes) {

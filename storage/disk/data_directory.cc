@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "raft/check.h"
+#include "storage/disk/advice.h"
 #include "storage/disk/little_endian.h"
 #include "storage/disk/path.h"
 #include "storage/status_macros.h"
@@ -95,8 +96,8 @@ absl::Status DataDirectory::ReadIdentity() {
     return absl::DataLossError(
         absl::StrCat(identity_path(),
                      " is damaged, so nobody can say whose data this is: restore "
-                     "it from a copy of the same member, or remove the member from the cluster and "
-                     "add it again with an empty data directory"));
+                     "it from a copy of the same member, or ",
+                     kReplaceMember));
   }
   if (!block.ok()) return Explain(path_, block.status());
   // Whoever made the file may have ended before its name was durable. What follows promises by it.

@@ -10,19 +10,21 @@
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
 #include "rocksdb/listener.h"
+#include "storage/disk/advice.h"
 #include "storage/engine/rocks_manifest.h"
 #include "storage/engine/rocks_status.h"
 
 namespace gavel::storage {
 namespace {
 
-constexpr char kWhatToDo[] =
-    "Keep the directory for inspection. To bring the member back, remove it from the cluster, "
-    "empty its data directory and add it again, or restore a snapshot.";
+std::string WhatToDo() {
+  return absl::StrCat("Keep the directory for inspection. To bring the member back, ",
+                      kReplaceMember, ", or restore a snapshot.");
+}
 
 absl::Status Damaged(const std::string& path, std::string_view why) {
   return absl::DataLossError(absl::StrCat("the state database in ", path,
-                                          " is damaged: ", std::string(why), ". ", kWhatToDo));
+                                          " is damaged: ", std::string(why), ". ", WhatToDo()));
 }
 
 // An error of opening, with the path and what to do about it.

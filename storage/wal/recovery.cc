@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
+#include "storage/disk/advice.h"
 #include "storage/disk/path.h"
 #include "storage/status_macros.h"
 #include "storage/wal/replay.h"
@@ -18,14 +19,17 @@ namespace {
 
 constexpr uint64_t kZeroStepBytes = 256 << 10;
 
-constexpr char kAdvice[] =
-    "These bytes had been made durable, so the log is left as it is. Restore this directory from "
-    "a copy, or remove this member from the cluster and add it again with an empty data directory";
+std::string Advice() {
+  return absl::StrCat(
+      "These bytes had been made durable, so the log is left as it is. Restore this directory from "
+      "a copy, or ",
+      kReplaceMember);
+}
 
 absl::Status Lost(const std::string& path, uint64_t offset, const std::string& what,
                   raft::Index last_whole) {
   return absl::DataLossError(absl::StrCat(path, ": damaged at offset ", offset, ", at entry ",
-                                          last_whole.value() + 1, ": ", what, ". ", kAdvice));
+                                          last_whole.value() + 1, ": ", what, ". ", Advice()));
 }
 
 // One segment while it is being read.
@@ -79,7 +83,7 @@ absl::Status Recovery::ReadStart(uint64_t id) {
   GAVEL_ASSIGN_OR_RETURN(segment.bytes, file_->Size());
   const auto lost = [&](uint64_t offset, const std::string& what) {
     return absl::DataLossError(absl::StrCat(segment.path, ": damaged at offset ", offset,
-                                            ", in the segment's start: ", what, ". ", kAdvice));
+                                            ", in the segment's start: ", what, ". ", Advice()));
   };
   if (segment.bytes < kPreambleBytes) return lost(0, "the file is too short");
   SegmentReader reader(*file_, segment.bytes);
@@ -240,15 +244,15 @@ absl::Status Recovery::Confirm(const Segment& segment) {
 absl::StatusOr<Recovered> Recovery::Run(const std::vector<uint64_t>& ids) {
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] != ids.front() + i) {
-      return absl::DataLossError(
-          absl::StrCat(JoinPath(directory_, SegmentName(ids.front() + i)), ": missing. ", kAdvice));
+      return absl::DataLossError(absl::StrCat(JoinPath(directory_, SegmentName(ids.front() + i)),
+                                              ": missing. ", Advice()));
     }
     GAVEL_RETURN_IF_ERROR(ReadStart(ids[i]));
   }
   if (high_water_.position().segment > ids.back()) {
     return absl::DataLossError(absl::StrCat(JoinPath(directory_, SegmentName(ids.back() + 1)),
                                             ": missing, but the high-water mark is in segment ",
-                                            high_water_.position().segment, ". ", kAdvice));
+                                            high_water_.position().segment, ". ", Advice()));
   }
   const absl::Status begun = replay_.Begin(segments_.front().start);
   if (!begun.ok()) {
@@ -313,7 +317,7 @@ absl::StatusOr<Recovered> Recover(Disk& disk, const WalOptions& options, raft::I
         absl::IsNotFound(high_water.status()) || absl::IsDataLoss(high_water.status());
     return absl::Status(
         lost ? absl::StatusCode::kDataLoss : high_water.status().code(),
-        absl::StrCat(high_water.status().message(), lost ? ". " : "", lost ? kAdvice : ""));
+        absl::StrCat(high_water.status().message(), lost ? ". " : "", lost ? Advice() : ""));
   }
   if (ids.empty()) {
     if (high_water->covers_nothing()) {
@@ -321,7 +325,7 @@ absl::StatusOr<Recovered> Recover(Disk& disk, const WalOptions& options, raft::I
     }
     return absl::DataLossError(
         absl::StrCat(directory, ": all segments are missing, but the high-water mark is at entry ",
-                     high_water->position().last_index.value(), ". ", kAdvice));
+                     high_water->position().last_index.value(), ". ", Advice()));
   }
   GAVEL_ASSIGN_OR_RETURN(Recovered recovered,
                          Recovery(disk, options, *std::move(high_water), keep_from).Run(ids));

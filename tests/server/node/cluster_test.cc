@@ -346,7 +346,8 @@ TEST(ClusterTest, ALostLogIsReportedAndNotReplaced) {
   }
   EXPECT_THAT(cluster.Start(0),
               StatusIs(absl::StatusCode::kDataLoss,
-                       AllOf(HasSubstr("add it as a new one"), HasSubstr("--wal-dir"))));
+                       AllOf(HasSubstr("add it again with an empty data directory"),
+                             HasSubstr("--wal-dir"))));
 }
 
 // A member whose data is gone begins its first life again; the others remember a later one and

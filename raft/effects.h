@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -34,10 +35,12 @@ struct ProposalOutcome {
   enum class Kind : uint8_t {
     kAppended,  // In this leader's log at `entry`; not yet committed.
     kDropped,   // Certainly in no log; the client may try again.
+    kRefused,   // Certainly in no log; the leader's driver takes none like it.
   };
   RequestId id;
   Kind kind = Kind::kDropped;
-  EntryId entry;  // kAppended only.
+  EntryId entry;        // kAppended only.
+  std::string refusal;  // kRefused only: why, in words.
 };
 
 // `to` needs entries from `from` on that are not in memory; answer with Raft::OnOlderEntries.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -85,6 +86,8 @@ struct ForwardProposals {
 // The leader did not append these, for certain.
 struct ProposalsDropped {
   std::vector<RequestId> ids;
+  // Why the leader's driver takes none like them, in words. Empty: they may be proposed again.
+  std::string refusal;
 };
 
 // Campaign at once, without a pre-vote (Ongaro §3.10).

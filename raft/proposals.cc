@@ -43,14 +43,14 @@ void Raft::Core::AppendProposals(Leader& leader, std::vector<Proposal> proposals
     }
     AppendAsLeader(EntryKind::kCommand, std::move(proposal.payload));
     pending_.proposals.push_back(
-        ProposalOutcome{proposal.id, ProposalOutcome::Kind::kAppended, log_.last()});
+        ProposalOutcome{proposal.id, ProposalOutcome::Kind::kAppended, log_.last(), {}});
   }
 }
 
 void Raft::Core::DropProposals(const std::vector<Proposal>& proposals) {
   for (const Proposal& proposal : proposals) {
     pending_.proposals.push_back(
-        ProposalOutcome{proposal.id, ProposalOutcome::Kind::kDropped, EntryId{}});
+        ProposalOutcome{proposal.id, ProposalOutcome::Kind::kDropped, EntryId{}, {}});
   }
 }
 
@@ -119,7 +119,9 @@ void Raft::Core::RefuseForward(NodeId from, const ForwardProposals& forward) {
 void Raft::Core::HandleDropped(const ProposalsDropped& dropped) {
   for (const RequestId& id : dropped.ids) {
     if (id.member != options_.id || id.incarnation != options_.incarnation) continue;
-    pending_.proposals.push_back(ProposalOutcome{id, ProposalOutcome::Kind::kDropped, EntryId{}});
+    const auto kind =
+        dropped.refusal.empty() ? ProposalOutcome::Kind::kDropped : ProposalOutcome::Kind::kRefused;
+    pending_.proposals.push_back(ProposalOutcome{id, kind, EntryId{}, dropped.refusal});
   }
 }
 

@@ -147,6 +147,7 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   node.watch.catch_up_rows = options.watch_catch_up_rows;
   node.watch.recent_bytes_max = options.watch_recent_bytes_max;
   node.watch.undelivered_bytes_max = options.watch_undelivered_bytes_max;
+  node.request_bytes_max = options.max_request_bytes;
   node.quota_bytes = options.quota_bytes.value_or(0);
   return node;
 }

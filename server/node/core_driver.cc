@@ -19,6 +19,11 @@ namespace {
 constexpr MonotonicNs kTicksMax = 10;
 // Ticks at a time while nobody waits: fewer wakes of an idle member.
 constexpr MonotonicNs kIdleTicks = 5;
+
+// How many different refusals of commands are told, and how much of what another member says.
+constexpr size_t kRefusalsToldMax = 1000;
+constexpr size_t kRefusalBytesMax = 256;
+
 // Below so many requests under way there is no rest.
 constexpr size_t kRestRequestsMin = 16;
 // A rest is so many times as long as the turn was. A turn takes longer when the processors are
@@ -52,7 +57,11 @@ CoreMetrics::CoreMetrics(Metrics& metrics)
       heartbeat_send_failures(metrics.AddCounter("etcd_server_heartbeat_send_failures_total",
                                                  "Frames a leader could not send in time.")),
       turns(metrics.AddCounter("gavel_core_turns_total",
-                               "Times the consensus core took what was waiting for it.")) {}
+                               "Times the consensus core took what was waiting for it.")),
+      forwards_refused(
+          metrics.AddCounter("gavel_forwarded_proposals_refused_total",
+                             "Commands of other members that this one, as leader, did not take.")) {
+}
 
 CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
                        Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times,
@@ -172,6 +181,27 @@ void CoreDriver::TellOfLoss(const raft::Status& status) {
                      storage::kReplaceMember)}});
 }
 
+// Each reason once for each member, on both ends.
+void CoreDriver::TellOfRefusals(const CoreOutput& output) {
+  const auto is_new = [this](raft::NodeId member, const std::string& reason) {
+    return refusals_told_.size() < kRefusalsToldMax &&
+           refusals_told_.emplace(member, reason).second;
+  };
+  for (const RefusedForward& refused : output.refused) {
+    metrics_.forwards_refused.Increment();
+    if (!is_new(refused.from, refused.reason)) continue;
+    surroundings_.logger.Warn("did not take a command that a member forwarded",
+                              {{"from", Hex(refused.from)}, {"reason", refused.reason}});
+  }
+  for (const raft::ProposalOutcome& outcome : output.proposals) {
+    if (outcome.kind != raft::ProposalOutcome::Kind::kRefused) continue;
+    const std::string reason = outcome.refusal.substr(0, kRefusalBytesMax);
+    if (!is_new(id_, reason)) continue;
+    surroundings_.logger.Error("the leader does not take a command of this member",
+                               {{"reason", reason}});
+  }
+}
+
 void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   Queues& queues = surroundings_.queues;
   if (output.configuration.has_value()) {
@@ -190,6 +220,7 @@ void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   raft::Status status = stage_.status();
   uncommitted_ = status.last.value() - status.commit.value();
   TellOfLoss(status);
+  TellOfRefusals(output);
   surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, std::move(status));
   for (const raft::EntriesWanted& wanted : output.older) ReadOlder(wanted);
   for (const raft::SnapshotWanted& wanted : output.snapshots) {

@@ -11,6 +11,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "server/clock.h"
@@ -43,6 +46,7 @@ struct CoreMetrics {
   Counter& leader_changes;
   Counter& heartbeat_send_failures;
   Counter& turns;
+  Counter& forwards_refused;
 };
 
 class CoreDriver {
@@ -81,6 +85,7 @@ class CoreDriver {
   void Observe(const std::vector<CoreInput>& inputs, MonotonicNs now);
   void TellOfReading(const OlderEntries& older);
   void TellOfLoss(const raft::Status& status);
+  void TellOfRefusals(const CoreOutput& output);
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
   void WatchDisk(MonotonicNs now);
@@ -103,6 +108,7 @@ class CoreDriver {
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.
   bool loss_told_ = false;
   bool reading_fails_ = false;  // For members that lag.
+  std::set<std::pair<raft::NodeId, std::string>> refusals_told_;
 };
 
 }  // namespace gavel::server

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <utility>
 
 #include "raft/sim_point.h"
@@ -29,7 +30,7 @@ CoreOutput CoreStage::Process(CoreTurn turn) {
   CoreOutput output;
   for (uint32_t i = 0; i < turn.ticks; ++i) raft_.Tick();
   if (turn.first.has_value()) output.first = raft_.ProposeAsLeader(*turn.first);
-  for (CoreInput& input : turn.inputs) Take(std::move(input));
+  for (CoreInput& input : turn.inputs) Take(std::move(input), output);
   if (!turn.proposals.empty()) {
     proposed_term_ = raft_.status().term;
     raft_.Propose(std::move(turn.proposals));
@@ -44,10 +45,14 @@ CoreOutput CoreStage::Process(CoreTurn turn) {
   return output;
 }
 
-void CoreStage::Take(CoreInput input) {
+void CoreStage::Take(CoreInput input, CoreOutput& output) {
   std::visit(Overloaded{
-                 [this](PeerMessages& peer) {
-                   for (raft::Message& message : peer.messages) raft_.Step(std::move(message));
+                 [this, &output](PeerMessages& peer) {
+                   for (raft::Message& message : peer.messages) {
+                     auto* forward = std::get_if<raft::ForwardProposals>(&message.body);
+                     if (forward != nullptr) Screen(message, *forward, output);
+                     raft_.Step(std::move(message));
+                   }
                  },
                  [this](Persisted& persisted) {
                    last_persisted_ = std::max(last_persisted_, persisted.number);
@@ -70,6 +75,28 @@ void CoreStage::Take(CoreInput input) {
                  [](LeasesFound&) {},
              },
              input);
+}
+
+void CoreStage::Screen(const raft::Message& message, raft::ForwardProposals& forward,
+                       CoreOutput& output) {
+  std::map<std::string, raft::ProposalsDropped> refused;  // By reason.
+  std::erase_if(forward.proposals, [&](const raft::Proposal& proposal) {
+    std::string reason = check_.WhyNot(proposal);
+    if (reason.empty()) return false;
+    refused[std::move(reason)].ids.push_back(proposal.id);
+    return true;
+  });
+  if (refused.empty()) return;
+  const raft::Status status = raft_.status();
+  // Who leads in that term has looked at each copy of the message. Nobody else can say what became
+  // of another one.
+  const bool certain = status.role == raft::Role::kLeader && status.term == forward.leader_term;
+  for (auto& [reason, dropped] : refused) {
+    output.refused.push_back({message.from, reason});
+    if (!certain) continue;
+    dropped.refusal = reason;
+    output.send.push_back({message.to, message.from, status.term, std::move(dropped)});
+  }
 }
 
 void CoreStage::Split(raft::Effects effects, CoreOutput& output) {

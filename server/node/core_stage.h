@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 
 #include "raft/raft.h"
+#include "server/node/command_check.h"
 #include "server/node/log_batch.h"
 #include "storage/state/lease_reader.h"
 #include "storage/state/leases.h"
@@ -76,6 +78,12 @@ struct CoreTurn {
   std::optional<raft::ReadId> read_round;
 };
 
+// A command that another member forwarded and that was not taken, and why.
+struct RefusedForward {
+  raft::NodeId from;
+  std::string reason;
+};
+
 // What came up while the core took its inputs, in the order in which it must be honoured.
 struct CoreOutput {
   std::optional<raft::Configuration> configuration;
@@ -88,6 +96,7 @@ struct CoreOutput {
   std::vector<raft::EntriesWanted> older;
   std::vector<raft::SnapshotWanted> snapshots;
   std::vector<raft::RoleChange> roles;
+  std::vector<RefusedForward> refused;
   // Where they are; nothing if they were not appended.
   std::optional<raft::EntryId> first;
   std::optional<raft::EntryId> last;
@@ -96,10 +105,11 @@ struct CoreOutput {
 // Promises that a batch is confirmed to the core only once it and all before it are durable, and
 // that batches with nothing to write cost the log nothing: they are confirmed as soon as what
 // was written before them is. A commit index that moved alone waits for the next batch that is
-// written for another reason.
+// written for another reason; and that a leader appends no forwarded command that CommandCheck
+// refuses.
 class CoreStage {
  public:
-  explicit CoreStage(raft::Raft raft) : raft_(std::move(raft)) {}
+  CoreStage(raft::Raft raft, CommandCheck check) : raft_(std::move(raft)), check_(check) {}
 
   CoreOutput Process(CoreTurn turn);
 
@@ -114,11 +124,14 @@ class CoreStage {
   std::optional<raft::HardState> TakeHeldHardState();
 
  private:
-  void Take(CoreInput input);
+  void Take(CoreInput input, CoreOutput& output);
+  // Takes what may not be appended out of `forward`, and tells its sender why.
+  void Screen(const raft::Message& message, raft::ForwardProposals& forward, CoreOutput& output);
   void Split(raft::Effects effects, CoreOutput& output);
   void Confirm();
 
   raft::Raft raft_;
+  const CommandCheck check_;
   raft::Term proposed_term_;
   raft::BatchNumber last_written_;    // Newest batch the log was given.
   raft::BatchNumber last_persisted_;  // Newest batch the log has reported.

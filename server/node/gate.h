@@ -32,13 +32,15 @@ enum class GateResult : uint8_t {
   kTimedOut,         // Unknown: may or may not be carried out.
   kLeaderChanged,    // Reads: ask again. Writes: unknown.
   kTooManyRequests,  // Certainly not carried out.
+  kNotTaken,         // Certainly not carried out: the leader takes none like it.
   kStopped,          // The member is stopping; a write is unknown.
 };
 
 // True if a write that ends like this is in no log and never will be, so that it may be sent again.
 constexpr bool CertainlyNotCarriedOut(GateResult result) {
   return result == GateResult::kNoLeader || result == GateResult::kNotLeader ||
-         result == GateResult::kDropped || result == GateResult::kTooManyRequests;
+         result == GateResult::kDropped || result == GateResult::kTooManyRequests ||
+         result == GateResult::kNotTaken;
 }
 
 // The oneof field of internal.Command that a request goes into.

@@ -234,12 +234,15 @@ void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
   has_leader_.store(status.leader.has_value(), std::memory_order_relaxed);
   std::vector<FinishedRead> finished;
   std::vector<LeaderWaiter> moved;
+  std::vector<FinishedProposal> refused;
   {
     const MutexLock lock(mutex_);
     const bool leader_changed = raft_status_.leader != status.leader;
     raft_status_ = std::move(status);
     for (const raft::ProposalOutcome& outcome : outcomes) {
       if (outcome.kind == raft::ProposalOutcome::Kind::kDropped) proposals_.OnDropped(outcome.id);
+      if (outcome.kind != raft::ProposalOutcome::Kind::kRefused) continue;
+      if (auto ended = proposals_.OnRefused(outcome.id)) refused.push_back(*std::move(ended));
     }
     for (const raft::ReadGrant& grant : reads) reads_.OnGranted(grant.id, grant.index, now);
     // Asking again at once would fail at once while there is no leader.
@@ -256,6 +259,7 @@ void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
     metrics_.read_indexes_failed.Increment(static_cast<double>(failed_reads.size()));
   }
   for (LeaderWaiter& waiter : moved) std::move(waiter.done)(GateResult::kOk);
+  EndProposals(std::move(refused));
   EndReads(std::move(finished));
 }
 

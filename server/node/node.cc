@@ -220,7 +220,8 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
       storage::StateMachine::Wanted{identity_.id, identity_.incarnation}, options_.apply_limits);
 
   CoreStage stage(raft::Raft(CoreOptions(options_, identity_, times.tick),
-                             std::move(parts.restored), surroundings.random));
+                             std::move(parts.restored), surroundings.random),
+                  CommandCheck(options_.request_bytes_max));
   core_ = std::make_unique<CoreDriver>(
       std::move(stage), identity_.id, times,
       CoreDriver::Surroundings{clock_, logger_, queues_, *gate_, *sender_, *transport_,

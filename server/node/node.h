@@ -52,6 +52,7 @@ struct NodeOptions {
   AutoCompactionOptions auto_compaction;
   // Entries kept in memory for followers that lag a little.
   uint64_t recent_bytes_max = 16 << 20;
+  uint64_t request_bytes_max = 1536 << 10;  // Of what other members forward.
 };
 
 class Node {

@@ -65,6 +65,13 @@ void ProposalTracker::OnDropped(const raft::RequestId& id) {
   if (it != pending_.end()) Hold(it);
 }
 
+std::optional<FinishedProposal> ProposalTracker::OnRefused(const raft::RequestId& id) {
+  if (id.member != member_ || id.incarnation != incarnation_) return std::nullopt;
+  const auto it = pending_.find(id.sequence);
+  if (it == pending_.end()) return std::nullopt;
+  return Finish(it, GateResult::kNotTaken);
+}
+
 std::vector<FinishedProposal> ProposalTracker::OnApplied(
     std::vector<storage::CommandOutcome> outcomes, raft::Term applied_term) {
   std::vector<FinishedProposal> finished;

@@ -91,6 +91,7 @@ void SetBody(const raft::ProposalsDropped& body, internal::PeerMessage& out) {
     name->set_incarnation(id.incarnation.value());
     name->set_sequence(id.sequence);
   }
+  dropped->set_refusal(body.refusal);
 }
 
 void SetBody(const raft::TimeoutNow&, internal::PeerMessage& out) { out.mutable_timeout_now(); }
@@ -142,6 +143,7 @@ raft::ProposalsDropped GetDropped(const internal::ProposalsDropped& encoded) {
     dropped.ids.push_back(
         {raft::NodeId(name.member()), raft::Incarnation(name.incarnation()), name.sequence()});
   }
+  dropped.refusal = encoded.refusal();
   return dropped;
 }
 

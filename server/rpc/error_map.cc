@@ -161,6 +161,8 @@ Error FromGate(GateResult result) {
       return Error::kTooManyRequests;
     case GateResult::kStopped:
       return Error::kStopped;
+    case GateResult::kNotTaken:
+      return Error::kNotCapable;
     case GateResult::kOk:
     case GateResult::kRefused:
       break;

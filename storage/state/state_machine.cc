@@ -8,16 +8,17 @@
 #include "absl/strings/str_cat.h"
 
 #include "proto/internal/command.pb.h"
-#include "proto/parse.h"
 #include "raft/check.h"
 #include "raft/sim_point.h"
 #include "storage/mutex.h"
 #include "storage/mvcc/newest_cache.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/writer.h"
+#include "storage/state/command.h"
 #include "storage/state/key_values.h"
 #include "storage/state/members.h"
 #include "storage/state/meta.h"
+#include "storage/status_macros.h"
 
 namespace gavel::storage {
 namespace {
@@ -310,18 +311,7 @@ absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, const Comm
   if (entry.kind != raft::EntryKind::kCommand) {
     return absl::DataLossError(absl::StrCat("unknown kind ", static_cast<int>(entry.kind)));
   }
-  auto* command = google::protobuf::Arena::CreateMessage<Command>(&arena);
-  if (!ParseMessage(*entry.payload, kCommandDepthMax, command)) {
-    return absl::DataLossError("the payload is no command");
-  }
-  if (command->semantics() > kSemanticsVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the command needs semantics version ", command->semantics(),
-                     "; this build knows up to ", kSemanticsVersion, ": a newer build is needed"));
-  }
-  if (command->semantics() == 0) {
-    return absl::DataLossError("the command names no semantics version");
-  }
+  GAVEL_ASSIGN_OR_RETURN(const Command* const command, DecodeCommand(*entry.payload, arena));
   const bool is_wanted = command->member() == wanted.member.value() &&
                          command->incarnation() == wanted.incarnation.value();
   absl::StatusOr<CommandOutcome> outcome =

@@ -22,14 +22,12 @@
 #include "storage/engine/engine.h"
 #include "storage/mvcc/key_change.h"
 #include "storage/mvcc/read_view.h"
+#include "storage/state/command.h"
 #include "storage/state/key_values.h"
 #include "storage/state/leases.h"
 #include "storage/state/request_error.h"
 
 namespace gavel::storage {
-
-// The highest Command.semantics this build can apply. 1: keys and members; 2: leases.
-inline constexpr uint32_t kSemanticsVersion = 2;
 
 // A row of the member table. A member that has not started yet has no name.
 struct MemberRecord {

@@ -64,7 +64,7 @@ std::vector<Message> OneOfEach() {
       Of(raft::ReadRequest{raft::ReadId(11), raft::Incarnation(5)}),
       Of(raft::ReadReply{raft::ReadId(11), raft::Incarnation(5), true, Index(12)}),
       Of(forward),
-      Of(raft::ProposalsDropped{{{kA, raft::Incarnation(5), 300}}}),
+      Of(raft::ProposalsDropped{{{kA, raft::Incarnation(5), 300}}, "why"}),
       Of(raft::TimeoutNow{}),
       Of(raft::InstallSnapshot{meta})};
 }

@@ -125,6 +125,7 @@ TEST(RpcErrorMapTest, RequestsWithoutAnOutcome) {
       {GateResult::kLeaderChanged, Error::kLeaderChanged},
       {GateResult::kTimedOut, Error::kTimeout},
       {GateResult::kTooManyRequests, Error::kTooManyRequests},
+      {GateResult::kNotTaken, Error::kNotCapable},
       {GateResult::kStopped, Error::kStopped}};
   for (const auto& [result, error] : rows) {
     EXPECT_EQ(server::ToStatus(result), server::ToStatus(error));
@@ -136,7 +137,8 @@ TEST(RpcErrorMapTest, RequestsWithoutAnOutcome) {
 TEST(RpcErrorMapTest, ACertainDropNeverReadsLikeAnUnknownOutcome) {
   constexpr GateResult kResults[] = {GateResult::kNoLeader,        GateResult::kDropped,
                                      GateResult::kTimedOut,        GateResult::kLeaderChanged,
-                                     GateResult::kTooManyRequests, GateResult::kStopped};
+                                     GateResult::kTooManyRequests, GateResult::kNotTaken,
+                                     GateResult::kStopped};
   for (const GateResult certain : kResults) {
     for (const GateResult other : kResults) {
       if (!server::CertainlyNotCarriedOut(certain) || server::CertainlyNotCarriedOut(other)) {

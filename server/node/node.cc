@@ -67,7 +67,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options,
 
 PeerEvents Node::MakeEvents() {
   PeerEvents events;
-  events.on_frame = [this](std::string_view frame) { return receiver_->Receive(frame); };
+  events.on_frame = [this](std::string_view frame, StreamSender& sender) {
+    return receiver_->Receive(frame, sender);
+  };
   events.on_unreachable = [this](raft::NodeId peer) {
     queues_.core.TryPush(PeerUnreachable{peer});
   };

@@ -1,6 +1,7 @@
 #include "server/peer/frame_exchange.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -111,7 +112,7 @@ absl::Status FrameReceiver::Refuse(raft::NodeId from, std::string_view reason,
   return status;
 }
 
-absl::StatusOr<bool> FrameReceiver::Check(const FrameAddress& address) {
+absl::Status FrameReceiver::CheckAddress(const FrameAddress& address, const StreamSender& sender) {
   if (address.cluster_id != self_.cluster_id) {
     return Refuse(
         address.from, "cluster",
@@ -133,35 +134,72 @@ absl::StatusOr<bool> FrameReceiver::Check(const FrameAddress& address) {
                       absl::StrCat("a frame from this member's own id ", Hex(address.from.value()),
                                    ": two members run with the same identity")));
   }
-  raft::Incarnation newest;
-  {
-    const MutexLock lock(mutex_);
-    Peer& peer = peers_[address.from];
-    if (address.incarnation >= peer.newest || GAVEL_PLANTED_BUG(35)) {
-      peer.newest = address.incarnation;
-      peer.old_life_frames = 0;
-      return true;
-    }
-    newest = peer.newest;
-    if (++peer.old_life_frames <= kOldLifeFramesMax) return false;
+  if (!sender.id.is_none() && sender.id != address.from) {
+    return Refuse(sender.id, "another sender",
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "a frame of member ", Hex(address.from.value()), " came on the stream of ",
+                      Hex(sender.id.value()), ": each member opens streams of its own")));
   }
-  return Refuse(address.from, "life",
-                absl::FailedPreconditionError(absl::StrCat(
-                    "member ", Hex(address.from.value()), " is back in life ",
-                    address.incarnation.value(), " after life ", newest.value(),
-                    ": its data directory was lost or put back from a copy: ",
-                    storage::kReplaceMember)));
+  return absl::OkStatus();
 }
 
-absl::Status FrameReceiver::Receive(std::string_view bytes) {
+absl::StatusOr<bool> FrameReceiver::CheckLife(const FrameAddress& address) {
+  std::optional<raft::Incarnation> newest;
+  {
+    const MutexLock lock(mutex_);
+    if (peers_.size() < kSendersMax || peers_.contains(address.from)) {
+      Peer& peer = peers_[address.from];
+      if (address.incarnation >= peer.newest || GAVEL_PLANTED_BUG(35)) {
+        peer.newest = address.incarnation;
+        peer.old_life_frames = 0;
+        return true;
+      }
+      newest = peer.newest;
+      if (++peer.old_life_frames <= kOldLifeFramesMax) return false;
+    }
+  }
+  if (!newest.has_value()) {
+    return Refuse(address.from, "too many",
+                  absl::FailedPreconditionError(absl::StrCat(
+                      "member ", Hex(self_.from.value()), " has heard ", kSendersMax,
+                      " different senders since its start: find out who else sends to its peer "
+                      "port, then restart it")));
+  }
+  return Refuse(
+      address.from, "life",
+      absl::FailedPreconditionError(absl::StrCat(
+          "member ", Hex(address.from.value()), " is back in life ", address.incarnation.value(),
+          " after life ", newest->value(),
+          ": its data directory was lost or put back from a copy: ", storage::kReplaceMember)));
+}
+
+// What a snapshot message names is installed by nobody: no snapshot comes with it. The core would
+// take it for one that had been received whole.
+void FrameReceiver::TakeOutSnapshots(raft::NodeId from, std::vector<raft::Message>& messages) {
+  const size_t taken_out = std::erase_if(messages, [](const raft::Message& message) {
+    return std::holds_alternative<raft::InstallSnapshot>(message.body);
+  });
+  for (size_t i = 0; i < taken_out; ++i) {
+    // The rest of the frame is good, and so is the stream.
+    Refuse(from, "snapshot",
+           absl::UnimplementedError(
+               "it tells of a snapshot, which this version does not take from members: run the "
+               "same version on all members"))
+        .IgnoreError();
+  }
+}
+
+absl::Status FrameReceiver::Receive(std::string_view bytes, StreamSender& sender) {
   absl::StatusOr<Frame> frame = DecodeFrame(bytes);
   if (!frame.ok()) {
     return Refuse(raft::NodeId(), absl::StatusCodeToString(frame.status().code()), frame.status());
   }
   const raft::NodeId from = frame->address.from;
-  const absl::StatusOr<bool> taken = Check(frame->address);
+  if (absl::Status status = CheckAddress(frame->address, sender); !status.ok()) return status;
+  const absl::StatusOr<bool> taken = CheckLife(frame->address);
   if (!taken.ok()) return taken.status();
   if (!*taken) return absl::OkStatus();
+  sender.id = from;
   {
     const MutexLock lock(mutex_);
     Peer& peer = peers_[from];
@@ -172,6 +210,7 @@ absl::Status FrameReceiver::Receive(std::string_view bytes) {
     }
     peer.received_bytes->Increment(static_cast<double>(bytes.size()));
   }
+  TakeOutSnapshots(from, frame->messages);
   // Without room the messages are dropped, as a network may; the core sends again.
   if (frame->snapshot.has_value()) {
     deliver_snapshot_(from, *std::move(frame->snapshot));

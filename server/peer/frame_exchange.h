@@ -46,8 +46,8 @@ class FrameSender {
   std::map<raft::NodeId, Sent> sent_ ABSL_GUARDED_BY(mutex_);
 };
 
-// Checks frames: whole, of this format, of this cluster, for this member, and from a life of the
-// sender that is not over.
+// Checks frames: whole, of this format, of this cluster, for this member, from the one that sends
+// on this stream, and from a life of the sender that is not over.
 //
 // A member whose data directory was lost or put back from a copy starts an earlier life again. It
 // may have forgotten votes it gave and entries it confirmed, so its frames are dropped for as long
@@ -60,6 +60,9 @@ class FrameReceiver {
   // Frames of an earlier life, with none of the newest between them, until it is an error.
   static constexpr int kOldLifeFramesMax = 50;
 
+  // How many members are listened to while this one runs; anybody may make up ids.
+  static constexpr size_t kSendersMax = 1000;
+
   // `deliver` returns false if it has no room for the messages.
   using Deliver = std::function<bool(raft::NodeId from, std::vector<raft::Message> messages)>;
   using DeliverSnapshot = std::function<void(raft::NodeId from, SnapshotMessage message)>;
@@ -67,12 +70,15 @@ class FrameReceiver {
   FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics, Deliver deliver,
                 DeliverSnapshot deliver_snapshot);
 
-  // Errors say why, for the sender to read.
-  absl::Status Receive(std::string_view bytes);
+  // Takes a frame from the stream of `sender`. Errors say why, for the sender to read.
+  absl::Status Receive(std::string_view bytes, StreamSender& sender);
 
  private:
+  // Whose frame it is, as far as the address tells alone.
+  absl::Status CheckAddress(const FrameAddress& address, const StreamSender& sender);
   // Whether to take the frame, or why not.
-  absl::StatusOr<bool> Check(const FrameAddress& address);
+  absl::StatusOr<bool> CheckLife(const FrameAddress& address);
+  void TakeOutSnapshots(raft::NodeId from, std::vector<raft::Message>& messages);
   absl::Status Refuse(raft::NodeId from, std::string_view reason, absl::Status status);
 
   const FrameAddress self_;

@@ -96,8 +96,9 @@ class GrpcListener::Stream final : public GrpcOperation {
   void OnMessage() {
     grpc::Slice bytes;
     if (!received_.TrySingleSlice(&bytes).ok()) received_.DumpToSingleSlice(&bytes);
-    const absl::Status status = SplitFrames(
-        {reinterpret_cast<const char*>(bytes.begin()), bytes.size()}, listener_.on_frame_);
+    const absl::Status status =
+        SplitFrames({reinterpret_cast<const char*>(bytes.begin()), bytes.size()},
+                    [this](std::string_view frame) { return listener_.on_frame_(frame, sender_); });
     if (!status.ok()) {
       // A sender that is refused does not come back soon.
       const auto code = listener_.closing_ ? grpc::StatusCode::UNAVAILABLE
@@ -117,6 +118,7 @@ class GrpcListener::Stream final : public GrpcOperation {
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
   grpc::ByteBuffer received_;
+  StreamSender sender_;
 };
 
 absl::StatusOr<std::unique_ptr<GrpcListener>> GrpcListener::Listen(
@@ -163,7 +165,9 @@ void GrpcListener::Serve(OnFrame on_frame) {
 
 void GrpcListener::Stop() {
   closing_ = true;
-  on_frame_ = [](std::string_view) { return absl::UnavailableError("member stopped"); };
+  on_frame_ = [](std::string_view, StreamSender&) {
+    return absl::UnavailableError("member stopped");
+  };
 }
 
 void GrpcListener::Arm() { streams_.push_back(std::make_unique<Stream>(*this)); }

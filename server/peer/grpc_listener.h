@@ -14,13 +14,14 @@
 #include "absl/status/statusor.h"
 
 #include "server/peer/grpc_queue.h"
+#include "server/peer/transport.h"
 
 namespace gavel::server {
 
 // All but construction is for the thread that polls the queue.
 class GrpcListener {
  public:
-  using OnFrame = std::function<absl::Status(std::string_view frame)>;
+  using OnFrame = decltype(PeerEvents::on_frame);
 
   // Listens on `addresses` ("127.0.0.1:2380"). The error names the one that is taken and why.
   static absl::StatusOr<std::unique_ptr<GrpcListener>> Listen(

@@ -15,12 +15,18 @@
 
 namespace gavel::server {
 
+// Who sends on a stream: nobody until a frame is taken from it, the same member from then on. The
+// transport keeps one for each stream, and whoever takes frames fills it in.
+struct StreamSender {
+  raft::NodeId id;
+};
+
 // What a transport tells its owner. Frames and connections are told of by Poll; on_unreachable
 // also by Send, on its thread.
 struct PeerEvents {
   // A whole frame arrived. The receiver checks everything in it; an error ends the connection it
   // came over, and the sender is told its message.
-  std::function<absl::Status(std::string_view frame)> on_frame;
+  std::function<absl::Status(std::string_view frame, StreamSender& sender)> on_frame;
   // A frame to `peer` was dropped: the queue was full, or there is no connection.
   std::function<void(raft::NodeId peer)> on_unreachable;
   // The connection to `peer` closed and could not be opened again at once.

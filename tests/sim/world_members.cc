@@ -372,7 +372,8 @@ void World::Deliver(const Sender& sender, int to, const std::string& frame, bool
          sender.what);
   // What is of an earlier life may be dropped without a word, so the word does not tell.
   const size_t before = receiver.node->queues().core.size();
-  const absl::Status received = receiver.events.on_frame(frame);
+  server::StreamSender stream;
+  const absl::Status received = receiver.events.on_frame(frame, stream);
   const bool taken = receiver.node->queues().core.size() > before;
   if (damaged) {
     if (received.ok()) Fail(absl::StrCat("m", to, " takes a frame that is damaged or not for it"));

@@ -132,5 +132,25 @@ TEST(HostilePeerTest, ACommandThatTheLeaderDoesNotTakeIsAnswered) {
   EXPECT_EQ(cluster.PutAndWait(follower, "a", "1").result, GateResult::kOk);
 }
 
+// No snapshot comes with the message that names one, so nothing may be put in its place.
+TEST(HostilePeerTest, ASnapshotMessageChangesNothing) {
+  NodeCluster cluster(3, 43);
+  cluster.StartAll();
+  const int leader = cluster.AwaitLeader();
+  const int follower = (leader + 1) % 3;
+  cluster.Run(1000);
+  const raft::Status before = StatusOf(cluster, follower);
+  const raft::SnapshotMeta meta{raft::Index(1000), before.term,
+                                cluster.node(follower).core().stage().configuration()};
+  const server::FrameAddress address = From(cluster, leader, follower);
+  EXPECT_OK(cluster.Receive(follower,
+                            server::EncodeFrame(address, {{address.from, address.to, before.term,
+                                                           raft::InstallSnapshot{meta}}})));
+  cluster.Run(500);
+  EXPECT_EQ(StatusOf(cluster, follower).last, before.last);
+  EXPECT_THAT(cluster.failures(), IsEmpty());
+  EXPECT_EQ(cluster.PutAndWait(follower, "a", "1").result, GateResult::kOk);
+}
+
 }  // namespace
 }  // namespace gavel::testing

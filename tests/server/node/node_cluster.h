@@ -61,7 +61,8 @@ class NodeCluster {
   server::NodeOptions& options() { return options_; }
   server::Node& node(int index) { return *machines_[Place(index)]->node; }
   absl::Status Receive(int index, std::string_view frame) {
-    return machines_[Place(index)]->events.on_frame(frame);
+    server::StreamSender sender;
+    return machines_[Place(index)]->events.on_frame(frame, sender);
   }
   server::MemberGate& gate(int index) { return node(index).gate(); }
   CrashDisk& disk(int index) { return *machines_[Place(index)]->disk; }

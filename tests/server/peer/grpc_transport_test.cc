@@ -57,7 +57,7 @@ class Listener {
     ASSERT_TRUE(transport.ok()) << transport.status();
     port_ = (*transport)->ports()[0];
     PeerEvents events;
-    events.on_frame = on_frame_;
+    events.on_frame = [this](std::string_view frame, StreamSender&) { return on_frame_(frame); };
     (*transport)->Begin(kPeer, std::move(events));
     transport_.emplace(*std::move(transport));
   }

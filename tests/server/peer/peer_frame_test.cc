@@ -204,6 +204,12 @@ class ReceiverTest : public ::testing::Test {
     return EncodeFrame(address, {Of(raft::TimeoutNow{})});
   }
 
+  // Each on a stream of its own.
+  absl::Status Receive(std::string_view frame) {
+    StreamSender stream;
+    return receiver_.Receive(frame, stream);
+  }
+
   LineLogger logger_;
   Metrics metrics_;
   int delivered_ = 0;
@@ -218,7 +224,7 @@ class ReceiverTest : public ::testing::Test {
 };
 
 TEST_F(ReceiverTest, DeliversWhatIsForThisMember) {
-  EXPECT_OK(receiver_.Receive(FrameFrom(kAddress)));
+  EXPECT_OK(Receive(FrameFrom(kAddress)));
   EXPECT_EQ(delivered_, 1);
   EXPECT_TRUE(logger_.lines.empty());
 }
@@ -227,7 +233,7 @@ TEST_F(ReceiverTest, RefusesAnotherClusterAndSaysSoOnce) {
   FrameAddress other = kAddress;
   other.cluster_id = 0x99;
   for (int i = 0; i < 5; ++i) {
-    EXPECT_THAT(receiver_.Receive(FrameFrom(other)),
+    EXPECT_THAT(Receive(FrameFrom(other)),
                 StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("cluster 99")));
   }
   EXPECT_EQ(delivered_, 0);
@@ -240,7 +246,7 @@ TEST_F(ReceiverTest, RefusesAnotherClusterAndSaysSoOnce) {
 TEST_F(ReceiverTest, RefusesAFrameForAnotherMember) {
   FrameAddress other = kAddress;
   other.to = NodeId(0xc);
-  EXPECT_THAT(receiver_.Receive(FrameFrom(other)),
+  EXPECT_THAT(Receive(FrameFrom(other)),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("for member c")));
   EXPECT_EQ(delivered_, 0);
 }
@@ -248,25 +254,69 @@ TEST_F(ReceiverTest, RefusesAFrameForAnotherMember) {
 TEST_F(ReceiverTest, RefusesItsOwnIdentity) {
   FrameAddress other = kAddress;
   other.from = kB;
-  EXPECT_THAT(receiver_.Receive(FrameFrom(other)), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(Receive(FrameFrom(other)), StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(delivered_, 0);
 }
 
 // Leftovers of an ended life are dropped quietly; a member that lives in an earlier life again has
 // lost its data.
 TEST_F(ReceiverTest, DropsAnEarlierLifeAndRefusesItWhenItGoesOn) {
-  EXPECT_OK(receiver_.Receive(FrameFrom(kAddress)));
+  EXPECT_OK(Receive(FrameFrom(kAddress)));
   FrameAddress earlier = kAddress;
   earlier.incarnation = raft::Incarnation(4);
   for (int i = 0; i < FrameReceiver::kOldLifeFramesMax; ++i) {
-    EXPECT_OK(receiver_.Receive(FrameFrom(earlier)));
+    EXPECT_OK(Receive(FrameFrom(earlier)));
   }
   EXPECT_EQ(delivered_, 1);
   EXPECT_TRUE(logger_.lines.empty());
-  EXPECT_THAT(receiver_.Receive(FrameFrom(earlier)),
+  EXPECT_THAT(Receive(FrameFrom(earlier)),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("back in life 4")));
   EXPECT_EQ(logger_.lines.size(), 1u);
   EXPECT_EQ(delivered_, 1);
+}
+
+// On a stream one member sends: whoever began it.
+TEST_F(ReceiverTest, RefusesAnotherSenderOnTheStreamOfOne) {
+  StreamSender stream;
+  FrameAddress other = kAddress;
+  other.from = NodeId(0xc);
+  EXPECT_OK(receiver_.Receive(FrameFrom(kAddress), stream));
+  EXPECT_OK(receiver_.Receive(FrameFrom(kAddress), stream));
+  EXPECT_THAT(receiver_.Receive(FrameFrom(other), stream),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("a frame of member c came on the stream of a")));
+  EXPECT_EQ(delivered_, 2);
+  EXPECT_OK(Receive(FrameFrom(other)));
+  // What is refused begins no stream.
+  StreamSender refused;
+  other.cluster_id = 1;
+  EXPECT_FALSE(receiver_.Receive(FrameFrom(other), refused).ok());
+  EXPECT_OK(receiver_.Receive(FrameFrom(kAddress), refused));
+}
+
+// Ids are free to whoever can reach the port, memory is not.
+TEST_F(ReceiverTest, TheNumberOfSendersIsBounded) {
+  for (size_t i = 1; i <= FrameReceiver::kSendersMax; ++i) {
+    FrameAddress address = kAddress;
+    address.from = NodeId(100 + i);
+    EXPECT_OK(Receive(FrameFrom(address)));
+  }
+  FrameAddress known = kAddress;
+  known.from = NodeId(101);
+  EXPECT_OK(Receive(FrameFrom(known)));
+  EXPECT_THAT(Receive(FrameFrom(kAddress)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("different senders")));
+}
+
+// Nobody installs the snapshot that such a message names, so the core must not hear of it. The rest
+// of the frame is good.
+TEST_F(ReceiverTest, SnapshotsAreTakenOutCountedAndToldOnce) {
+  for (int i = 0; i < 5; ++i) EXPECT_OK(Receive(EncodeFrame(kAddress, OneOfEach())));
+  EXPECT_EQ(delivered_, 5 * static_cast<int>(OneOfEach().size() - 1));
+  ASSERT_EQ(logger_.lines.size(), 1u);
+  EXPECT_THAT(logger_.lines[0], HasSubstr("a snapshot"));
+  EXPECT_THAT(metrics_.Text(),
+              HasSubstr("etcd_network_peer_received_failures_total{From=\"a\"} 5"));
 }
 
 TEST_F(ReceiverTest, GarbageIsRefusedAndLoggedOnce) {
@@ -274,7 +324,7 @@ TEST_F(ReceiverTest, GarbageIsRefusedAndLoggedOnce) {
   for (int i = 0; i < 2000; ++i) {
     std::string garbage(random.Below(300), '\0');
     for (char& byte : garbage) byte = static_cast<char>(random.Next());
-    EXPECT_FALSE(receiver_.Receive(garbage).ok());
+    EXPECT_FALSE(Receive(garbage).ok());
   }
   EXPECT_EQ(delivered_, 0);
   EXPECT_LE(logger_.lines.size(), 2u);

@@ -1,5 +1,6 @@
 // The follower's side of replication: appends, heartbeats and snapshots (Ongaro §3.5, §5).
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "raft/check.h"
@@ -9,7 +10,7 @@
 namespace gavel::raft {
 
 void Raft::Core::HandleAppend(const Message& message, const AppendRequest& request) {
-  OnLeaderMessage(message.from);
+  if (!OnLeaderMessage(message.from)) return;
   replicated_everywhere_ = request.replicated_everywhere;
   const Index upto(request.previous.index.value() + request.entries.size());
   if (upto < commit_) {
@@ -23,10 +24,24 @@ void Raft::Core::HandleAppend(const Message& message, const AppendRequest& reque
     RejectAppend(message.from, request.previous);
     return;
   }
+  if (const std::optional<Index> index = FindContradiction(request.entries)) {
+    Refute(message.from, *index);
+    return;
+  }
   AppendNewEntries(request.entries);
   GAVEL_SIM_POINT("entries appended, nothing confirmed");
   CommitTo(std::min(request.commit, GAVEL_PLANTED_BUG(38) ? log_.last().index : upto));
   AcceptAppend(message.from, GAVEL_PLANTED_BUG(39) ? log_.last().index : upto);
+}
+
+// The first of `entries` that is another one than the committed entry at its index.
+std::optional<Index> Raft::Core::FindContradiction(const std::vector<Entry>& entries) const {
+  for (const Entry& entry : entries) {
+    if (entry.index > commit_) break;
+    const std::optional<Term> term = log_.TermAt(entry.index);
+    if (term && *term != entry.term) return entry.index;
+  }
+  return std::nullopt;
 }
 
 // Entries that already match are kept, so that a delayed duplicate of an old request cannot
@@ -70,7 +85,7 @@ void Raft::Core::RejectAppend(NodeId leader, EntryId previous) {
 }
 
 void Raft::Core::HandleHeartbeat(const Message& message, const Heartbeat& heartbeat) {
-  OnLeaderMessage(message.from);
+  if (!OnLeaderMessage(message.from)) return;
   replicated_everywhere_ = heartbeat.replicated_everywhere;
   // The leader promises to name nothing we have not acknowledged. A member that lost its log
   // under an old identity may still be told of entries it does not have; it must not commit.
@@ -90,6 +105,10 @@ void Raft::Core::HandleInstallSnapshot(const Message& message, const InstallSnap
   if (meta.index > commit_) {
     if (log_.TermAt(meta.index) == meta.term) {
       CommitTo(meta.index);
+    } else if (As<Leader>()) {
+      // A leader holds whatever is committed.
+      Refute(message.from, meta.index);
+      return;
     } else {
       Install(meta);
     }
@@ -98,7 +117,7 @@ void Raft::Core::HandleInstallSnapshot(const Message& message, const InstallSnap
 }
 
 void Raft::Core::Install(const SnapshotMeta& meta) {
-  GAVEL_CHECK(!As<Leader>()) << "a leader lacks the committed entry" << meta.index.value();
+  GAVEL_CHECK(!As<Leader>());
   log_.ResetTo(EntryId{meta.index, meta.term});
   configurations_.ResetTo(meta.index, meta.configuration);
   commit_ = meta.index;

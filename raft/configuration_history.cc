@@ -16,6 +16,11 @@ bool ConfigurationHistory::MayBeVoter(NodeId id) const {
                      [id](const At& at) { return at.configuration.IsVoter(id); });
 }
 
+bool ConfigurationHistory::MayBeMember(NodeId id) const {
+  return std::any_of(history_.begin(), history_.end(),
+                     [id](const At& at) { return at.configuration.Find(id) != nullptr; });
+}
+
 void ConfigurationHistory::Append(Index index, Configuration configuration) {
   GAVEL_CHECK(index > latest_index()) << index.value() << latest_index().value();
   history_.push_back(At{index, std::move(configuration)});

@@ -20,6 +20,9 @@ class ConfigurationHistory {
   // True if `id` is a voter in the latest configuration or in one that it may yet fall back to.
   bool MayBeVoter(NodeId id) const;
 
+  // True if `id` is a member in one of these.
+  bool MayBeMember(NodeId id) const;
+
   // Requires: `index` is above latest_index().
   void Append(Index index, Configuration configuration);
   // The log loses its entries from `index` on. Returns true if the latest configuration changes.

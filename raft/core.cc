@@ -79,7 +79,7 @@ void Raft::Core::Tick() {
 
 void Raft::Core::Step(Message message) {
   if (message.to != options_.id || message.from == options_.id || message.from.is_none()) return;
-  if (!IsWellFormed(message)) return;
+  if (!IsWellFormed(message) || !IsHeard(message)) return;
   // A pre-vote asks about a term without entering it.
   if (const auto* request = std::get_if<VoteRequest>(&message.body); request && request->pre) {
     HandlePreVoteRequest(message, *request);
@@ -91,6 +91,16 @@ void Raft::Core::Step(Message message) {
     return;
   }
   Dispatch(message);
+}
+
+// Ongaro §4.1: a leader or candidate is heard whoever it is, since it may belong to a configuration
+// that has not reached this member. Everything else is between members that know each other: the
+// leader that is followed, those it feeds, and the members of the configurations known here.
+bool Raft::Core::IsHeard(const Message& message) const {
+  if (ComesFromLeader(message) || Is<VoteRequest>(message)) return true;
+  if (leader() == message.from || configurations_.MayBeMember(message.from)) return true;
+  const auto* led = As<Leader>();
+  return led && led->peers.contains(message.from);
 }
 
 // Enters the term of `message`. Returns false if the message is to be ignored instead.
@@ -148,7 +158,7 @@ void Raft::Core::Dispatch(const Message& message) {
                  [&](const VoteRequest& request) { HandleVoteRequest(message, request); },
                  [&](const VoteReply& reply) { HandleVoteReply(message, reply); },
                  [&](const ReadRequest& request) { HandleReadRequest(message, request); },
-                 [&](const ReadReply& reply) { HandleReadReply(reply); },
+                 [&](const ReadReply& reply) { HandleReadReply(message, reply); },
                  [&](const ForwardProposals& forward) { HandleForward(message, forward); },
                  [&](const ProposalsDropped& dropped) { HandleDropped(dropped); },
                  [&](const TimeoutNow&) { HandleTimeoutNow(message); },
@@ -209,19 +219,23 @@ void Raft::Core::BecomeLeader() {
   As<Leader>()->first_of_term = log_.last().index;
 }
 
-// A leader of our term has spoken: follows it and waits anew before campaigning.
-void Raft::Core::OnLeaderMessage(NodeId from) {
-  GAVEL_CHECK(As<Leader>() == nullptr)
-      << "term" << term_.value() << "is led by" << options_.id.value() << "and by" << from.value();
-  if (const auto* follower = As<Follower>(); follower && follower->leader) {
-    GAVEL_CHECK(*follower->leader == from) << "term" << term_.value() << "is led by"
-                                           << follower->leader->value() << "and by" << from.value();
+// A leader of our term has spoken: follows it and waits anew before campaigning. Returns false if
+// another one is known to lead this term: then nothing that `from` says is taken.
+bool Raft::Core::OnLeaderMessage(NodeId from) {
+  if (const auto known = leader(); known && *known != from) {
+    Refute(from, Index());
+    return false;
   }
   BecomeFollower(from);
   heard_leader_ = true;
   leader_lost_ = false;
   ticks_since_leader_ = 0;
   ResetElectionTimer(false);
+  return true;
+}
+
+void Raft::Core::Refute(NodeId from, Index index) {
+  contradiction_ = Contradiction{contradiction_.count + 1, term_, from, leader(), index};
 }
 
 void Raft::Core::Send(NodeId to, MessageBody body) {
@@ -260,6 +274,7 @@ Status Raft::Core::status() const {
                 .persisted = log_.persisted(),
                 .replicated_everywhere = ReplicatedEverywhere(),
                 .missing = missing_,
+                .contradiction = contradiction_,
                 .peers = {}};
   if (const auto* led = As<Leader>()) {
     for (const auto& [id, peer] : led->peers) {

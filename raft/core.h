@@ -106,13 +106,15 @@ class Raft::Core {
   };
 
   // core.cc: dispatch and changes of role.
+  bool IsHeard(const Message& message) const;
   bool AdmitHigherTerm(const Message& message);
   void StepStale(const Message& message);
   void Dispatch(const Message& message);
   void AdoptTerm(Term term);
   void BecomeFollower(std::optional<NodeId> leader);
   void BecomeLeader();
-  void OnLeaderMessage(NodeId leader);
+  bool OnLeaderMessage(NodeId leader);
+  void Refute(NodeId from, Index index);
   void Send(NodeId to, MessageBody body);
   void SendAfterPersist(NodeId to, MessageBody body);
   void DropPendingPromises();
@@ -154,6 +156,7 @@ class Raft::Core {
   void HandleAppend(const Message& message, const AppendRequest& request);
   void HandleHeartbeat(const Message& message, const Heartbeat& heartbeat);
   void HandleInstallSnapshot(const Message& message, const InstallSnapshot& install);
+  std::optional<Index> FindContradiction(const std::vector<Entry>& entries) const;
   void AppendNewEntries(const std::vector<Entry>& entries);
   void RejectAppend(NodeId leader, EntryId previous);
   void AcceptAppend(NodeId leader, Index match);
@@ -196,7 +199,7 @@ class Raft::Core {
 
   // read_index.cc
   void HandleReadRequest(const Message& message, const ReadRequest& request);
-  void HandleReadReply(const ReadReply& reply);
+  void HandleReadReply(const Message& message, const ReadReply& reply);
   void FlushReads(Leader& leader);
   void GrantConfirmedReads(Leader& leader);
   void Grant(Leader& leader, const ConfirmedRead& read);
@@ -233,6 +236,7 @@ class Raft::Core {
   Index first_stored_;           // Lowest index the driver can read back.
   Index replicated_everywhere_;  // As last told by a leader.
   Index missing_;                // See Status.
+  Contradiction contradiction_;  // See Status.
   std::variant<Follower, PreCandidate, Candidate, Leader> role_;
   Led led_;
 

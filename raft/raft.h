@@ -71,6 +71,17 @@ struct PeerProgress {
   size_t inflight_messages = 0;
 };
 
+// What somebody said as a leader that cannot be true beside what this member knows: a second leader
+// of a term, or an entry other than the committed one at its index. It was refused. A member is
+// broken, has lost what it confirmed, or lies.
+struct Contradiction {
+  uint64_t count = 0;  // Since the start; the rest is of the newest.
+  Term term;
+  NodeId from;                   // Who said it.
+  std::optional<NodeId> leader;  // Whom this member knew as the leader of the term.
+  Index index;                   // Of the committed entry; none if it was about who leads.
+};
+
 // A copy of what an operator may see; cheap enough for every request.
 struct Status {
   NodeId id;
@@ -86,6 +97,7 @@ struct Status {
   // What a leader was told is durable here, but the log does not hold: the disk has lost it, most
   // often because somebody emptied the data directory. None: nothing is known to be lost.
   Index missing;
+  Contradiction contradiction;
   std::vector<PeerProgress> peers;  // Leader only.
 };
 

@@ -30,9 +30,10 @@ void Raft::Core::HandleReadRequest(const Message& message, const ReadRequest& re
   }
 }
 
-void Raft::Core::HandleReadReply(const ReadReply& reply) {
+void Raft::Core::HandleReadReply(const Message& message, const ReadReply& reply) {
   auto* follower = As<Follower>();
-  if (!follower || reply.incarnation != options_.incarnation) return;
+  if (!follower || follower->leader != message.from) return;
+  if (reply.incarnation != options_.incarnation) return;
   if (follower->reads.erase(reply.id) == 0) return;
   if (reply.confirmed) {
     pending_.reads.push_back(ReadGrant{reply.id, reply.index});

@@ -94,6 +94,7 @@ void Raft::Core::HandleHeartbeatReply(const Message& message, const HeartbeatRep
   const auto found = leader->peers.find(message.from);
   if (found == leader->peers.end()) return;
   Progress& peer = found->second;
+  if (reply.round > leader->reads.current()) return;  // There is no such round.
   peer.recently_active = true;
   peer.acked_round = std::max(peer.acked_round, reply.round);
   if (peer.state == Progress::State::kProbe) {

@@ -82,14 +82,16 @@ bool IsWellFormed(const Message& message) {
   }
   if (std::holds_alternative<Heartbeat>(message.body)) return !message.term.is_none();
   if (const auto* vote = std::get_if<VoteRequest>(&message.body)) {
-    return vote->pre ? vote->campaign_term > message.term : vote->campaign_term == message.term;
+    return vote->pre ? vote->campaign_term > message.term
+                     : !message.term.is_none() && vote->campaign_term == message.term;
   }
   if (const auto* install = std::get_if<InstallSnapshot>(&message.body)) {
     return !message.term.is_none() && IsWellFormed(install->meta, message.term);
   }
   if (const auto* forward = std::get_if<ForwardProposals>(&message.body)) {
     for (const Proposal& proposal : forward->proposals) {
-      if (proposal.payload == nullptr) return false;
+      // They are handed on once, by the member that took them.
+      if (proposal.payload == nullptr || proposal.id.member != message.from) return false;
     }
   }
   return true;

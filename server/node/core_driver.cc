@@ -60,8 +60,10 @@ CoreMetrics::CoreMetrics(Metrics& metrics)
                                "Times the consensus core took what was waiting for it.")),
       forwards_refused(
           metrics.AddCounter("gavel_forwarded_proposals_refused_total",
-                             "Commands of other members that this one, as leader, did not take.")) {
-}
+                             "Commands of other members that this one, as leader, did not take.")),
+      contradictions(metrics.AddCounter(
+          "gavel_contradictions_total",
+          "Messages of a leader that cannot be true beside what this member knows.")) {}
 
 CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
                        Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times,
@@ -181,6 +183,25 @@ void CoreDriver::TellOfLoss(const raft::Status& status) {
                      storage::kReplaceMember)}});
 }
 
+// Each sender once in a term.
+void CoreDriver::TellOfContradiction(const raft::Contradiction& contradiction) {
+  if (contradiction.count == contradictions_) return;
+  metrics_.contradictions.Increment(static_cast<double>(contradiction.count - contradictions_));
+  contradictions_ = contradiction.count;
+  const std::pair told(contradiction.term, contradiction.from);
+  if (std::exchange(contradiction_told_, told) == told) return;
+  surroundings_.logger.Error(
+      contradiction.index.is_none() ? "two members say that they lead one term"
+                                    : "a leader contradicts a committed entry",
+      {{"term", contradiction.term.value()},
+       {"member", Hex(contradiction.from)},
+       {"leader known", contradiction.leader.has_value() ? Hex(*contradiction.leader) : "none"},
+       {"entry", contradiction.index.value()},
+       {"what to do",
+        "what it said was refused. One of the members is broken, has a copy of another's identity, "
+        "or is not yours: stop what does not belong here, and compare HashKV of the others"}});
+}
+
 // Each reason once for each member, on both ends.
 void CoreDriver::TellOfRefusals(const CoreOutput& output) {
   const auto is_new = [this](raft::NodeId member, const std::string& reason) {
@@ -220,6 +241,7 @@ void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   raft::Status status = stage_.status();
   uncommitted_ = status.last.value() - status.commit.value();
   TellOfLoss(status);
+  TellOfContradiction(status.contradiction);
   TellOfRefusals(output);
   surroundings_.gate.OnCore(output.proposals, output.reads, output.failed_reads, std::move(status));
   for (const raft::EntriesWanted& wanted : output.older) ReadOlder(wanted);

@@ -47,6 +47,7 @@ struct CoreMetrics {
   Counter& heartbeat_send_failures;
   Counter& turns;
   Counter& forwards_refused;
+  Counter& contradictions;
 };
 
 class CoreDriver {
@@ -85,6 +86,7 @@ class CoreDriver {
   void Observe(const std::vector<CoreInput>& inputs, MonotonicNs now);
   void TellOfReading(const OlderEntries& older);
   void TellOfLoss(const raft::Status& status);
+  void TellOfContradiction(const raft::Contradiction& contradiction);
   void TellOfRefusals(const CoreOutput& output);
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
@@ -109,6 +111,8 @@ class CoreDriver {
   bool loss_told_ = false;
   bool reading_fails_ = false;  // For members that lag.
   std::set<std::pair<raft::NodeId, std::string>> refusals_told_;
+  uint64_t contradictions_ = 0;
+  std::pair<raft::Term, raft::NodeId> contradiction_told_;
 };
 
 }  // namespace gavel::server

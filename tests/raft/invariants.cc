@@ -170,6 +170,11 @@ void Invariants::CheckState(const Member& member) {
       status.persisted > status.last) {
     Fail(absl::StrCat("indexes out of order at ", member.id.value()));
   }
+  if (const Contradiction& seen = status.contradiction;
+      seen.count > 0 && !contradictions_expected_) {
+    Fail(absl::StrCat(seen.index.is_none() ? "I1: " : "I2: ", seen.from.value(), " contradicts ",
+                      member.id.value(), " in term ", seen.term.value()));
+  }
   // What the core counts as persisted is on disk, or replaced by an install under way.
   const bool installing =
       std::any_of(member.writing.begin(), member.writing.end(),

@@ -27,6 +27,8 @@ class Invariants {
   void OnApply(const Member& member, const Entry& entry);
   void OnInstall(const Member& member, const SnapshotMeta& meta);
   void OnReadRequested(NodeId member, Incarnation incarnation, ReadId id);
+  // From here on it is no violation that a leader is contradicted: somebody lies.
+  void ExpectContradictions() { contradictions_expected_ = true; }
   // Called after every step.
   void Check(const std::map<NodeId, Member>& members);
 
@@ -72,6 +74,7 @@ class Invariants {
   std::map<NodeId, std::pair<Incarnation, Index>> log_ends_;  // At the last effects.
   std::map<NodeId, std::pair<Incarnation, Term>> complete_;   // I3 is checked once a reign.
   std::map<Asked, Index> asked_;                              // reads
+  bool contradictions_expected_ = false;
   std::vector<std::string> violations_;
 };
 

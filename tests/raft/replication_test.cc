@@ -232,19 +232,5 @@ TEST(ReplicationTest, MemoryKeepsWhatIsNotApplied) {
   EXPECT_TRUE(cluster.core(1).EntryAt(Index(12)));
 }
 
-// A committed entry cannot be contradicted: the process stops rather than overwrite it.
-TEST(ReplicationDeathTest, ContradictingACommittedEntryStopsTheProcess) {
-  Cluster cluster(Voters({1, 2, 3}));
-  cluster.Elect(1);
-  cluster.Run(3);
-  EXPECT_DEATH(
-      cluster.Step(Message{Id(3), Id(2), Term(2),
-                           AppendRequest{EntryId{Index(1), Term(1)},
-                                         {Entry{Index(2), Term(2), EntryKind::kEmpty, nullptr}},
-                                         Index(0),
-                                         Index()}}),
-      "contradicts a committed one");
-}
-
 }  // namespace
 }  // namespace gavel::raft

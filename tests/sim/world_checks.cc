@@ -52,6 +52,12 @@ void World::CheckCore(Machine& machine) {
     }
     return;
   }
+  if (const raft::Contradiction& seen = status.contradiction; seen.count > 0) {
+    Fail(absl::StrCat(seen.index.is_none() ? "I1: m" : "I2: m", machine.index, " refuses what m",
+                      IndexOf(seen.from), " says as leader of term ", seen.term.value(),
+                      seen.index.is_none() ? ", of which it knows another"
+                                           : ": it contradicts a committed entry"));
+  }
   ledger_->OnStatus(machine.index, machine.starts, status);
   committed_at_.resize(ledger_->committed().value(), now_);
   NoteBehind(machine, status);

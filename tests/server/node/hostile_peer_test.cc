@@ -152,5 +152,26 @@ TEST(HostilePeerTest, ASnapshotMessageChangesNothing) {
   EXPECT_EQ(cluster.PutAndWait(follower, "a", "1").result, GateResult::kOk);
 }
 
+// Of two leaders of one term the second is refused, counted and told of.
+TEST(HostilePeerTest, ASecondLeaderOfATermIsToldOf) {
+  NodeCluster cluster(3, 44);
+  cluster.StartAll();
+  const int leader = cluster.AwaitLeader();
+  const int liar = (leader + 1) % 3;
+  cluster.Run(1000);
+  const raft::Term term = StatusOf(cluster, leader).term;
+  for (const int to : {leader, (leader + 2) % 3}) {
+    const server::FrameAddress address = From(cluster, liar, to);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_OK(cluster.Receive(
+          to, server::EncodeFrame(address, {{address.from, address.to, term, raft::Heartbeat{}}})));
+      cluster.Run(20);
+    }
+  }
+  EXPECT_THAT(cluster.errors(), ElementsAre("two members say that they lead one term",
+                                            "two members say that they lead one term"));
+  EXPECT_EQ(cluster.PutAndWait(liar, "a", "1").result, GateResult::kOk);
+}
+
 }  // namespace
 }  // namespace gavel::testing

@@ -57,6 +57,8 @@ class Recovery {
   absl::Status CheckContinues(const Segment& segment) const;
   absl::Status ReadSegment(size_t i);
   absl::Status ApplyBatch(SegmentReader& reader, const Segment& segment, const BatchCheck& batch);
+  // `offset` is of the batch, or the start, that may have brought the last entry.
+  absl::Status CheckLastTerm(const Segment& segment, uint64_t offset) const;
   // Moves position_ to `to` and compares it with the high-water mark.
   absl::Status Advance(const Segment& segment, const Position& to);
   absl::Status HandleEnd(SegmentReader& reader, const Segment& segment, const BatchCheck& check);
@@ -157,7 +159,13 @@ absl::Status Recovery::ApplyBatch(SegmentReader& reader, const Segment& segment,
     }
     offset += record->bytes.size();
   }
-  return absl::OkStatus();
+  return CheckLastTerm(segment, position_.offset);
+}
+
+absl::Status Recovery::CheckLastTerm(const Segment& segment, uint64_t offset) const {
+  const absl::Status status = replay_.CheckLastTerm();
+  if (status.ok()) return status;
+  return Lost(segment.path, offset, std::string(status.message()), replay_.last().index.Previous());
 }
 
 absl::Status Recovery::ReadSegment(size_t i) {
@@ -261,6 +269,7 @@ absl::StatusOr<Recovered> Recovery::Run(const std::vector<uint64_t>& ids) {
   }
   for (size_t i = 0; i < segments_.size(); ++i) GAVEL_RETURN_IF_ERROR(ReadSegment(i));
   const Segment& last = segments_.back();
+  GAVEL_RETURN_IF_ERROR(CheckLastTerm(segments_.front(), kPreambleBytes));
   WalContents contents;
   const absl::Status status = replay_.Finish(contents);
   if (!status.ok()) {

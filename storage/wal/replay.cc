@@ -86,6 +86,11 @@ absl::Status Replay::ApplyEntry(const Record& record, uint64_t segment, uint64_t
   const bool configuration =
       record.header.detail == static_cast<uint8_t>(raft::EntryKind::kConfiguration);
   if (configuration) {
+    const auto decoded = raft::DecodeConfiguration(record.body.substr(kEntryPrefixBytes));
+    if (!decoded.ok()) {
+      return Contradiction(
+          absl::StrCat("entry ", id->index.value(), ": ", std::string(decoded.status().message())));
+    }
     configurations_.emplace_back(id->index, record.body.substr(kEntryPrefixBytes));
   }
   if (keep || record.header.detail > static_cast<uint8_t>(raft::EntryKind::kConfiguration)) {
@@ -156,6 +161,13 @@ absl::StatusOr<raft::Configuration> Replay::ConfigurationAt(raft::Index index) c
     if (it->first <= index) return raft::DecodeConfiguration(it->second);
   }
   return mark_.configuration;
+}
+
+absl::Status Replay::CheckLastTerm() const {
+  if (last_term_ <= hard_state_.term) return absl::OkStatus();
+  return Contradiction(absl::StrCat("entry ", last().index.value(), " has term ",
+                                    last_term_.value(), ", but the member has only entered term ",
+                                    hard_state_.term.value()));
 }
 
 absl::Status Replay::Finish(WalContents& contents) {

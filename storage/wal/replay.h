@@ -32,6 +32,10 @@ class Replay {
   // the records before it.
   absl::Status Apply(const Record& record, uint64_t segment, uint64_t offset);
 
+  // DataLoss: the last entry has a term that this member never entered. Whatever is written, no
+  // batch ends like this.
+  absl::Status CheckLastTerm() const;
+
   // DataLoss: entries between the newest mark and the first stored entry are missing. Otherwise
   // fills all of `contents` but the torn tail; Apply must not be called again.
   absl::Status Finish(WalContents& contents);

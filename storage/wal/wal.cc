@@ -395,6 +395,7 @@ absl::StatusOr<std::unique_ptr<Wal>> Wal::Create(Disk& disk, WalOptions options,
   Tail tail;
   tail.position = {.segment = 0, .offset = 0, .sequence = 1, .chain = 0, .last_index = start.index};
   tail.last_term = start.term;
+  tail.hard_state.term = start.term;  // Whoever holds an entry has entered its term.
   tail.mark = start;
   PreparedFile first{nullptr, JoinPath(directory, "fresh.tmp"), options.segment_bytes};
   GAVEL_ASSIGN_OR_RETURN(first.file, disk.Open(first.path, OpenMode::kCreate));

@@ -76,8 +76,8 @@ struct WalStats {
 class Wal {
  public:
   // Creates an empty log in options.directory (which must be empty, missing, or left by a Create
-  // that a crash cut short) that starts after `start` (index 0 for a new cluster). Durable on
-  // return. AlreadyExists: the directory holds a log.
+  // that a crash cut short) that starts after `start` (index 0 for a new cluster), in its term.
+  // Durable on return. AlreadyExists: the directory holds a log.
   static absl::StatusOr<std::unique_ptr<Wal>> Create(Disk& disk, WalOptions options,
                                                      const raft::SnapshotMeta& start);
 
@@ -99,7 +99,8 @@ class Wal {
   // Takes the batch over; durable only after Sync. Batches appended between two Syncs are one
   // batch on disk: after a crash all of it is there or nothing.
   //
-  // Requires: entries are consecutive, above the newest mark and at most one above the last.
+  // Requires: entries are consecutive, above the newest mark and at most one above the last; none
+  // has a term above that of the newest hard state, this batch's included.
   // InvalidArgument, with nothing taken over: a payload above options.payload_bytes_max.
   absl::Status Append(const WalBatch& batch);
   // Makes everything appended durable with one fdatasync.

@@ -87,6 +87,7 @@ void AppendAndSync(PosixDisk& disk, const Workload& workload, uint64_t per_batch
     const auto start = Clock::now();
     while (Seconds(Clock::now() - start) < workload.seconds) {
       WalBatch batch;
+      batch.hard_state = raft::HardState{raft::Term(1), std::nullopt, raft::Index()};
       for (uint64_t i = 0; i < per_batch; ++i) {
         batch.entries.push_back(
             {raft::Index(next++), raft::Term(1), raft::EntryKind::kCommand, payload});
@@ -117,6 +118,7 @@ void AppendOnly(PosixDisk& disk, const Workload& workload) {
   const auto wal = Check(Wal::Create(disk, {.directory = workload.directory + "/append"}, {}));
   const auto payload = std::make_shared<const std::string>(workload.payload_bytes, 'x');
   WalBatch batch;
+  batch.hard_state = raft::HardState{raft::Term(1), std::nullopt, raft::Index()};
   constexpr uint64_t kEntries = 20000;
   for (uint64_t i = 1; i <= kEntries; ++i) {
     batch.entries.push_back({raft::Index(i), raft::Term(1), raft::EntryKind::kCommand, payload});

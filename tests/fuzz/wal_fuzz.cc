@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "raft/check.h"
+#include "raft/limits.h"
 #include "storage/disk/path.h"
 #include "storage/wal/format.h"
 #include "storage/wal/wal.h"
@@ -29,7 +30,7 @@ using storage::WalContents;
 
 constexpr char kDirectory[] = "/wal";
 // Beyond this, numbers are not counted up from: the last of them is no index.
-constexpr uint64_t kNumberMax = uint64_t{1} << 62;
+constexpr uint64_t kNumberMax = raft::kIndexMax.value() - 1;
 
 storage::WalOptions Options() {
   storage::WalOptions options;
@@ -90,7 +91,11 @@ std::optional<raft::Entry> AppendOne(Wal& wal, const WalContents& contents) {
   const raft::Term term = std::max({last.term, contents.hard_state.term, raft::Term(1)});
   if (last.index.value() > kNumberMax || term.value() > kNumberMax) return std::nullopt;
   raft::Entry entry = storage::Command(last.index.value() + 1, term.value(), "new");
-  GAVEL_CHECK(wal.Append({.mark = {}, .hard_state = {}, .entries = {entry}}).ok());
+  const storage::WalBatch batch =
+      term > contents.hard_state.term
+          ? storage::InTheirTerm({.mark = {}, .hard_state = {}, .entries = {entry}})
+          : storage::WalBatch{.mark = {}, .hard_state = {}, .entries = {entry}};
+  GAVEL_CHECK(wal.Append(batch).ok());
   GAVEL_CHECK(wal.Sync().ok());
   return entry;
 }
@@ -109,7 +114,9 @@ void CheckOpened(CrashDisk& disk, raft::Index keep_from, Wal::Opened opened) {
   // With a beginning beyond the old end the new entry may lie before it.
   if (added && added->index > again->contents.start.index) expected.push_back(Describe(*added));
   GAVEL_CHECK(Describe(again->contents.entries) == expected) << "other entries than before";
-  GAVEL_CHECK(again->contents.hard_state == before.hard_state) << "another hard state";
+  GAVEL_CHECK(again->contents.hard_state.term ==
+              std::max(before.hard_state.term, added ? added->term : raft::Term()))
+      << "another hard state";
 }
 
 }  // namespace
@@ -140,6 +147,7 @@ std::vector<std::string> Seeds() {
     uint64_t term = 1;
     for (uint64_t batch = 0; batch < seed; ++batch) {
       storage::WalBatch next;
+      if (batch == 0) next.hard_state = storage::State(term, 0, 0);
       if (random.OneIn(3)) next.hard_state = storage::State(++term, random.Below(3), last);
       if (last > mark + 2 && random.OneIn(4)) last -= random.Below(2);  // Truncates.
       for (uint64_t count = random.Between(1, 3); count > 0; --count) {

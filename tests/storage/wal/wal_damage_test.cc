@@ -207,8 +207,9 @@ TEST_F(WalDamageTest, ASegmentOfAnotherPlaceOrLifeIsReported) {
   CrashDisk other;
   ASSERT_OK_AND_ASSIGN(auto wal, Wal::Create(other, options_, Meta(0, 0, 3)));
   for (uint64_t i = 1; i <= 6; ++i) {
-    ASSERT_OK(wal->Append(
-        {.mark = {}, .hard_state = {}, .entries = {Command(i, 1, std::string(600, 'q'))}}));
+    ASSERT_OK(wal->Append({.mark = {},
+                           .hard_state = State(1, 0, 0),
+                           .entries = {Command(i, 1, std::string(600, 'q'))}}));
     ASSERT_OK(wal->Sync());
   }
   disk = Clone();
@@ -223,8 +224,8 @@ TEST_F(WalDamageTest, AStaleBatchIsToldByTheChain) {
     ASSERT_OK(wal);
     for (const std::string& text : {first, std::string("same")}) {
       const uint64_t index = (*wal)->stats().last_index.value() + 1;
-      ASSERT_OK(
-          (*wal)->Append({.mark = {}, .hard_state = {}, .entries = {Command(index, 1, text)}}));
+      ASSERT_OK((*wal)->Append(
+          {.mark = {}, .hard_state = State(1, 0, 0), .entries = {Command(index, 1, text)}}));
       ASSERT_OK((*wal)->Sync());
     }
   };
@@ -248,7 +249,7 @@ TEST_F(WalDamageTest, AStaleBatchIsToldByTheChain) {
 TEST_F(WalDamageTest, AHugeLengthIsDamageNotMemory) {
   ASSERT_OK_AND_ASSIGN(wal_, Wal::Create(disk_, options_, Meta(0, 0, 1)));
   const uint64_t start = End();
-  Write({.mark = {}, .hard_state = {}, .entries = {Command(1, 1, "one")}});
+  Write({.mark = {}, .hard_state = State(1, 0, 0), .entries = {Command(1, 1, "one")}});
   std::string bytes = disk_.Contents(Segment(1));
 
   auto disk = Clone();
@@ -284,6 +285,15 @@ TEST_F(WalDamageTest, RecordsThatContradictTheLogAreReported) {
       {[](auto& w) { w.AddMark(Meta(1, 1, 3), false); }, "a mark at 1 in a log from 2 to 6"},
       {[](auto& w) { w.AddMark(Meta(9, 1, 3), false); }, "a mark at 9 in a log from 2 to 6"},
       {[](auto& w) { w.AddHardState(State(1, 0, 0)); }, "term 1 after term 2"},
+      // The consensus core takes these for bugs.
+      {[](auto& w) { w.AddEntry(Command(7, 3, "later")); },
+       "at entry 7: entry 7 has term 3, but the member has only entered term 2"},
+      {[](auto& w) {
+         raft::Entry change = Change(7, 2, 3);
+         change.payload = std::make_shared<const std::string>(change.payload->substr(1));
+         w.AddEntry(change);
+       },
+       "entry 7: configuration: format version"},
       // From such numbers nothing could be counted on.
       {[](auto& w) { w.AddHardState(State(kHighest, 0, 0)); },
        "term 18446744073709551615 is above 72057594037927936, the last there can be"},

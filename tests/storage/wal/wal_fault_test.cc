@@ -30,7 +30,7 @@ const WalOptions kOptions = {
 constexpr int kSteps = 60;
 
 WalBatch Entries(std::vector<raft::Entry> entries) {
-  return {.mark = {}, .hard_state = {}, .entries = std::move(entries)};
+  return InTheirTerm({.mark = {}, .hard_state = {}, .entries = std::move(entries)});
 }
 
 // Runs random steps on a new log with one fault armed. Returns false when the fault no longer

@@ -58,8 +58,9 @@ TEST_F(WalPosixTest, GoesOnInAPreparedSegmentAndReadsOverTheBoundary) {
         ASSERT_OK_AND_ASSIGN(const bool more, wal->PrepareSegment());
         if (!more) break;
       }
-      ASSERT_OK(wal->Append(
-          {.mark = {}, .hard_state = {}, .entries = {Command(index, 1, std::string(300, 'x'))}}));
+      ASSERT_OK(wal->Append({.mark = {},
+                             .hard_state = State(1, 0, 0),
+                             .entries = {Command(index, 1, std::string(300, 'x'))}}));
       ASSERT_OK(wal->Sync());
     }
     EXPECT_EQ(wal->stats().unprepared_rolls, 0u);

@@ -48,10 +48,12 @@ class WalTest : public ::testing::Test {
   void Write(WalBatch batch) {
     ASSERT_OK(wal_->Append(batch));
     ASSERT_OK(wal_->Sync());
+    if (batch.hard_state) term_ = batch.hard_state->term;
   }
 
   void WriteEntries(std::vector<raft::Entry> entries) {
-    Write({.mark = {}, .hard_state = {}, .entries = std::move(entries)});
+    WalBatch batch = {.mark = {}, .hard_state = {}, .entries = std::move(entries)};
+    Write(batch.entries.back().term > term_ ? InTheirTerm(std::move(batch)) : std::move(batch));
   }
 
   // Writes entries first..last of `term` with payloads of `bytes`, one batch each.
@@ -70,6 +72,7 @@ class WalTest : public ::testing::Test {
   CrashDisk disk_;
   WalOptions options_ = {.directory = "/data/wal", .segment_bytes = 4096, .zero_step_bytes = 1024};
   std::unique_ptr<Wal> wal_;
+  raft::Term term_;  // Of the newest hard state written.
 };
 
 TEST_F(WalTest, ANewLogIsEmptyAndKnowsItsStart) {
@@ -77,7 +80,7 @@ TEST_F(WalTest, ANewLogIsEmptyAndKnowsItsStart) {
   const WalContents contents = Reopen();
   EXPECT_EQ(contents.start, Meta(7, 2, 3));
   EXPECT_EQ(contents.first_index, raft::Index(8));
-  EXPECT_EQ(contents.hard_state, raft::HardState());
+  EXPECT_EQ(contents.hard_state, State(2, 0, 0));
   EXPECT_THAT(contents.entries, IsEmpty());
   WriteEntries({Command(8, 2, "eight")});
   EXPECT_THAT(Read(8), ElementsAre("8@2:eight"));
@@ -92,7 +95,8 @@ TEST_F(WalTest, ASecondLogInTheDirectoryIsRefused) {
 TEST_F(WalTest, UnsyncedBatchesAreNotReadAndNotKept) {
   Create();
   WriteEntries({Command(1, 1, "one")});
-  ASSERT_OK(wal_->Append({.mark = {}, .hard_state = {}, .entries = {Command(2, 1, "two")}}));
+  ASSERT_OK(
+      wal_->Append(InTheirTerm({.mark = {}, .hard_state = {}, .entries = {Command(2, 1, "two")}})));
   EXPECT_THAT(wal_->Read(raft::Index(2), 100), StatusIs(absl::StatusCode::kOutOfRange));
   EXPECT_THAT(Describe(Reopen().entries), ElementsAre("1@1:one"));
 }
@@ -102,7 +106,8 @@ TEST_F(WalTest, OneSyncCoversAllAppendedBatches) {
   Create();
   const uint64_t before = disk_.operations();
   for (uint64_t i = 1; i <= 10; ++i) {
-    ASSERT_OK(wal_->Append({.mark = {}, .hard_state = {}, .entries = {Command(i, 1, "x")}}));
+    ASSERT_OK(
+        wal_->Append(InTheirTerm({.mark = {}, .hard_state = {}, .entries = {Command(i, 1, "x")}})));
   }
   ASSERT_OK(wal_->Sync());
   EXPECT_EQ(disk_.operations() - before, 2u);
@@ -239,7 +244,7 @@ TEST_F(WalTest, APayloadBeyondTheLimitIsRefusedAndTheLogGoesOn) {
   WriteEntries({Command(1, 1, "0123456789")});
   const WalContents contents = Reopen();
   EXPECT_THAT(Describe(contents.entries), ElementsAre("1@1:0123456789"));
-  EXPECT_EQ(contents.hard_state, raft::HardState());
+  EXPECT_EQ(contents.hard_state, State(1, 0, 0)) << "the vote went with the batch";
 }
 
 TEST_F(WalTest, APreparedSegmentIsUsedAndCounted) {

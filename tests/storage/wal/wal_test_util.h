@@ -47,6 +47,14 @@ inline raft::HardState State(uint64_t term, uint64_t vote, uint64_t commit) {
   return state;
 }
 
+// The batch, with the hard state that its entries need if it brings none.
+inline WalBatch InTheirTerm(WalBatch batch) {
+  if (!batch.hard_state && !batch.entries.empty()) {
+    batch.hard_state = raft::HardState{batch.entries.back().term, std::nullopt, raft::Index()};
+  }
+  return batch;
+}
+
 // "7@2:payload" for entry 7 of term 2; configuration entries show "*".
 inline std::string Describe(const raft::Entry& entry) {
   std::string text = std::to_string(entry.index.value()) + "@" + std::to_string(entry.term.value());

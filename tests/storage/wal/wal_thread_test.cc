@@ -76,8 +76,8 @@ TEST(WalThreadTest, ReadersSeeWholePrefixesWhileTheLogGrowsAndIsCut) {
   }
   absl::Status status;
   for (uint64_t i = 1; i <= kEntries && status.ok(); ++i) {
-    status =
-        wal->Append({.mark = {}, .hard_state = {}, .entries = {Command(i, 1, std::to_string(i))}});
+    status = wal->Append(
+        {.mark = {}, .hard_state = State(1, 0, 0), .entries = {Command(i, 1, std::to_string(i))}});
     if (status.ok() && i % 4 == 0) status = wal->Sync();
     if (status.ok() && i % 200 == 0) status = wal->CutTo(Meta(i - 100, 1, 3));
   }

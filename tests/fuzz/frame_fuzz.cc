@@ -10,6 +10,7 @@
 #include "server/peer/frame_stream.h"
 #include "storage/disk/crc32c.h"
 #include "storage/disk/little_endian.h"
+#include "tests/fuzz/conversation.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace gavel::fuzz {
@@ -19,8 +20,13 @@ using raft::Index;
 using raft::NodeId;
 using raft::Term;
 
-// The first byte of an input: one frame, or a message of a stream, which holds a run of them.
-enum Kind : char { kFrame, kStreamMessage };
+// The first byte of an input: one frame; a message of a stream, which holds a run of them; or what
+// a member is told, and does meanwhile.
+enum Kind : char { kFrame, kStreamMessage, kConversation, kKinds };
+
+Kind KindOf(std::string_view input) {
+  return static_cast<Kind>(static_cast<uint8_t>(input[0]) % kKinds);
+}
 
 constexpr size_t kChecksumBytes = 4;
 constexpr size_t kLengthBytes = 4;
@@ -77,7 +83,7 @@ raft::Payload Bytes(std::string bytes) {
 
 std::vector<raft::Message> OneOfEachKind() {
   using raft::EntryKind;
-  const raft::RequestId id{NodeId(2), raft::Incarnation(3), 4};
+  const raft::RequestId id{NodeId(1), raft::Incarnation(3), 4};
   std::vector<decltype(raft::Message::body)> bodies = {
       raft::AppendRequest{{Index(4), Term(2)},
                           {{Index(5), Term(2), EntryKind::kEmpty, nullptr},
@@ -95,7 +101,7 @@ std::vector<raft::Message> OneOfEachKind() {
       raft::ReadRequest{raft::ReadId(11), raft::Incarnation(2)},
       raft::ReadReply{raft::ReadId(11), raft::Incarnation(2), true, Index(7)},
       raft::ForwardProposals{Term(3), {{id, Bytes("put")}, {id, Bytes("")}}},
-      raft::ProposalsDropped{{id, id}},
+      raft::ProposalsDropped{{id, id}, "why"},
       raft::TimeoutNow{},
       raft::InstallSnapshot{{Index(6), Term(3), Joint()}},
   };
@@ -117,8 +123,15 @@ void MendChecksum(std::string& bytes, size_t at, size_t end) {
 
 void OneInput(std::string_view input) {
   if (input.empty()) return;
-  if (input[0] % 2 == kFrame) return CheckFrame(input.substr(1));
-  CheckStreamMessage(input.substr(1));
+  const std::string_view rest = input.substr(1);
+  switch (KindOf(input)) {
+    case kFrame:
+      return CheckFrame(rest);
+    case kStreamMessage:
+      return CheckStreamMessage(rest);
+    default:
+      return Converse(rest);
+  }
 }
 
 std::vector<std::string> Seeds() {
@@ -135,12 +148,16 @@ std::vector<std::string> Seeds() {
   seeds.push_back(std::string(1, kFrame) + server::EncodeFrame(address, messages));
   seeds.push_back(std::string(1, kFrame) + server::EncodeFrame(address, {}));
   seeds.push_back(stream);
+  for (const std::string& conversation : ConversationSeeds()) {
+    seeds.push_back(std::string(1, kConversation) + conversation);
+  }
   return seeds;
 }
 
 void Mend(std::string& input, raft::Random&) {
   if (input.empty()) return;
-  if (input[0] % 2 == kFrame) return MendChecksum(input, 1, input.size());
+  if (KindOf(input) == kFrame) return MendChecksum(input, 1, input.size());
+  if (KindOf(input) == kConversation) return;
   size_t at = 1;
   while (at + kLengthBytes <= input.size()) {
     const uint64_t length = storage::LoadLittleEndian<uint32_t>(input.data() + at);

@@ -4,7 +4,6 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <set>
 #include <utility>
 #include <variant>
 
@@ -208,19 +207,25 @@ class Subject {
       GAVEL_CHECK(entry.term >= disk_.back().term && entry.term <= written_.term)
           << "a term that was never entered";
       disk_.push_back(entry);
+      CheckOwn(entry);
     }
     for (const Message& message : batch.send_after_persist) CheckSent(message);
     unreported_ = batch.number;
+  }
+
+  // What somebody else leads in can be anything; what this member appends, all can apply.
+  void CheckOwn(const Entry& entry) {
+    const raft::Status now = stage_.status();
+    const bool own = now.role == raft::Role::kLeader && entry.term == now.term;
+    if (!own || entry.kind != EntryKind::kCommand) return;
+    google::protobuf::Arena arena;
+    GAVEL_CHECK(storage::DecodeCommand(*entry.payload, arena).ok()) << "nobody can apply it";
   }
 
   void CheckCommitted(const Entry& entry) {
     GAVEL_CHECK(entry.index == handed_.Next()) << "committed entries do not follow each other";
     handed_ = entry.index;
     GAVEL_CHECK(disk_.at(entry.index.value() - 1).term == entry.term) << "it is not on the disk";
-    // What somebody else leads in can be anything; what this member appended all can apply.
-    if (entry.kind != EntryKind::kCommand || !led_.contains(entry.term)) return;
-    google::protobuf::Arena arena;
-    GAVEL_CHECK(storage::DecodeCommand(*entry.payload, arena).ok()) << "nobody can apply it";
   }
 
   void Feed(const raft::EntriesWanted& wanted) {
@@ -240,7 +245,6 @@ class Subject {
       GAVEL_CHECK(!last_.leader || !now.leader || *last_.leader == *now.leader)
           << "a second leader in a term is believed";
     }
-    if (now.role == raft::Role::kLeader) led_.insert(now.term);
     last_ = now;
   }
 
@@ -255,7 +259,6 @@ class Subject {
   raft::HardState written_ = Restored().hard_state;
   raft::Status last_;
   Index handed_ = Restored().applied;
-  std::set<Term> led_;
   uint64_t sequence_ = 0;
   uint64_t reads_ = 0;
 };

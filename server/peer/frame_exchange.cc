@@ -173,8 +173,8 @@ absl::StatusOr<bool> FrameReceiver::CheckLife(const FrameAddress& address) {
           ": its data directory was lost or put back from a copy: ", storage::kReplaceMember)));
 }
 
-// What a snapshot message names is installed by nobody: no snapshot comes with it. The core would
-// take it for one that had been received whole.
+// A member tells its own core of a snapshot, once it has received it whole (server/snapshot). From
+// a peer the core would take that for true.
 void FrameReceiver::TakeOutSnapshots(raft::NodeId from, std::vector<raft::Message>& messages) {
   const size_t taken_out = std::erase_if(messages, [](const raft::Message& message) {
     return std::holds_alternative<raft::InstallSnapshot>(message.body);
@@ -183,7 +183,7 @@ void FrameReceiver::TakeOutSnapshots(raft::NodeId from, std::vector<raft::Messag
     // The rest of the frame is good, and so is the stream.
     Refuse(from, "snapshot",
            absl::UnimplementedError(
-               "it tells of a snapshot, which this version does not take from members: run the "
+               "it tells this member's core of a snapshot, which only this member may do: run the "
                "same version on all members"))
         .IgnoreError();
   }

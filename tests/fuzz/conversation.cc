@@ -97,11 +97,13 @@ class Subject {
   Subject()
       : stage_(raft::Raft(CoreOptions(), Restored(), raft::Random(1)),
                server::CommandCheck(kRequestBytesMax)),
-        receiver_({kCluster, kSelf, NodeId(), kLife}, logger_, metrics_,
-                  [this](NodeId, std::vector<Message> messages) {
-                    inputs_.emplace_back(server::PeerMessages{std::move(messages)});
-                    return true;
-                  }) {
+        receiver_(
+            {kCluster, kSelf, NodeId(), kLife}, logger_, metrics_,
+            [this](NodeId, std::vector<Message> messages) {
+              inputs_.emplace_back(server::PeerMessages{std::move(messages)});
+              return true;
+            },
+            [](NodeId, const server::SnapshotMessage&) {}) {
     last_ = stage_.status();
     disk_ = Restored().entries;
   }
@@ -229,7 +231,9 @@ class Subject {
   }
 
   void Feed(const raft::EntriesWanted& wanted) {
-    server::OlderEntries older{wanted.to, wanted.from, {}};
+    server::OlderEntries older;
+    older.to = wanted.to;
+    older.from = wanted.from;
     for (size_t i = wanted.from.value() - 1; i < disk_.size(); ++i)
       older.entries.push_back(disk_[i]);
     inputs_.emplace_back(std::move(older));

@@ -178,7 +178,7 @@ class Subject {
     }
     for (const raft::EntriesWanted& wanted : output.older) Feed(wanted);
     for (const raft::SnapshotWanted& wanted : output.snapshots) {
-      inputs_.emplace_back(server::SnapshotFailed{wanted.to});
+      inputs_.emplace_back(server::SnapshotSent{wanted.to, std::nullopt});
     }
     if (!disk_held_ && !unreported_.is_none()) {
       inputs_.emplace_back(server::Persisted{std::exchange(unreported_, {})});

@@ -104,6 +104,22 @@ def commands_do_what_they_say(options):
 
 
 @test
+def a_server_named_by_a_relative_path_is_found_again(options):
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Deploy(folder, free_base_port(), os.path.relpath(options.server))
+        cluster.must('start', '-n', '1')
+        try:
+            here = os.getcwd()
+            os.chdir(folder)
+            try:
+                cluster.must('restart', '1')
+            finally:
+                os.chdir(here)
+        finally:
+            cluster.must('stop')
+
+
+@test
 def a_taken_port_is_named_with_its_process(options):
     base = free_base_port()
     with tempfile.TemporaryDirectory() as folder, socket.socket() as taken:

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -24,6 +25,7 @@
 #include "storage/engine/rocks_engine.h"
 #include "storage/mvcc/hash.h"
 #include "storage/mvcc/range.h"
+#include "tests/support/held_port.h"
 #include "tests/support/matchers.h"
 #include "tests/support/temporary_directory.h"
 
@@ -33,25 +35,23 @@ namespace {
 using ::testing::HasSubstr;
 using testing::StatusIs;
 
-// A peer port that the system has picked and that stays the same over restarts of its member.
+// A peer port that stays the same over restarts of its member.
 class PeerPort {
  public:
-  PeerPort(Logger& logger, Metrics& metrics) : logger_(logger), metrics_(metrics) {
-    port_ = Listen()->ports()[0];
-  }
+  PeerPort(Logger& logger, Metrics& metrics) : logger_(logger), metrics_(metrics) {}
   std::unique_ptr<GrpcPeerTransport> Listen() {
     GrpcTransportOptions options;
-    options.listen = {absl::StrCat("127.0.0.1:", port_)};
+    options.listen = {absl::StrCat("127.0.0.1:", port_.number())};
     auto transport = GrpcPeerTransport::Listen(options, logger_, metrics_);
     EXPECT_TRUE(transport.ok()) << transport.status();
     return *std::move(transport);
   }
-  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
+  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_.number()); }
 
  private:
   Logger& logger_;
   Metrics& metrics_;
-  int port_ = 0;
+  const testing::HeldPort port_;
 };
 
 // Waits for one answer of a call-back.
@@ -256,6 +256,12 @@ TEST_F(MemberTest, WritersOnAllMembersGoOnWhileMembersAreKilled) {
   std::atomic<bool> stop = false;
   std::atomic<int> next = 0;
   std::vector<std::thread> writers;
+  const auto end_writers = [&] {
+    stop = true;
+    for (std::thread& writer : writers) writer.join();
+    writers.clear();
+  };
+  const absl::Cleanup at_least_at_the_end = end_writers;  // Also after a failed ASSERT.
   for (int w = 0; w < 3; ++w) {
     writers.emplace_back([&] {
       while (!stop) {
@@ -292,8 +298,7 @@ TEST_F(MemberTest, WritersOnAllMembersGoOnWhileMembersAreKilled) {
     const std::lock_guard lock(mutex);
     ASSERT_OK(Start(round % 3));
   }
-  stop = true;
-  for (std::thread& writer : writers) writer.join();
+  end_writers();
   EXPECT_GT(acknowledged.size(), 100u);
   ASSERT_TRUE(Get(0, "none") == std::nullopt);
   for (const std::string& key : acknowledged) EXPECT_EQ(Get(0, key), key);

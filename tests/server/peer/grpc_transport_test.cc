@@ -16,6 +16,7 @@
 #include "gtest/gtest.h"
 
 #include "server/peer/grpc_transport.h"
+#include "tests/support/held_port.h"
 
 namespace gavel::server {
 namespace {
@@ -52,23 +53,22 @@ class Listener {
   }
   void Open() {
     GrpcTransportOptions options;
-    options.listen = {absl::StrCat("127.0.0.1:", port_)};
+    options.listen = {absl::StrCat("127.0.0.1:", port_.number())};
     auto transport = GrpcPeerTransport::Listen(options, *logger_, metrics_);
     ASSERT_TRUE(transport.ok()) << transport.status();
-    port_ = (*transport)->ports()[0];
     PeerEvents events;
     events.on_frame = [this](std::string_view frame, StreamSender&) { return on_frame_(frame); };
     (*transport)->Begin(kPeer, std::move(events));
     transport_.emplace(*std::move(transport));
   }
   void Close() { transport_.reset(); }
-  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
+  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_.number()); }
 
  private:
+  const testing::HeldPort port_;
   const std::function<absl::Status(std::string_view)> on_frame_;
   std::unique_ptr<Logger> logger_ = NullLogger();
   Metrics metrics_;
-  int port_ = 0;
   std::optional<Polled> transport_;
 };
 

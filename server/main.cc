@@ -121,6 +121,7 @@ NodeOptions NodeOptionsFrom(const ServerOptions& options) {
   NodeOptions node;
   node.place = PlaceOf(options);
   node.auto_compaction = AutoCompactionFrom(options);
+  node.digest_interval = options.corrupt_check_time;
   node.place.state.newest_cache_bytes_max = options.key_cache_bytes;
   node.client_urls = UrlTexts(options.advertise_client_urls);
   node.heartbeat_interval = options.heartbeat_interval;

@@ -63,6 +63,8 @@ struct ServerOptions {
   MonotonicNs auto_compaction_period = 0;  // Kept; 0: not by time.
   int64_t auto_compaction_revisions = 0;   // Kept; 0: not by number.
 
+  MonotonicNs corrupt_check_time = 60 * kNsPerSecond;  // Between two comparisons; 0: none.
+
   // Limits that etcd has.
   std::optional<uint64_t> quota_bytes;  // Nothing: no quota.
   uint64_t max_request_bytes = 1572864;

@@ -52,7 +52,7 @@ std::vector<Flag> FlagsWithoutEffect() {
   const std::string always = "it is always on";
   const std::string always_synced = "writes are always synced before they are acknowledged";
   const std::string compared =
-      "members are not compared by themselves; checksums are verified at every read";
+      "members compare their states all the time, see --corrupt-check-time";
   const std::string proxy = "there is no proxy";
   const std::string segments = "old parts of the log are removed when no longer needed";
   std::vector<std::pair<std::string, std::string>> values = {
@@ -63,7 +63,6 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"compact-hash-check-time", compared},
       {"compaction-batch-limit", history},
       {"compaction-sleep-interval", history},
-      {"corrupt-check-time", compared},
       {"cors", "there is no JSON gateway"},
       {"distributed-tracing-address", ""},
       {"distributed-tracing-instance-id", ""},

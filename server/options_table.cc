@@ -307,8 +307,9 @@ void AddWatchFlags(std::vector<Flag>& flags) {
              Count(&O::streams_bytes_max, 1 << 20, kBytesMax)));
 }
 
-void AddCompactionFlags(std::vector<Flag>& flags) {
-  const std::string group = "Compaction";
+void AddStateFlags(std::vector<Flag>& flags) {
+  using O = ServerOptions;
+  const std::string group = "Compaction and checks";
   flags.push_back(Served(group, "auto-compaction-mode", "periodic",
                          "periodic: keep the history of a time; revision: of so many revisions.",
                          SetCompactionMode));
@@ -316,6 +317,9 @@ void AddCompactionFlags(std::vector<Flag>& flags) {
                          "What is kept: a time (a bare number is hours), or a number of revisions; "
                          "0: nothing is compacted by itself.",
                          SetCompactionRetention));
+  flags.push_back(Served(group, "corrupt-check-time", "1m",
+                         "Time between two comparisons of the members' states; 0: none.",
+                         Duration(&O::corrupt_check_time)));
 }
 
 // What clients may make this member hold or do; see server/http2.
@@ -432,7 +436,7 @@ std::vector<Flag> MakeFlags() {
   AddMemberFlags(flags);
   AddClusterFlags(flags);
   AddLimitFlags(flags);
-  AddCompactionFlags(flags);
+  AddStateFlags(flags);
   AddLogFlags(flags);
   AddGavelFlags(flags);
   AddWatchFlags(flags);

@@ -9,6 +9,7 @@
 #include "server/logging.h"
 #include "server/metrics.h"
 #include "server/node/apply_stage.h"
+#include "server/node/digest_driver.h"
 #include "server/node/failure.h"
 #include "server/node/flush_policy.h"
 #include "server/node/history_collection.h"
@@ -51,6 +52,7 @@ class ApplyDriver {
     Failure& failure;
     HistoryCollection& collection;
     const SnapshotSource& snapshots;
+    DigestDriver& digests;
   };
   ApplyDriver(ApplyStage& stage, raft::Index durable, ApplyOptions options,
               Surroundings surroundings, ApplyMetrics metrics);

@@ -49,6 +49,8 @@ absl::StatusOr<ApplyOutput> ApplyStage::Step(bool changes_wanted) {
   output.outcomes = std::move(result->outcomes);
   output.changes = std::move(result->changes);
   output.leases = std::move(result->leases);
+  output.digest_reports = std::move(result->digest_reports);
+  output.digest_marked = result->digest_marked;
   output.members_changed = result->members_changed;
   output.applied = {entries.back().index, entries.back().term};
   output.entries = entries.size();

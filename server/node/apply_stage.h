@@ -28,6 +28,8 @@ struct ApplyOutput {
   std::vector<storage::CommandOutcome> outcomes;
   std::vector<storage::KeyChange> changes;  // If they were asked for.
   std::vector<storage::LeaseChange> leases;
+  std::vector<storage::DigestReport> digest_reports;
+  bool digest_marked = false;
   raft::EntryId applied;  // The last entry applied; index 0 if none was.
   uint64_t entries = 0;
   uint64_t log_bytes = 0;

@@ -34,6 +34,9 @@ uint32_t SemanticsOf(CommandField field) {
     case CommandField::kExpireLeases:
     case CommandField::kLeaseClock:
       return 2;
+    case CommandField::kMarkDigest:
+    case CommandField::kReportDigest:
+      return 3;
   }
   CheckFailed(__FILE__, __LINE__, "no such command");
 }

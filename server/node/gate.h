@@ -55,6 +55,8 @@ enum class CommandField : int {
   kExpireLeases = 17,
   kLeaseClock = 18,
   kPublishMember = 20,
+  kMarkDigest = 24,
+  kReportDigest = 25,
 };
 
 struct ProposeResult {

@@ -111,6 +111,12 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   compaction_ = std::make_unique<CompactionDriver>(
       options_.auto_compaction,
       CompactionDriver::Surroundings{clock_, logger_, queues_.background, *gate_});
+  digests_ = std::make_unique<DigestDriver>(
+      options_.digest_interval,
+      DigestDriver::Surroundings{clock_, logger_, queues_.background, *gate_,
+                                 [&machine] { return machine.digest_marks(); },
+                                 [&machine] { return machine.configuration(); }},
+      surroundings.metrics);
 
   const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(),
                           identity_.incarnation};
@@ -141,6 +147,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   collection_->OnCompacted();
   Publish();
   compaction_->Start();
+  digests_->Start();
 }
 
 void Node::BuildSnapshots(const Surroundings& surroundings, const storage::StateMachine& machine) {
@@ -238,7 +245,7 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
   apply_ = std::make_unique<ApplyDriver>(
       *apply_stage_, applied, options_.apply,
       ApplyDriver::Surroundings{clock_, logger_, queues_, *gate_, *watches_, failure_, *collection_,
-                                *snapshots_},
+                                *snapshots_, *digests_},
       ApplyMetrics(surroundings.metrics));
 }
 

@@ -21,6 +21,7 @@
 #include "server/node/apply_driver.h"
 #include "server/node/compaction_driver.h"
 #include "server/node/core_driver.h"
+#include "server/node/digest_driver.h"
 #include "server/node/failure.h"
 #include "server/node/history_collection.h"
 #include "server/node/lease_driver.h"
@@ -50,6 +51,7 @@ struct NodeOptions {
   uint64_t quota_bytes = 0;
   uint64_t append_bytes_max = 1 << 20;
   AutoCompactionOptions auto_compaction;
+  MonotonicNs digest_interval = 60 * kNsPerSecond;  // Between two comparisons of members; 0: none.
   // Entries kept in memory for followers that lag a little.
   uint64_t recent_bytes_max = 16 << 20;
   uint64_t request_bytes_max = 1536 << 10;  // Of what other members forward.
@@ -138,6 +140,7 @@ class Node {
   std::unique_ptr<MemberGate> gate_;
   std::unique_ptr<HistoryCollection> collection_;
   std::unique_ptr<CompactionDriver> compaction_;
+  std::unique_ptr<DigestDriver> digests_;
   std::unique_ptr<FrameReceiver> receiver_;
   std::unique_ptr<FrameSender> sender_;
   std::unique_ptr<PeerTransport> transport_;

@@ -6,6 +6,7 @@
 
 #include "raft/check.h"
 #include "raft/sim_point.h"
+#include "storage/disk/crc32c.h"
 
 namespace gavel::storage {
 
@@ -51,6 +52,7 @@ void Writer::AddChange(std::string_view key, const Version& version) {
   value_.clear();
   AppendVersionRecord(version, &value_);
   batch_.Put(Family::kVersions, key_, value_);
+  totals_.digest = Crc32c(value_, Crc32c(key_, totals_.digest));
 
   value_.clear();
   AppendChangeRecord({version.tombstone, totals_.superseded_total, key}, &value_);

@@ -31,6 +31,8 @@ struct Totals {
   // part of it that is below the compacted revision.
   int64_t superseded_total = 0;
   int64_t superseded_compacted = 0;
+  // Of all that entries have done (storage/state/digest.h).
+  uint32_t digest = 0;
 
   friend bool operator==(const Totals&, const Totals&) = default;
 };

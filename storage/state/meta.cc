@@ -1,9 +1,21 @@
 #include "storage/state/meta.h"
 
+#include <limits>
+
 #include "storage/mvcc/varint.h"
 #include "storage/state/lease_row.h"
 
 namespace gavel::storage {
+namespace {
+
+bool TakeDigest(std::string_view* in, uint32_t* digest) {
+  uint64_t value = 0;
+  if (!TakeVarint(in, &value) || value > std::numeric_limits<uint32_t>::max()) return false;
+  *digest = static_cast<uint32_t>(value);
+  return true;
+}
+
+}  // namespace
 
 std::string EncodeMetaFormat(const MetaFormat& format) {
   std::string bytes;
@@ -26,6 +38,11 @@ std::string EncodeMetaState(const MetaState& state) {
                                totals.superseded_total, totals.superseded_compacted}) {
     AppendVarint(static_cast<uint64_t>(number), &bytes);
   }
+  AppendVarint(totals.digest, &bytes);
+  for (const DigestMark& mark : state.marks) {
+    AppendVarint(mark.index.value(), &bytes);
+    AppendVarint(mark.digest, &bytes);
+  }
   return bytes;
 }
 
@@ -39,6 +56,12 @@ bool DecodeMetaState(std::string_view bytes, MetaState* state) {
   for (int64_t* number : {&totals.revision, &totals.compacted, &totals.keys, &totals.live_bytes,
                           &totals.superseded_total, &totals.superseded_compacted}) {
     if (!TakeVarint(&bytes, number)) return false;
+  }
+  if (!TakeDigest(&bytes, &totals.digest)) return false;
+  for (DigestMark& mark : state->marks) {
+    uint64_t index = 0;
+    if (!TakeVarint(&bytes, &index) || !TakeDigest(&bytes, &mark.digest)) return false;
+    mark.index = raft::Index(index);
   }
   return bytes.empty();
 }

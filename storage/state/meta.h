@@ -17,6 +17,7 @@
 #include "raft/types.h"
 #include "storage/engine/engine.h"
 #include "storage/mvcc/writer.h"
+#include "storage/state/digest.h"
 
 namespace gavel::storage {
 
@@ -42,6 +43,7 @@ struct MetaState {
   raft::Index applied;
   raft::Term applied_term;
   Totals totals;
+  DigestMarks marks;
 
   friend bool operator==(const MetaState&, const MetaState&) = default;
 };

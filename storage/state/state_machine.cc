@@ -73,6 +73,10 @@ class StateMachine::Impl {
     const MutexLock lock(mutex_);
     return published_leases_;
   }
+  DigestMarks digest_marks() const {
+    const MutexLock lock(mutex_);
+    return published_marks_;
+  }
   OperationCounts operations() const {
     const MutexLock lock(mutex_);
     return operations_;
@@ -130,6 +134,7 @@ class StateMachine::Impl {
   std::shared_ptr<const raft::Configuration> published_configuration_ ABSL_GUARDED_BY(mutex_);
   Sizes sizes_ ABSL_GUARDED_BY(mutex_);
   LeaseTotals published_leases_ ABSL_GUARDED_BY(mutex_);
+  DigestMarks published_marks_ ABSL_GUARDED_BY(mutex_);
   OperationCounts operations_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -270,12 +275,15 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   for (const raft::Entry& entry : entries) {
     GAVEL_CHECK(entry.index == draft.state.applied.Next())
         << "entry " << entry.index.value() << " after " << draft.state.applied.value();
+    const size_t lease_changes = draft.result.leases.size();
     if (absl::Status status = ApplyEntry(entry, {key_values, leases}, wanted, arena, draft);
         !status.ok()) {
       return AtEntry(entry, status);
     }
     draft.state.applied = entry.index;
     draft.state.applied_term = entry.term;
+    draft.state.totals.digest = DigestAfter(entry, draft.state.totals, draft.leases,
+                                            std::span(draft.result.leases).subspan(lease_changes));
   }
   if (GAVEL_PLANTED_BUG(23)) {
     if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
@@ -399,6 +407,17 @@ absl::Status StateMachine::Impl::ApplyInternal(const Command& command, const raf
       if (!draft.members) draft.members = members_;
       RecordPublished(command.publish_member(), *draft.members);
       return absl::OkStatus();
+    case Command::kMarkDigest:
+      draft.state.marks = {DigestMark{entry.index, draft.state.totals.digest},
+                           draft.state.marks[0]};
+      draft.result.digest_marked = true;
+      return absl::OkStatus();
+    case Command::kReportDigest: {
+      const internal::ReportDigest& report = command.report_digest();
+      draft.result.digest_reports.push_back(
+          {raft::NodeId(report.member()), {raft::Index(report.mark()), report.digest()}});
+      return absl::OkStatus();
+    }
     default:
       return absl::DataLossError("the command has no body that this build knows");
   }
@@ -424,6 +443,7 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   view_ = std::move(view);
   sizes_ = sizes;
   published_leases_ = {leases_.clock_ms, leases_.count};
+  published_marks_ = state_.marks;
   operations_.puts += operations.puts;
   operations_.deletes += operations.deletes;
   operations_.txns += operations.txns;
@@ -470,6 +490,8 @@ std::shared_ptr<const raft::Configuration> StateMachine::configuration() const {
 StateMachine::Sizes StateMachine::sizes() const { return impl_->sizes(); }
 
 StateMachine::LeaseTotals StateMachine::leases() const { return impl_->leases(); }
+
+DigestMarks StateMachine::digest_marks() const { return impl_->digest_marks(); }
 
 OperationCounts StateMachine::operations() const { return impl_->operations(); }
 

@@ -23,6 +23,7 @@
 #include "storage/mvcc/key_change.h"
 #include "storage/mvcc/read_view.h"
 #include "storage/state/command.h"
+#include "storage/state/digest.h"
 #include "storage/state/key_values.h"
 #include "storage/state/leases.h"
 #include "storage/state/request_error.h"
@@ -67,6 +68,8 @@ struct ApplyResult {
   bool members_changed = false;
   std::vector<KeyChange> changes;   // All, in order, if the caller wants them.
   std::vector<LeaseChange> leases;  // All, in order.
+  std::vector<DigestReport> digest_reports;
+  bool digest_marked = false;
 };
 
 struct StateMachineOptions {
@@ -143,6 +146,8 @@ class StateMachine {
     int64_t count = 0;
   };
   LeaseTotals leases() const;  // Any thread.
+  // Any thread.
+  DigestMarks digest_marks() const;
   // Since this process began. Any thread.
   OperationCounts operations() const;
 

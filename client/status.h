@@ -65,6 +65,16 @@ enum class Reason : uint8_t {
   kPermissionDenied,
   kAuthentication,  // No, or a wrong, proof of who asks.
   kNotServed,       // The server does not know this call.
+  // Changes of members: cluster.h says when.
+  kBadMemberUrls,
+  kPeerUrlExists,
+  kMemberExists,
+  kMemberNotFound,
+  kTooManyLearners,
+  kNotLearner,
+  kLearnerNotReady,
+  kNotEnoughStarted,
+  kUnhealthyCluster,
   // The member or the cluster.
   kNoSpace,
   kTooManyRequests,

@@ -1,5 +1,6 @@
 // The commands of gavelctl, as data.
 #include "client/ctl/command.h"
+#include "client/ctl/command_groups.h"
 #include "client/ctl/commands.h"
 #include "client/ctl/kv_requests.h"
 #include "client/ctl/watch_request.h"
@@ -203,23 +204,6 @@ std::vector<Command> HelperCommands() {
        .formats = kHelperFormats,
        .run = &RunPutIfAbsent},
   };
-}
-
-Command MemberCommand() {
-  return {.name = "member",
-          .summary = "The members of the cluster.",
-          .subcommands = {
-              {.name = "list",
-               .summary = "List the members.",
-               .description = "Id, status, name, peer URLs, client URLs, whether a learner.",
-               .flags = {{.name = "consistency",
-                          .default_text = "l",
-                          .help = "l: linearizable. s: as one member knows it.",
-                          .value_name = "l|s",
-                          .choices = {"l", "s"}}},
-               .formats = FormatSet({Format::kSimple, Format::kFields, Format::kJson,
-                                     Format::kTable, Format::kProtobuf}),
-               .run = &RunMemberList}}};
 }
 
 Command EndpointCommand() {

@@ -29,6 +29,11 @@ MaybeFailure RunGetMany(Session& session);
 MaybeFailure RunPutMany(Session& session);
 MaybeFailure RunPutIfAbsent(Session& session);
 
+MaybeFailure RunMemberAdd(Session& session);
+MaybeFailure RunMemberRemove(Session& session);
+MaybeFailure RunMemberUpdate(Session& session);
+MaybeFailure RunMemberPromote(Session& session);
+MaybeFailure RunMemberReplace(Session& session);
 MaybeFailure RunMemberList(Session& session);
 MaybeFailure RunEndpointHealth(Session& session);
 MaybeFailure RunEndpointStatus(Session& session);

@@ -94,6 +94,29 @@ std::string HintOfRequest(Reason reason) {
     case Reason::kPermissionDenied:
     case Reason::kAuthentication:
       return "This cluster asks for a user, which this release cannot log in as.";
+    case Reason::kBadMemberUrls:
+      return "Peer URLs look like http://host:2380, with commas between them.";
+    case Reason::kPeerUrlExists:
+      return "'gavelctl member list' shows which member has it.";
+    case Reason::kMemberExists:
+      return "Try again: each try makes another id.";
+    case Reason::kMemberNotFound:
+      return "'gavelctl member list' shows the ids; that of a removed member never comes back.";
+    case Reason::kTooManyLearners:
+      return "Promote or remove the learner that 'gavelctl member list' shows, or start the "
+             "servers "
+             "with a larger --max-learners.";
+    case Reason::kNotLearner:
+      return "It is a voter already.";
+    case Reason::kLearnerNotReady:
+      return "Try again when it has caught up: 'gavelctl endpoint status --cluster' shows how far "
+             "each member is.";
+    case Reason::kNotEnoughStarted:
+      return "Afterwards too few of the members would run. Start those that are down or that "
+             "'gavelctl member list' shows as unstarted first.";
+    case Reason::kUnhealthyCluster:
+      return "More than half of the voters, with those that the change brings, must have been "
+             "connected for 5 s: see 'gavelctl endpoint status --cluster', and try again.";
     case Reason::kNotANumber:
       return "Only keys that hold a decimal number can be counted up.";
     case Reason::kOverflow:

@@ -14,15 +14,6 @@ namespace {
 
 constexpr char kIdsShown[] = "'gavelctl member list' shows the ids.";
 
-// Ids are unsigned, and written without 0x.
-std::optional<uint64_t> ParseMemberId(const std::string& word) {
-  if (word.empty() || word.size() > 16 ||
-      word.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) {
-    return std::nullopt;
-  }
-  return std::stoull(word, nullptr, 16);
-}
-
 struct LeaderAt {
   std::string endpoint;
   uint64_t id = 0;

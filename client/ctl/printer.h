@@ -41,6 +41,15 @@ struct KeyHistory {
   int64_t oldest_revision = 0;        // The oldest that can be read.
 };
 
+// A change of members that was carried out.
+struct MemberChange {
+  uint64_t id = 0;   // Of the member that the command names or that is new.
+  std::string what;  // What became of it, up to the cluster: "added to".
+  ResponseHeader header = {};
+  std::optional<Member> member = {};  // The new one.
+  std::vector<Member> members = {};   // As they are afterwards.
+};
+
 // A command checks that its format is supported before it asks for anything, so a method that a
 // format lacks is never called.
 class Printer {
@@ -52,6 +61,7 @@ class Printer {
   virtual void Delete(const DeleteResponse& response) = 0;
   virtual void Txn(const TxnResponse& response) = 0;
   virtual void MemberList(const MemberListResponse& response) = 0;
+  virtual void MemberChanged(const MemberChange& change) = 0;
   virtual void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) = 0;
   virtual void EndpointStatus(const std::vector<AtEndpoint<StatusResponse>>& list) = 0;
   virtual void EndpointHashKv(const std::vector<AtEndpoint<HashKvResponse>>& list) = 0;

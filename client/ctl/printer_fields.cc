@@ -42,14 +42,13 @@ class FieldsPrinter : public Printer {
 
   void MemberList(const MemberListResponse& response) override {
     Header(response.header);
-    for (const Member& member : response.members) {
-      Field("ID", Id(member.id));
-      Field("Name", Quote(member.name));
-      for (const std::string& url : member.peer_urls) Field("PeerURL", Quote(url));
-      for (const std::string& url : member.client_urls) Field("ClientURL", Quote(url));
-      Field("IsLearner", Text(member.learner));
-      output_.Line("");
-    }
+    Members(response.members);
+  }
+
+  void MemberChanged(const MemberChange& change) override {
+    Header(change.header);
+    if (change.member) Field("NewMemberID", Id(change.member->id));
+    Members(change.members);
   }
 
   void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) override {
@@ -185,6 +184,17 @@ class FieldsPrinter : public Printer {
     // Calls about the cluster have no revision.
     if (header.revision > 0) Field("Revision", std::to_string(header.revision));
     Field("RaftTerm", std::to_string(header.raft_term));
+  }
+
+  void Members(const std::vector<Member>& members) {
+    for (const Member& member : members) {
+      Field("ID", Id(member.id));
+      Field("Name", Quote(member.name));
+      for (const std::string& url : member.peer_urls) Field("PeerURL", Quote(url));
+      for (const std::string& url : member.client_urls) Field("ClientURL", Quote(url));
+      Field("IsLearner", Text(member.learner));
+      output_.Line("");
+    }
   }
 
   void Kv(const std::string& prefix, const KeyValue& kv) {

@@ -103,6 +103,24 @@ Json StatusJson(const StatusResponse& status) {
   return json;
 }
 
+Json MemberJson(const Member& member, bool hex) {
+  Json json = Json::object();
+  if (hex) {
+    json["ID"] = Hex(member.id);
+  } else {
+    Add(&json, "ID", member.id);
+  }
+  Add(&json, "name", member.name);
+  Add(&json, "peerURLs", member.peer_urls);
+  Add(&json, "clientURLs", member.client_urls);
+  Add(&json, "isLearner", member.learner);
+  return json;
+}
+
+void AddMembers(Json* json, const std::vector<Member>& members, bool hex) {
+  for (const Member& member : members) (*json)["members"].push_back(MemberJson(member, hex));
+}
+
 // etcd's client has a form of its own for a watch's messages, with Go's names.
 Json WatchJson(const ResponseHeader& header, const std::vector<WatchEvent>& events) {
   Json json = {{"Header", HeaderJson(header)}, {"Events", Json::array()}};
@@ -130,19 +148,13 @@ class JsonPrinter : public Printer {
 
   void MemberList(const MemberListResponse& response) override {
     Json json = {{"header", HeaderJson(response.header, hex_)}};
-    for (const Member& member : response.members) {
-      Json one = Json::object();
-      if (hex_) {
-        one["ID"] = Hex(member.id);
-      } else {
-        Add(&one, "ID", member.id);
-      }
-      Add(&one, "name", member.name);
-      Add(&one, "peerURLs", member.peer_urls);
-      Add(&one, "clientURLs", member.client_urls);
-      Add(&one, "isLearner", member.learner);
-      json["members"].push_back(std::move(one));
-    }
+    AddMembers(&json, response.members, hex_);
+    Write(json);
+  }
+  void MemberChanged(const MemberChange& change) override {
+    Json json = {{"header", HeaderJson(change.header, hex_)}};
+    if (change.member) json["member"] = MemberJson(*change.member, hex_);
+    AddMembers(&json, change.members, hex_);
     Write(json);
   }
 

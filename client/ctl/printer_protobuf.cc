@@ -96,6 +96,30 @@ void Fill(const LeaseKeepAliveResponse& response, etcdserverpb::LeaseKeepAliveRe
   message->set_ttl(response.ttl.count());
 }
 
+void Fill(const Member& member, etcdserverpb::Member* message) {
+  message->set_id(member.id);
+  message->set_name(member.name);
+  for (const std::string& url : member.peer_urls) message->add_peerurls(url);
+  for (const std::string& url : member.client_urls) message->add_clienturls(url);
+  message->set_islearner(member.learner);
+}
+
+void Fill(const MemberListResponse& response, etcdserverpb::MemberListResponse* message) {
+  Fill(response.header, message->mutable_header());
+  for (const Member& member : response.members) Fill(member, message->add_members());
+}
+
+void Fill(const MemberChange& change, etcdserverpb::MemberAddResponse* message) {
+  Fill(change.header, message->mutable_header());
+  Fill(*change.member, message->mutable_member());
+  for (const Member& member : change.members) Fill(member, message->add_members());
+}
+
+void Fill(const MemberChange& change, etcdserverpb::MemberRemoveResponse* message) {
+  Fill(change.header, message->mutable_header());
+  for (const Member& member : change.members) Fill(member, message->add_members());
+}
+
 class ProtobufPrinter : public Printer {
  public:
   explicit ProtobufPrinter(Output* output) : output_(*output) {}
@@ -109,17 +133,12 @@ class ProtobufPrinter : public Printer {
   }
   void Txn(const TxnResponse& response) override { Write<etcdserverpb::TxnResponse>(response); }
   void MemberList(const MemberListResponse& response) override {
-    etcdserverpb::MemberListResponse message;
-    Fill(response.header, message.mutable_header());
-    for (const Member& member : response.members) {
-      etcdserverpb::Member* const one = message.add_members();
-      one->set_id(member.id);
-      one->set_name(member.name);
-      for (const std::string& url : member.peer_urls) one->add_peerurls(url);
-      for (const std::string& url : member.client_urls) one->add_clienturls(url);
-      one->set_islearner(member.learner);
-    }
-    output_.Write(message.SerializeAsString());
+    Write<etcdserverpb::MemberListResponse>(response);
+  }
+  // All changes that bring a member have one form, and all others another.
+  void MemberChanged(const MemberChange& change) override {
+    if (change.member) return Write<etcdserverpb::MemberAddResponse>(change);
+    Write<etcdserverpb::MemberRemoveResponse>(change);
   }
 
   void Watch(const WatchBatch& batch) override { Write<etcdserverpb::WatchResponse>(batch); }

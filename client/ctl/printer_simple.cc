@@ -38,7 +38,13 @@ class SimplePrinter : public Printer {
     }
   }
 
-  void MemberList(const MemberListResponse& response) override { WriteRows(MemberRows(response)); }
+  void MemberList(const MemberListResponse& response) override {
+    WriteRows(MemberRows(response.members));
+  }
+  void MemberChanged(const MemberChange& change) override {
+    output_.Line("Member " + PaddedHex(change.id) + " " + change.what + " cluster " +
+                 PaddedHex(change.header.cluster_id));
+  }
 
   void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) override {
     for (const auto& [endpoint, health] : list) {

@@ -13,7 +13,10 @@ class TablePrinter : public Printer {
  public:
   explicit TablePrinter(Output* output) : output_(*output) {}
 
-  void MemberList(const MemberListResponse& response) override { Write(MemberRows(response)); }
+  void MemberList(const MemberListResponse& response) override {
+    Write(MemberRows(response.members));
+  }
+  void MemberChanged(const MemberChange& change) override { Write(MemberRows(change.members)); }
   void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) override {
     Write(HealthRows(list));
   }

@@ -20,9 +20,9 @@ uint64_t Size(int64_t bytes) { return bytes < 0 ? 0 : static_cast<uint64_t>(byte
 
 }  // namespace
 
-Table MemberRows(const MemberListResponse& response) {
+Table MemberRows(const std::vector<Member>& members) {
   Table table{{"ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner"}, {}};
-  for (const Member& member : response.members) {
+  for (const Member& member : members) {
     table.rows.push_back({Hex(member.id), member.name.empty() ? "unstarted" : "started",
                           member.name, Join(member.peer_urls, ","), Join(member.client_urls, ","),
                           YesNo(member.learner)});

@@ -13,7 +13,7 @@ struct Table {
   std::vector<std::vector<std::string>> rows;
 };
 
-Table MemberRows(const MemberListResponse& response);
+Table MemberRows(const std::vector<Member>& members);
 Table HealthRows(const std::vector<AtEndpoint<HealthResponse>>& list);
 Table StatusRows(const std::vector<AtEndpoint<StatusResponse>>& list);
 Table HashKvRows(const std::vector<AtEndpoint<HashKvResponse>>& list);

@@ -282,6 +282,11 @@ std::string Hex16(uint64_t number) {
   return std::string(16 - std::min<size_t>(16, digits.size()), '0') + digits;
 }
 
+std::string PaddedHex(uint64_t number) {
+  const std::string digits = Hex(number);
+  return std::string(16 - digits.size(), ' ') + digits;
+}
+
 std::optional<int64_t> ParseInteger(std::string_view text, int base) {
   if (!text.empty() && text[0] == '+') {
     text.remove_prefix(1);
@@ -291,6 +296,14 @@ std::optional<int64_t> ParseInteger(std::string_view text, int base) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
   if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
+}
+
+std::optional<uint64_t> ParseMemberId(std::string_view text) {
+  uint64_t id = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, id, 16);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return id;
 }
 
 std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text) {

@@ -35,9 +35,14 @@ std::optional<std::string> FromBase64(std::string_view text);
 
 std::string Hex(uint64_t number);
 std::string Hex16(uint64_t number);
+// With spaces before it, 16 characters wide.
+std::string PaddedHex(uint64_t number);
 
 // Decimal and hexadecimal numbers as Go's ParseInt reads them; nothing if it would refuse.
 std::optional<int64_t> ParseInteger(std::string_view text, int base = 10);
+
+// The id of a member as etcd's tools read it: unsigned, hexadecimal, without 0x.
+std::optional<uint64_t> ParseMemberId(std::string_view text);
 
 // "1.5s", "200ms", "1m30s". Nothing if it is none, negative, or beyond a year.
 std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text);

@@ -72,6 +72,22 @@ OpResponse TakeOp(etcdserverpb::ResponseOp* response) {
   return {FromProto(response->mutable_response_range())};
 }
 
+Member ToMember(const etcdserverpb::Member& member) {
+  return {.id = member.id(),
+          .name = member.name(),
+          .peer_urls = {member.peerurls().begin(), member.peerurls().end()},
+          .client_urls = {member.clienturls().begin(), member.clienturls().end()},
+          .learner = member.islearner()};
+}
+
+std::vector<Member> Members(
+    const google::protobuf::RepeatedPtrField<etcdserverpb::Member>& members) {
+  std::vector<Member> value;
+  value.reserve(static_cast<size_t>(members.size()));
+  for (const etcdserverpb::Member& member : members) value.push_back(ToMember(member));
+  return value;
+}
+
 }  // namespace
 
 etcdserverpb::RangeRequest ToProto(const RangeRequest& request) {
@@ -174,17 +190,31 @@ CompactResponse FromProto(etcdserverpb::CompactionResponse* response) {
 }
 
 MemberListResponse FromProto(etcdserverpb::MemberListResponse* response) {
-  MemberListResponse value;
-  value.header = FromProto(response->header());
-  for (const etcdserverpb::Member& member : response->members()) {
-    value.members.push_back(
-        {.id = member.id(),
-         .name = member.name(),
-         .peer_urls = {member.peerurls().begin(), member.peerurls().end()},
-         .client_urls = {member.clienturls().begin(), member.clienturls().end()},
-         .learner = member.islearner()});
-  }
-  return value;
+  return {.header = FromProto(response->header()), .members = Members(response->members())};
+}
+
+MemberAddResponse FromProto(etcdserverpb::MemberAddResponse* response) {
+  return {.header = FromProto(response->header()),
+          .member = ToMember(response->member()),
+          .members = Members(response->members())};
+}
+
+MemberRemoveResponse FromProto(etcdserverpb::MemberRemoveResponse* response) {
+  return {.header = FromProto(response->header()), .members = Members(response->members())};
+}
+
+MemberUpdateResponse FromProto(etcdserverpb::MemberUpdateResponse* response) {
+  return {.header = FromProto(response->header()), .members = Members(response->members())};
+}
+
+MemberPromoteResponse FromProto(etcdserverpb::MemberPromoteResponse* response) {
+  return {.header = FromProto(response->header()), .members = Members(response->members())};
+}
+
+MemberReplaceResponse FromProto(v1::MemberReplaceResponse* response) {
+  return {.header = FromProto(response->header()),
+          .member = ToMember(response->member()),
+          .members = Members(response->members())};
 }
 
 StatusResponse FromProto(etcdserverpb::StatusResponse* response) {

@@ -11,6 +11,7 @@
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/lease.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/gavel/v1/cluster.pb.h"
 #include "proto/mvccpb/kv.pb.h"
 
 namespace gavel::client::internal {
@@ -29,6 +30,11 @@ DeleteResponse FromProto(etcdserverpb::DeleteRangeResponse* response);
 TxnResponse FromProto(etcdserverpb::TxnResponse* response);
 CompactResponse FromProto(etcdserverpb::CompactionResponse* response);
 MemberListResponse FromProto(etcdserverpb::MemberListResponse* response);
+MemberAddResponse FromProto(etcdserverpb::MemberAddResponse* response);
+MemberRemoveResponse FromProto(etcdserverpb::MemberRemoveResponse* response);
+MemberUpdateResponse FromProto(etcdserverpb::MemberUpdateResponse* response);
+MemberPromoteResponse FromProto(etcdserverpb::MemberPromoteResponse* response);
+MemberReplaceResponse FromProto(v1::MemberReplaceResponse* response);
 StatusResponse FromProto(etcdserverpb::StatusResponse* response);
 HashResponse FromProto(etcdserverpb::HashResponse* response);
 HashKvResponse FromProto(etcdserverpb::HashKVResponse* response);

@@ -59,9 +59,19 @@ constexpr Row kTexts[] = {
      ErrorClass::kUnknown, Reason::kTimedOut},
     {"etcdserver: rpc not supported for learner", ErrorClass::kDropped, Reason::kLearner},
     {"etcdserver: corrupt cluster", ErrorClass::kRejected, Reason::kCorrupt},
-    {"etcdserver: unhealthy cluster", ErrorClass::kRejected, Reason::kOther},
+    // Changes of members that are refused before they are proposed, or void when applied.
+    {"etcdserver: member ID already exist", ErrorClass::kRejected, Reason::kMemberExists},
+    {"etcdserver: Peer URLs already exists", ErrorClass::kRejected, Reason::kPeerUrlExists},
+    {"etcdserver: given member URLs are invalid", ErrorClass::kRejected, Reason::kBadMemberUrls},
+    {"etcdserver: member not found", ErrorClass::kRejected, Reason::kMemberNotFound},
+    {"etcdserver: can only promote a learner member", ErrorClass::kRejected, Reason::kNotLearner},
+    {"etcdserver: can only promote a learner member which is in sync with leader",
+     ErrorClass::kRejected, Reason::kLearnerNotReady},
+    {"etcdserver: too many learner members in cluster", ErrorClass::kRejected,
+     Reason::kTooManyLearners},
     {"etcdserver: re-configuration failed due to not enough started members", ErrorClass::kRejected,
-     Reason::kOther},
+     Reason::kNotEnoughStarted},
+    {"etcdserver: unhealthy cluster", ErrorClass::kRejected, Reason::kUnhealthyCluster},
 };
 
 // gRPC's own words for an answer that is none of gRPC; the number follows.

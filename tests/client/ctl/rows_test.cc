@@ -38,7 +38,7 @@ TEST(RowsTest, AServerThatReportsNoSizeIsShown) {
 TEST(RowsTest, MembersWithoutANameHaveNotStarted) {
   MemberListResponse response;
   response.members = {{.id = 0xab, .peer_urls = {"http://a:1", "http://b:1"}}};
-  EXPECT_THAT(MemberRows(response).rows[0],
+  EXPECT_THAT(MemberRows(response.members).rows[0],
               ElementsAre("ab", "unstarted", "", "http://a:1,http://b:1", "", "false"));
 }
 

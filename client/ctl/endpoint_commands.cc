@@ -1,4 +1,4 @@
-// member list, and endpoint health, status and hashkv.
+// endpoint health, status and hashkv.
 #include <string>
 #include <thread>
 #include <utility>
@@ -15,9 +15,9 @@ constexpr char kWhereNoAnswer[] =
     "Start those members, or look into their logs; the cluster serves as long as more than half of "
     "its members run. If the addresses are wrong, name the right ones with --endpoints.";
 
-MaybeFailure RefuseArguments(const Session& session, std::string hint = kByEndpoints) {
+MaybeFailure RefuseArguments(const Session& session) {
   if (session.arguments().empty()) return std::nullopt;
-  return BadArguments("this command takes no argument", std::move(hint));
+  return BadArguments("this command takes no argument", kByEndpoints);
 }
 
 // Asks each endpoint in turn and has `print` write the answers; those that do not answer are named
@@ -49,24 +49,6 @@ MaybeFailure AskEach(Session& session, const std::string& what, auto ask, auto p
 }
 
 }  // namespace
-
-MaybeFailure RunMemberList(Session& session) {
-  if (MaybeFailure failure = RefuseArguments(session, "It lists all members of the cluster.")) {
-    return failure;
-  }
-  const std::string& consistency = session.flags().Text("consistency");
-  if (consistency != "l" && consistency != "s") {
-    return Failure{ExitCode::kBadFeature, "unknown consistency flag \"" + consistency + "\"",
-                   "It is l (linearizable) or s (serializable)."};
-  }
-  const Expected<const Client*> client = session.client();
-  if (!client.ok()) return client.failure();
-  const Expected<MemberListResponse> response =
-      session.Take((*client)->cluster().MemberList(consistency == "l"));
-  if (!response.ok()) return response.failure();
-  session.printer().MemberList(*response);
-  return std::nullopt;
-}
 
 MaybeFailure RunEndpointHealth(Session& session) {
   if (MaybeFailure failure = RefuseArguments(session)) return failure;

@@ -1,0 +1,360 @@
+#!/usr/bin/env python3
+"""The runbooks of deploy/README.md, line by line, in the situations that they are for.
+
+  runbook_test.py --server build/bin/gaveld --gavelctl build/bin/gavelctl
+                  --gavelutl build/bin/gavelutl --faults build/tests/libpowercut.so [-k NAME]
+
+A scene brings a cluster of three into trouble, then runs the fenced commands of its section in bash
+with the variables that the README names. A line that fails fails the test, and so does a section
+without a scene.
+"""
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from cluster_test import ROOT, check
+
+sys.path.insert(0, os.path.join(ROOT, 'tests/cli'))
+from servers import etcdctl, free_port  # noqa: E402
+
+# What stands before a section's commands: a failing line is named, also within $(...) and pipes.
+PROLOGUE = '''set -eEuo pipefail
+trap 'echo "failed: $BASH_COMMAND" >&2' ERR
+'''
+START = '''#!/bin/bash
+# Starts a server and returns at once, as a service manager may.
+set -e
+setsid env {environment} {program} {flags} </dev/null >>{log} 2>&1 &
+echo $! >{process}
+'''
+STOP = '''#!/bin/bash
+# Ends a server, if it runs, and waits for it.
+pid=$(cat {process} 2>/dev/null) || exit 0
+alive() {{ [ -d /proc/$pid ] && ! grep -q '^State:.Z' /proc/$pid/status; }}
+kill $pid 2>/dev/null || true
+while alive; do sleep 0.1; done
+rm -f {process}
+'''
+
+
+def runbooks():
+    """The sections by title: each a list of (mark, commands)."""
+    with open(os.path.join(ROOT, 'deploy/README.md')) as file:
+        chapter = file.read().split('\n## Runbooks\n')[1].split('\n## ')[0]
+    sections = {}
+    for section in chapter.split('\n### ')[1:]:
+        title, text = section.split('\n', 1)
+        sections[title] = re.findall(r'^```sh ?(\S*)\n(.*?)^```$', text, re.M | re.S)
+    return sections
+
+
+class Member:
+    """One member with its scripts; `folder` is its machine."""
+
+    def __init__(self, folder, name, program):
+        self.folder = folder
+        self.name = name
+        self.client, self.peer, self.metrics = (free_port() for _ in range(3))
+        self.program = program
+        os.makedirs(folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    @property
+    def endpoint(self):
+        return '127.0.0.1:%d' % self.client
+
+    @property
+    def peer_url(self):
+        return 'http://127.0.0.1:%d' % self.peer
+
+    def write_scripts(self, flags, environment=''):
+        client = 'http://' + self.endpoint
+        flags = ['--data-dir=' + self.path('data'), '--listen-client-urls=' + client,
+                 '--advertise-client-urls=' + client, '--listen-peer-urls=' + self.peer_url] + flags
+        for name, text in (('start', START), ('stop', STOP)):
+            with open(self.path(name), 'w') as script:
+                script.write(text.format(
+                    program=self.program, flags=' '.join(flags), log=self.path('log'),
+                    process=self.path('process'), environment=environment))
+            os.chmod(self.path(name), 0o755)
+
+    def variables(self):
+        return {'ENDPOINT': self.endpoint, 'NAME': self.name, 'PEER_URL': self.peer_url,
+                'DATA_DIR': self.path('data'), 'START': self.path('start'),
+                'STOP': self.path('stop'), 'LOG': self.path('log')}
+
+    def run(self, script):
+        subprocess.run([self.path(script)], check=True, timeout=60)
+
+    def pid(self):
+        with contextlib.suppress(OSError, ValueError):
+            with open(self.path('process')) as file:
+                return int(file.read())
+        return None
+
+    def runs(self):
+        try:
+            with open('/proc/%d/status' % (self.pid() or 0)) as status:
+                return not re.search(r'^State:\tZ', status.read(), re.M)
+        except OSError:
+            return False
+
+    def wait_end(self, seconds=60):
+        end = time.time() + seconds
+        while self.runs():
+            check(time.time() < end, '%s goes on:\n%s' % (self.name, self.log()))
+            time.sleep(0.1)
+
+    def kill(self):
+        if self.runs():
+            os.kill(self.pid(), signal.SIGKILL)
+            self.wait_end()
+
+    def log(self):
+        with open(self.path('log'), errors='replace') as log:
+            return log.read()[-4000:]
+
+
+class Machines:
+    """Three members, the operator's programs on the path, and the operator's shell."""
+
+    def __init__(self, options):
+        self.folder = tempfile.mkdtemp(prefix='gavel-runbook-')
+        self.programs = os.path.join(self.folder, 'bin')
+        os.makedirs(self.programs)
+        for name in ('gaveld', 'gavelctl', 'gavelutl'):
+            os.symlink(os.path.abspath(getattr(options, name)), os.path.join(self.programs, name))
+        self.faults = options.faults
+        self.members = [Member(os.path.join(self.folder, 'machine%d' % n), 'm%d' % n,
+                               os.path.join(self.programs, 'gaveld')) for n in (1, 2, 3)]
+        self.initial = ','.join('%s=%s' % (m.name, m.peer_url) for m in self.members)
+        for member in self.members:
+            self.write_scripts(member)
+
+    def write_scripts(self, member, environment=''):
+        member.write_scripts(['--name=' + member.name, '--initial-cluster=' + self.initial,
+                              '--initial-advertise-peer-urls=' + member.peer_url], environment)
+
+    def endpoints(self, members=None):
+        return ','.join(m.endpoint for m in members or self.members)
+
+    def start(self):
+        for member in self.members:
+            member.run('start')
+        self.wait_ready()
+
+    def wait_ready(self):
+        for member in self.members:
+            end = time.time() + 60
+            while etcdctl(member.endpoint, 'get', 'ready').code != 0:
+                check(time.time() < end, '%s is not ready:\n%s' % (member.name, member.log()))
+                time.sleep(0.1)
+
+    def put(self, key, value='v', member=0):
+        return etcdctl(self.members[member].endpoint, 'put', key, value).code == 0
+
+    def keys(self, member):
+        listed = etcdctl(member.endpoint, 'get', '', '--from-key', '--keys-only')
+        check(listed.code == 0, listed.err)
+        return set(listed.text().split())
+
+    def follow(self, title, member=None, each=None, **variables):
+        """Runs the commands of a section: plain blocks once, with the variables of `member`, and
+        marked ones for each of `each`."""
+        blocks = runbooks()[title]
+        check(blocks, 'no commands in the section ' + title)
+        shared = {'ENDPOINTS': self.endpoints(), 'INITIAL_CLUSTER': self.initial,
+                  'BACKUP': os.path.join(self.folder, 'backup'), **variables}
+        for mark, commands in blocks:
+            for one in each if mark else [member or self.members[0]]:
+                self.shell(title, commands, {**one.variables(), **shared})
+        followed.add(title)
+
+    def shell(self, title, commands, variables):
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith(('ETCD', 'GAVEL'))}
+        environment['PATH'] = self.programs + ':' + environment['PATH']
+        process = subprocess.Popen(['bash', '-c', PROLOGUE + commands], env={
+            **environment, **variables}, cwd=self.folder, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        try:
+            said, _ = process.communicate(timeout=180)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+            raise AssertionError('%s does not end:\n%s\n%s' % (title, commands, said[-3000:]))
+        check(process.returncode == 0, '%s:\n%s\n%s' % (title, commands, said[-3000:]))
+        return said
+
+    def close(self):
+        for member in self.members:
+            member.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+followed = set()
+SCENES = []
+
+
+def scene(function):
+    SCENES.append(function)
+    return function
+
+
+@contextlib.contextmanager
+def machines(options):
+    with contextlib.closing(Machines(options)) as three:
+        three.start()
+        yield three
+
+
+@scene
+def restore(options):
+    """Two of three directories are gone; the backup brings everything up to it back."""
+    with machines(options) as three:
+        for number in range(20):
+            check(three.put('kept%d' % number), 'put')
+        before = three.keys(three.members[0])
+        three.follow('A backup', three.members[1])
+        check(three.put('late'), 'put')
+        for member in three.members[1:]:
+            member.kill()
+            shutil.rmtree(member.path('data'))
+            os.makedirs(member.path('data'))
+        three.follow('Restore', each=three.members)
+        three.wait_ready()
+        for member in three.members:
+            check(three.keys(member) == before, 'not what the backup has: %s' % member.name)
+            check(os.path.isdir(member.path('data.old')), 'the old data is gone')
+        check(three.put('after', member=2), 'no write after the restore')
+
+
+@scene
+def full_disk(options):
+    """The disk of one member is full; the others acknowledge, and space brings it back."""
+    with machines(options) as three:
+        victim = three.members[1]
+        victim.run('stop')
+        rules = victim.path('rules')
+        three.write_scripts(victim, 'LD_PRELOAD=%s POWERCUT_DIR=%s POWERCUT_CONTROL=%s' % (
+            options.faults, victim.path('data'), rules))
+        victim.run('start')
+        three.wait_ready()
+        with open(rules, 'w') as file:
+            file.write('enospc write * * 5000000')
+        acknowledged = set()
+        for number in range(60):
+            done = etcdctl(three.members[0].endpoint, 'put', 'fill%d' % number,
+                           stdin=b'v' * 500000)
+            check(done.code == 0, 'the others do not go on: ' + done.err)
+            acknowledged.add('fill%d' % number)
+            if 'o space' in victim.log():
+                break
+        check('o space' in victim.log(), 'the disk never ran full:\n' + victim.log())
+        room = victim.path('make-room')
+        with open(room, 'w') as file:
+            file.write('#!/bin/sh\nrm %s\n' % rules)
+        os.chmod(room, 0o755)
+        three.follow('Full disk', victim, MAKE_ROOM=room)
+        for member in three.members:
+            check(acknowledged <= three.keys(member), 'acknowledged keys are lost')
+
+
+@scene
+def damaged_log(options):
+    """One bit of what had been durable is wrong: refused, and a whole copy serves again."""
+    with machines(options) as three:
+        victim = three.members[2]
+        for number in range(20):
+            check(three.put('kept%d' % number), 'put')
+        victim.run('stop')
+        copy = victim.path('copy')
+        shutil.copytree(victim.path('data'), copy)
+        logs = os.path.join(victim.path('data'), 'member/wal')
+        segment = os.path.join(logs, sorted(n for n in os.listdir(logs) if n.endswith('.wal'))[0])
+        with open(segment, 'r+b') as file:
+            content = file.read()
+            at = content.index(b'kept7')
+            file.seek(at)
+            file.write(bytes([content[at] ^ 1]))
+        victim.run('start')
+        victim.wait_end()
+        check('damaged at offset' in victim.log() and segment in victim.log(), victim.log())
+        check(three.put('meanwhile'), 'the others do not go on')
+        three.follow('Damaged log', victim, COPY=copy)
+        three.wait_ready()
+        check('meanwhile' in three.keys(victim) and 'kept7' in three.keys(victim), 'keys are lost')
+
+
+@scene
+def upgrade(options):
+    """The program is replaced on every machine under load; each write is acknowledged or told."""
+    with machines(options) as three:
+        newer = os.path.join(three.folder, 'newer')
+        shutil.copy(os.path.realpath(os.path.join(three.programs, 'gaveld')), newer)
+        install = os.path.join(three.folder, 'install')
+        with open(install, 'w') as file:
+            file.write('#!/bin/sh\nln -sfn %s %s/gaveld\n' % (newer, three.programs))
+        os.chmod(install, 0o755)
+        acknowledged, stop = set(), threading.Event()
+
+        def write():
+            number = 0
+            while not stop.is_set():
+                done = etcdctl(three.endpoints(), 'put', 'load%d' % number, 'v')
+                if done.code == 0:
+                    acknowledged.add('load%d' % number)
+                number += 1
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            three.follow('Upgrade', each=three.members, INSTALL=install)
+        finally:
+            stop.set()
+            writer.join()
+        three.wait_ready()
+        for member in three.members:
+            check(os.readlink('/proc/%d/exe' % member.pid()) == newer, 'not upgraded')
+            check(acknowledged and acknowledged <= three.keys(member), 'keys are lost')
+
+
+@scene
+def every_section(options):
+    """No runbook is without a scene."""
+    check(followed == set(runbooks()) or options.k, 'not run: %s' % sorted(
+        set(runbooks()) - followed))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--server', dest='gaveld', required=True)
+    parser.add_argument('--gavelctl', required=True)
+    parser.add_argument('--gavelutl', required=True)
+    parser.add_argument('--faults', required=True, help='libpowercut.so')
+    parser.add_argument('-k', default='', help='only scenes whose name contains this')
+    options = parser.parse_args()
+    options.faults = os.path.abspath(options.faults)
+    failed = 0
+    for function in SCENES:
+        if options.k not in function.__name__:
+            continue
+        try:
+            function(options)
+            print('ok     ' + function.__name__, flush=True)
+        except AssertionError as error:
+            failed += 1
+            print('FAILED %s: %s' % (function.__name__, error), flush=True)
+    sys.exit(1 if failed else 0)
+
+
+main()

@@ -41,6 +41,7 @@ struct ProposalOutcome {
   Kind kind = Kind::kDropped;
   EntryId entry;        // kAppended only.
   std::string refusal;  // kRefused only: why, in words.
+  uint32_t reason = 0;  // kRefused only: see ProposalsDropped.
 };
 
 // `to` needs entries from `from` on that are not in memory; answer with Raft::OnOlderEntries.

@@ -88,6 +88,7 @@ struct ProposalsDropped {
   std::vector<RequestId> ids;
   // Why the leader's driver takes none like them, in words. Empty: they may be proposed again.
   std::string refusal;
+  uint32_t reason = 0;  // The same as a number that the drivers know; 0: it has none.
 };
 
 // Campaign at once, without a pre-vote (Ongaro §3.10).

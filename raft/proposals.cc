@@ -121,7 +121,8 @@ void Raft::Core::HandleDropped(const ProposalsDropped& dropped) {
     if (id.member != options_.id || id.incarnation != options_.incarnation) continue;
     const auto kind =
         dropped.refusal.empty() ? ProposalOutcome::Kind::kDropped : ProposalOutcome::Kind::kRefused;
-    pending_.proposals.push_back(ProposalOutcome{id, kind, EntryId{}, dropped.refusal});
+    pending_.proposals.push_back(
+        ProposalOutcome{id, kind, EntryId{}, dropped.refusal, dropped.reason});
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <functional>
@@ -26,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 
 #include "server/clock.h"
@@ -35,9 +37,11 @@
 #include "server/http2/http2_front.h"
 #include "server/logging.h"
 #include "server/metrics.h"
+#include "server/node/inbox.h"
 #include "server/node/member.h"
 #include "server/node/node.h"
 #include "server/options.h"
+#include "server/peer/cluster_view.h"
 #include "server/peer/grpc_transport.h"
 #include "server/process_metrics.h"
 #include "server/rpc/client_services.h"
@@ -66,6 +70,18 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) void OpenClosedDe
 __attribute__((section(".preinit_array"),
                used)) void (*const kBeforeAll)() = &OpenClosedDescriptors;
 
+// Of a member that was removed from its cluster: to start it again is of no use.
+constexpr int kRemovedCode = 4;
+// A removed member goes on for so long, to tell others what it knows and its clients what became of
+// their requests.
+constexpr MonotonicNs kRemovedTime = kNsPerSecond;
+
+// A joining member asks the others for so long, and each for so long.
+constexpr MonotonicNs kJoinTime = 60 * kNsPerSecond;
+constexpr MonotonicNs kAcceptTime = 5 * kNsPerSecond;  // From the first answer on.
+constexpr std::chrono::milliseconds kAskTimeout{2000};
+constexpr MonotonicNs kAskPause = 500 * kNsPerMs;
+
 // Requests under way get so long at the stop.
 constexpr MonotonicNs kGrace = 2 * kNsPerSecond;
 
@@ -78,6 +94,7 @@ struct Process {
   ServerOptions options;
   DescriptorShares descriptors;
   std::function<void()> restart;  // Has the process start again. Any thread.
+  std::function<void()> removed;  // Ends the process: the member was removed. Any thread.
   std::unique_ptr<Logger> logger;
   std::unique_ptr<GrpcPeerTransport> peer_port;  // Until the member takes it.
   std::unique_ptr<Member> member;
@@ -117,9 +134,45 @@ absl::Status TakeDescriptors(Process& process) {
   return absl::OkStatus();
 }
 
-NodeOptions NodeOptionsFrom(const ServerOptions& options) {
+// Nobody wakes it.
+void Pause(MonotonicNs time) { Inbox<int>(1).Wait(std::chrono::nanoseconds(time)); }
+
+// Asks one member after the other, again and again. One that lags may not know yet who was added.
+absl::StatusOr<ClusterView> AskCluster(Process& process, const std::vector<std::string>& urls,
+                                       const MemberPlace::Accept& accept) {
+  MonotonicNs until = process.clock.Now() + kJoinTime;
+  absl::Status last;
+  bool answered = false;
+  while (process.clock.Now() < until) {
+    for (const std::string& text : urls) {
+      GAVEL_ASSIGN_OR_RETURN(const Url url, ParseUrl(text));
+      absl::StatusOr<ClusterView> view = AskForCluster(url.GrpcAddress(), kAskTimeout);
+      if (!view.ok()) {
+        if (!answered) last = view.status();
+        continue;
+      }
+      last = accept(*view);
+      if (last.ok()) return view;
+      if (!std::exchange(answered, true)) until = process.clock.Now() + kAcceptTime;
+    }
+    process.logger->Warn("cannot join the cluster yet", {{"peer URLs", absl::StrJoin(urls, ",")},
+                                                         {"reason", std::string(last.message())}});
+    Pause(kAskPause);
+  }
+  if (answered) return last;
+  return absl::UnavailableError(
+      absl::StrCat("no member of the cluster answers at the peer URLs in --initial-cluster (",
+                   last.message(), "): start them, or correct --initial-cluster"));
+}
+
+NodeOptions NodeOptionsFrom(Process& process) {
+  const ServerOptions& options = process.options;
   NodeOptions node;
   node.place = PlaceOf(options);
+  node.place.ask_cluster = [&process](const std::vector<std::string>& urls,
+                                      const MemberPlace::Accept& accept) {
+    return AskCluster(process, urls, accept);
+  };
   node.auto_compaction = AutoCompactionFrom(options);
   node.digest_interval = options.corrupt_check_time;
   node.place.state.newest_cache_bytes_max = options.key_cache_bytes;
@@ -187,6 +240,7 @@ Node::Surroundings SurroundingsOf(Process& process) {
       // The reason is in the log already; nothing this process still does would be safe.
       .on_failure = [](const absl::Status&) { _exit(1); },
       .on_restart = [&process] { process.restart(); },
+      .on_removed = [&process] { process.removed(); },
   };
 }
 
@@ -199,6 +253,7 @@ std::vector<std::string> GrpcAddresses(const std::vector<Url>& urls) {
 absl::Status OpenPeerPort(Process& process) {
   GrpcTransportOptions options;
   options.listen = GrpcAddresses(process.options.listen_peer_urls);
+  options.peer_urls = UrlTexts(process.options.initial_advertise_peer_urls);
   GAVEL_ASSIGN_OR_RETURN(process.peer_port,
                          GrpcPeerTransport::Listen(options, *process.logger, process.metrics));
   return absl::OkStatus();
@@ -216,6 +271,9 @@ absl::Status StartClientFront(Process& process) {
   limits.background_jobs_max = options.background_jobs_max;
   limits.snapshot_age_max = options.snapshot_age_max;
   limits.leader_patience = 3 * options.election_timeout;
+  limits.strict_reconfig_check = options.strict_reconfig_check;
+  limits.learners_max = options.max_learners;
+  limits.connected_min = options.election_timeout;
   process.services =
       std::make_unique<ClientServices>(process.member->gate(), process.metrics, limits);
   Http2FrontOptions front;
@@ -282,7 +340,7 @@ absl::Status Start(Process& process) {
   GAVEL_RETURN_IF_ERROR(TakeDescriptors(process));
   GAVEL_RETURN_IF_ERROR(WithAdvice(OpenPeerPort(process), "--listen-peer-urls"));
   GAVEL_ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
-                         Node::Open(NodeOptionsFrom(options), SurroundingsOf(process)));
+                         Node::Open(NodeOptionsFrom(process), SurroundingsOf(process)));
   process.member =
       std::make_unique<Member>(std::move(node), process.clock, options.background_threads);
   GAVEL_RETURN_IF_ERROR(WithAdvice(StartClientFront(process), "--listen-client-urls"));
@@ -310,14 +368,17 @@ class Signals {
     while (true) pause();  // The process is about to end.
   }
   // The member must start again.
-  void AskForRestart() {
-    restart_ = true;
+  void AskForRestart() { asked_.release(); }
+  // The member was removed from its cluster.
+  void AskForRemoval() {
+    removed_ = true;
     asked_.release();
   }
-  // False: to start again.
-  bool Await() {
+  enum class Wish { kStop, kRestart, kRemoval };
+  Wish Await() {
     asked_.acquire();
-    return stopping() || !restart_;
+    if (stopping()) return Wish::kStop;
+    return removed_ ? Wish::kRemoval : Wish::kRestart;
   }
   bool stopping() const { return state_ == State::kStopping; }
 
@@ -341,8 +402,8 @@ class Signals {
   const sigset_t signals_;
   Logger& logger_;
   std::atomic<State> state_ = State::kStarting;
-  std::atomic<bool> restart_ = false;
-  std::counting_semaphore<2> asked_{0};  // By a signal, and for a restart.
+  std::atomic<bool> removed_ = false;
+  std::counting_semaphore<3> asked_{0};  // By a signal, for a restart, for the removal.
 };
 
 // The same program once more, with the same arguments and under the same pid. Nothing of this life
@@ -406,15 +467,19 @@ int Main(int argc, char** argv, char** environment) {
 
   Signals stop(signals, *process.logger);
   process.restart = [&stop] { stop.AskForRestart(); };
+  process.removed = [&stop] { stop.AskForRemoval(); };
   if (const absl::Status started = Start(process); !started.ok()) {
     process.logger->Error("cannot start", {{"error", std::string(started.message())}});
     process.logger->Flush();
     absl::FPrintF(stderr, "gaveld: %s\n", started.message());
-    return 1;
+    return IsRemovedError(started) ? kRemovedCode : 1;
   }
   stop.OnServing();
-  if (!stop.Await()) StartAgain(process, stop, argv);
-  const int code = Stop(process).ok() ? 0 : 1;
+  const Signals::Wish wish = stop.Await();
+  if (wish == Signals::Wish::kRestart) StartAgain(process, stop, argv);
+  if (wish == Signals::Wish::kRemoval) Pause(kRemovedTime);
+  const bool stopped = Stop(process).ok();
+  const int code = !stopped ? 1 : wish == Signals::Wish::kRemoval ? kRemovedCode : 0;
   // What is durable is durable; taking the rest apart would only cost time.
   _exit(code);
 }

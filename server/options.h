@@ -48,6 +48,7 @@ struct ServerOptions {
   std::vector<Url> advertise_client_urls;
   std::vector<InitialMember> initial_cluster;  // Sorted by name; holds this member.
   bool initial_cluster_given = false;          // Else it is this member alone.
+  bool initial_cluster_existing = false;       // It runs, and this member joins it.
   std::string initial_cluster_token = "etcd-cluster";
 
   // Raft.
@@ -69,6 +70,8 @@ struct ServerOptions {
   std::optional<uint64_t> quota_bytes;  // Nothing: no quota.
   uint64_t max_request_bytes = 1572864;
   uint64_t max_txn_ops = 128;
+  uint32_t max_learners = 1;
+  bool strict_reconfig_check = true;
   uint32_t max_concurrent_streams = 4294967295;
 
   // Connections.

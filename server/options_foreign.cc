@@ -74,7 +74,6 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"log-package-levels", "see --log-level"},
       {"log-rotation-config-json", "rotate the file from outside"},
       {"logger", ""},
-      {"max-learners", ""},
       {"max-snapshots", segments},
       {"max-wals", segments},
       {"proxy-dial-timeout", proxy},
@@ -106,7 +105,6 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"socket-reuse-address", ""},
       {"socket-reuse-port", ""},
       {"stop-grpc-service-on-defrag", "defragmentation does not block"},
-      {"strict-reconfig-check", always},
       {"txn-mode-write-with-shared-buffer", backend},
       {"unsafe-no-fsync", always_synced},
   };

@@ -143,15 +143,17 @@ absl::Status SetInitialCluster(std::string_view text, ValueSource, OptionsDraft&
   return absl::OkStatus();
 }
 
-absl::Status SetClusterState(std::string_view text, ValueSource, OptionsDraft&) {
-  if (text == "new") return absl::OkStatus();
-  if (text == "existing") {
-    // To start as a new member would found a second cluster of the same name.
-    return absl::InvalidArgumentError(
-        "\"existing\" is refused: this release cannot join a running cluster");
-  }
+absl::Status SetClusterState(std::string_view text, ValueSource, OptionsDraft& draft) {
+  draft.options.initial_cluster_existing = text == "existing";
+  if (text == "new" || text == "existing") return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("unknown state \"", std::string(text), "\" (new)"));
+      absl::StrCat("unknown state \"", std::string(text), "\" (new, existing)"));
+}
+
+absl::Status SetStrictReconfigCheck(std::string_view text, ValueSource, OptionsDraft& draft) {
+  const absl::StatusOr<bool> value = ParseGoBool(text);
+  if (value.ok()) draft.options.strict_reconfig_check = *value;
+  return value.status();
 }
 
 absl::Status SetQuota(std::string_view text, ValueSource, OptionsDraft& draft) {
@@ -233,7 +235,16 @@ void AddClusterFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "initial-cluster", "${name}=${initial-advertise-peer-urls}",
                          "All first members: name=peer URL, comma-separated.", SetInitialCluster));
   flags.push_back(Served(group, "initial-cluster-state", "new",
-                         "\"new\": the members found a cluster.", SetClusterState));
+                         "\"new\": the members found a cluster; \"existing\": this one joins them.",
+                         SetClusterState));
+  flags.push_back(Served(group, "max-learners", "1",
+                         "Learners at once, as this member counts them.",
+                         Count(&O::max_learners, 0, 1000)));
+  Flag strict =
+      Served(group, "strict-reconfig-check", "true",
+             "Refuse changes of members that could cost the quorum.", SetStrictReconfigCheck);
+  strict.kind = FlagKind::kSwitch;
+  flags.push_back(std::move(strict));
   flags.push_back(Served(group, "initial-cluster-token", "etcd-cluster",
                          "Tells clusters apart that have the same members.",
                          Text(&O::initial_cluster_token)));

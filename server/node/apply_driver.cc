@@ -23,7 +23,7 @@ ApplyDriver::ApplyDriver(ApplyStage& stage, raft::Index durable, ApplyOptions op
                          Surroundings surroundings, ApplyMetrics metrics)
     : stage_(stage),
       options_(options),
-      surroundings_(surroundings),
+      surroundings_(std::move(surroundings)),
       metrics_(metrics),
       flush_(options.flush),
       lag_(options.lag),
@@ -98,7 +98,7 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
                                                      {"entries", output->entries},
                                                      {"bytes", output->log_bytes}});
   }
-  if (output->members_changed) surroundings_.gate.OnMembers();
+  if (output->members_changed) surroundings_.on_members();
   const raft::EntryId applied = output->applied;
   GAVEL_SIM_POINT("applied, clients not told");
   if (GAVEL_PLANTED_BUG(32)) {

@@ -53,6 +53,7 @@ class ApplyDriver {
     HistoryCollection& collection;
     const SnapshotSource& snapshots;
     DigestDriver& digests;
+    std::function<void()> on_members;  // Who belongs to the cluster, or is to, has changed.
   };
   ApplyDriver(ApplyStage& stage, raft::Index durable, ApplyOptions options,
               Surroundings surroundings, ApplyMetrics metrics);

@@ -34,6 +34,7 @@ uint32_t SemanticsOf(CommandField field) {
     case CommandField::kExpireLeases:
     case CommandField::kLeaseClock:
       return 2;
+    case CommandField::kChangeMembers:
     case CommandField::kMarkDigest:
     case CommandField::kReportDigest:
       return 3;

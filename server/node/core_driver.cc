@@ -67,14 +67,15 @@ CoreMetrics::CoreMetrics(Metrics& metrics)
 
 CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
                        Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times,
-                       LeaseDriver leases)
+                       LeaseDriver leases, const MembershipDriver& members)
     : stage_(std::move(stage)),
       id_(id),
       times_(times),
-      surroundings_(surroundings),
+      surroundings_(std::move(surroundings)),
       metrics_(metrics),
       peer_times_(std::move(peer_times)),
       leases_(std::move(leases)),
+      members_(members),
       last_tick_(surroundings_.clock.Now()),
       next_wake_(last_tick_ + times_.tick) {}
 
@@ -127,7 +128,11 @@ void CoreDriver::Turn(uint32_t ticks, std::vector<CoreInput> inputs, MemberGate:
                 .inputs = std::move(inputs),
                 .proposals = std::move(work.proposals),
                 .last = std::nullopt,
+                .change = std::nullopt,
                 .read_round = work.read_round};
+  if (ticks > 0 && role_ == raft::Role::kLeader) {
+    turn.change = members_.Next(stage_.configuration(), stage_.status());
+  }
   leases_.Prepare(turn);
   CoreOutput output = stage_.Process(std::move(turn));
   if (proposing) surroundings_.gate.OnProposed(stage_.proposed_term());
@@ -215,7 +220,7 @@ void CoreDriver::TellOfRefusals(const CoreOutput& output) {
                               {{"from", Hex(refused.from)}, {"reason", refused.reason}});
   }
   for (const raft::ProposalOutcome& outcome : output.proposals) {
-    if (outcome.kind != raft::ProposalOutcome::Kind::kRefused) continue;
+    if (outcome.kind != raft::ProposalOutcome::Kind::kRefused || outcome.reason != 0) continue;
     const std::string reason = outcome.refusal.substr(0, kRefusalBytesMax);
     if (!is_new(id_, reason)) continue;
     surroundings_.logger.Error("the leader does not take a command of this member",
@@ -226,7 +231,7 @@ void CoreDriver::TellOfRefusals(const CoreOutput& output) {
 void CoreDriver::HandOut(CoreOutput output, MonotonicNs now) {
   Queues& queues = surroundings_.queues;
   if (output.configuration.has_value()) {
-    surroundings_.transport.SetPeers(output.configuration->members);
+    surroundings_.on_configuration(*output.configuration);
   }
   // The disk works while the messages are encoded and sent.
   for (LogBatch& batch : output.log) queues.log.Push(std::move(batch));

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,10 +23,10 @@
 #include "server/node/core_stage.h"
 #include "server/node/lease_driver.h"
 #include "server/node/member_gate.h"
+#include "server/node/membership_driver.h"
 #include "server/node/peer_times.h"
 #include "server/node/queues.h"
 #include "server/peer/frame_exchange.h"
-#include "server/peer/transport.h"
 #include "server/snapshot/snapshot_source.h"
 #include "storage/wal/wal.h"
 
@@ -58,13 +59,14 @@ class CoreDriver {
     Queues& queues;
     MemberGate& gate;
     FrameSender& sender;
-    PeerTransport& transport;
+    std::function<void(const raft::Configuration&)> on_configuration;  // It is in force.
     storage::Wal& wal;  // To read entries for slow followers.
     SnapshotSource& snapshots;
     const std::atomic<MonotonicNs>& log_busy_since;
   };
   CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times, Surroundings surroundings,
-             CoreMetrics metrics, PeerTimes peer_times, LeaseDriver leases);
+             CoreMetrics metrics, PeerTimes peer_times, LeaseDriver leases,
+             const MembershipDriver& members);
 
   // Takes what is due and queued; false if that was nothing.
   bool RunOnce();
@@ -99,6 +101,7 @@ class CoreDriver {
   const CoreMetrics metrics_;
   PeerTimes peer_times_;
   LeaseDriver leases_;
+  const MembershipDriver members_;
 
   MonotonicNs last_tick_;
   MonotonicNs next_wake_;

@@ -5,10 +5,19 @@
 #include <map>
 #include <utility>
 
+#include <google/protobuf/arena.h>
+
+#include "proto/internal/command.pb.h"
 #include "raft/sim_point.h"
+#include "server/node/command_bytes.h"
+#include "server/node/membership_driver.h"
+#include "storage/state/command.h"
 
 namespace gavel::server {
 namespace {
+
+// Why a change of members is refused that the state would take.
+constexpr char kNotYet[] = "the members are not ready for this change";
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -32,10 +41,12 @@ CoreOutput CoreStage::Process(CoreTurn turn) {
   if (turn.first.has_value()) output.first = raft_.ProposeAsLeader(*turn.first);
   for (CoreInput& input : turn.inputs) Take(std::move(input), output);
   if (!turn.proposals.empty()) {
+    ScreenOwn(turn.proposals, output);
     proposed_term_ = raft_.status().term;
     raft_.Propose(std::move(turn.proposals));
   }
   if (turn.last.has_value()) output.last = raft_.ProposeAsLeader(*turn.last);
+  if (turn.change.has_value()) raft_.ProposeChange(*turn.change);
   if (turn.read_round.has_value()) raft_.RequestRead(*turn.read_round);
 
   while (raft_.HasEffects()) {
@@ -77,13 +88,43 @@ void CoreStage::Take(CoreInput input, CoreOutput& output) {
              input);
 }
 
+storage::RequestError CoreStage::WhyNotYet(const raft::Proposal& proposal) const {
+  if (CommandFieldOf(*proposal.payload) != static_cast<int>(CommandField::kChangeMembers)) {
+    return storage::RequestError::kNone;
+  }
+  google::protobuf::Arena arena;
+  const auto command = storage::DecodeCommand(*proposal.payload, arena);
+  if (!command.ok()) return storage::RequestError::kNone;
+  return server::WhyNotYet((*command)->change_members(), raft_.configuration(), raft_.status());
+}
+
+void CoreStage::ScreenOwn(std::vector<raft::Proposal>& proposals, CoreOutput& output) const {
+  std::erase_if(proposals, [&](const raft::Proposal& proposal) {
+    const storage::RequestError why = WhyNotYet(proposal);
+    if (why == storage::RequestError::kNone || raft_.status().role != raft::Role::kLeader) {
+      return false;
+    }
+    output.proposals.push_back({proposal.id,
+                                raft::ProposalOutcome::Kind::kRefused,
+                                {},
+                                std::string(kNotYet),
+                                static_cast<uint32_t>(why)});
+    return true;
+  });
+}
+
 void CoreStage::Screen(const raft::Message& message, raft::ForwardProposals& forward,
                        CoreOutput& output) {
-  std::map<std::string, raft::ProposalsDropped> refused;  // By reason.
+  std::map<std::pair<std::string, uint32_t>, raft::ProposalsDropped> refused;  // By reason.
   std::erase_if(forward.proposals, [&](const raft::Proposal& proposal) {
     std::string reason = check_.WhyNot(proposal);
+    uint32_t number = 0;
+    if (reason.empty()) {
+      number = static_cast<uint32_t>(WhyNotYet(proposal));
+      if (number != 0) reason = kNotYet;
+    }
     if (reason.empty()) return false;
-    refused[std::move(reason)].ids.push_back(proposal.id);
+    refused[{std::move(reason), number}].ids.push_back(proposal.id);
     return true;
   });
   if (refused.empty()) return;
@@ -91,10 +132,12 @@ void CoreStage::Screen(const raft::Message& message, raft::ForwardProposals& for
   // Who leads in that term has looked at each copy of the message. Nobody else can say what became
   // of another one.
   const bool certain = status.role == raft::Role::kLeader && status.term == forward.leader_term;
-  for (auto& [reason, dropped] : refused) {
-    output.refused.push_back({message.from, reason});
+  for (auto& [why, dropped] : refused) {
+    const auto& [reason, number] = why;
+    if (number == 0) output.refused.push_back({message.from, reason});
     if (!certain) continue;
     dropped.refusal = reason;
+    dropped.reason = number;
     output.send.push_back({message.to, message.from, status.term, std::move(dropped)});
   }
 }

@@ -16,6 +16,7 @@
 #include "server/node/log_batch.h"
 #include "storage/state/lease_reader.h"
 #include "storage/state/leases.h"
+#include "storage/state/request_error.h"
 
 namespace gavel::server {
 
@@ -75,6 +76,7 @@ struct CoreTurn {
   std::vector<CoreInput> inputs;
   std::vector<raft::Proposal> proposals;
   std::optional<raft::Proposal> last;
+  std::optional<raft::Configuration> change;  // Of the members.
   std::optional<raft::ReadId> read_round;
 };
 
@@ -125,6 +127,10 @@ class CoreStage {
 
  private:
   void Take(CoreInput input, CoreOutput& output);
+  // What only a leader knows that speaks against a change of members.
+  storage::RequestError WhyNotYet(const raft::Proposal& proposal) const;
+  // Takes what this member, as leader, does not append out of its own proposals.
+  void ScreenOwn(std::vector<raft::Proposal>& proposals, CoreOutput& output) const;
   // Takes what may not be appended out of `forward`, and tells its sender why.
   void Screen(const raft::Message& message, raft::ForwardProposals& forward, CoreOutput& output);
   void Split(raft::Effects effects, CoreOutput& output);

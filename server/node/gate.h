@@ -18,6 +18,12 @@
 #include "storage/mvcc/read_view.h"
 #include "storage/state/state_machine.h"
 
+namespace gavel::internal {
+class ChangeMembers;
+}
+namespace gavel::storage {
+struct Membership;
+}
 namespace gavel::server {
 
 class WatchHub;
@@ -55,6 +61,7 @@ enum class CommandField : int {
   kExpireLeases = 17,
   kLeaseClock = 18,
   kPublishMember = 20,
+  kChangeMembers = 21,
   kMarkDigest = 24,
   kReportDigest = 25,
 };
@@ -139,6 +146,16 @@ class Gate {
   // does not yet.
   virtual void MoveLeader(raft::NodeId target, std::optional<MonotonicNs> deadline,
                           absl::AnyInvocable<void(GateResult) &&> done) = 0;
+  // Changes who is wanted as a member; `done` runs once the applied member table shows it: who is
+  // added is listed, who is removed is gone, who is promoted votes. A member that is replaced stays
+  // until its successor has caught up, which is not waited for. kTimedOut: it may still come about.
+  virtual void ChangeMembers(const internal::ChangeMembers& change,
+                             std::optional<MonotonicNs> deadline, ProposeDone done) = 0;
+  // Who is wanted as a member, as applied here.
+  virtual std::shared_ptr<const storage::Membership> membership() const = 0;
+  // How long this member has been connected to `peer`; nothing if it is not.
+  virtual std::optional<MonotonicNs> ConnectedFor(raft::NodeId peer) const = 0;
+
   // Has the engine rewrite its files so that what was deleted gives its space back. Returns at
   // once; neither reads nor writes wait for it.
   virtual absl::Status StartCompaction() = 0;

@@ -154,18 +154,6 @@ std::shared_ptr<const storage::ReadView> MemberGate::view() const {
   return surroundings_.machine.view();
 }
 
-std::shared_ptr<const std::vector<storage::MemberRecord>> MemberGate::members() const {
-  auto table = surroundings_.machine.members();
-  const auto self = std::find_if(table->begin(), table->end(),
-                                 [&](const auto& member) { return member.id == identity_.id; });
-  if (self == table->end() || self->client_urls == client_urls_) return table;
-  // Clients are served before the log has what this member advertises, and must not take it for
-  // one that cannot be reached.
-  auto corrected = std::make_shared<std::vector<storage::MemberRecord>>(*table);
-  (*corrected)[static_cast<size_t>(self - table->begin())].client_urls = client_urls_;
-  return corrected;
-}
-
 raft::Term MemberGate::term() const { return raft::Term(term_.load(std::memory_order_relaxed)); }
 
 size_t MemberGate::background_jobs() const { return surroundings_.background.due(); }
@@ -242,7 +230,8 @@ void MemberGate::OnCore(const std::vector<raft::ProposalOutcome>& outcomes,
     for (const raft::ProposalOutcome& outcome : outcomes) {
       if (outcome.kind == raft::ProposalOutcome::Kind::kDropped) proposals_.OnDropped(outcome.id);
       if (outcome.kind != raft::ProposalOutcome::Kind::kRefused) continue;
-      if (auto ended = proposals_.OnRefused(outcome.id)) refused.push_back(*std::move(ended));
+      if (auto ended = proposals_.OnRefused(outcome.id, outcome.reason))
+        refused.push_back(*std::move(ended));
     }
     for (const raft::ReadGrant& grant : reads) reads_.OnGranted(grant.id, grant.index, now);
     // Asking again at once would fail at once while there is no leader.
@@ -268,11 +257,13 @@ void MemberGate::OnTick(MonotonicNs now) {
   std::vector<FinishedRead> reads;
   std::vector<CollectWaiter> collects;
   std::vector<LeaderWaiter> moves;
+  std::vector<MembersWaiter> changes;
   uint64_t given_up = 0;
   {
     const MutexLock lock(mutex_);
     if (!collect_waiters_.empty()) collects = TakeCollectWaiters(collected_, now);
     if (!leader_waiters_.empty()) moves = TakeLeaderWaiters(std::nullopt, now);
+    if (!members_waiters_.empty()) changes = TakeMembersWaiters(now);
     proposals = proposals_.Expire(now, leader_known());
     reads = reads_.Expire(now, leader_known(), &given_up);
     if (leader_known()) {
@@ -282,6 +273,7 @@ void MemberGate::OnTick(MonotonicNs now) {
   }
   for (CollectWaiter& waiter : collects) std::move(waiter.done)(GateResult::kTimedOut);
   for (LeaderWaiter& waiter : moves) std::move(waiter.done)(GateResult::kTimedOut);
+  EndMembersWaiters(std::move(changes));
   if (given_up > 0) metrics_.slow_read_indexes.Increment(static_cast<double>(given_up));
   if (!proposals.empty()) {
     metrics_.proposals_failed.Increment(static_cast<double>(proposals.size()));
@@ -300,7 +292,7 @@ std::optional<MonotonicNs> MemberGate::NextRound() const {
 bool MemberGate::idle() const {
   const MutexLock lock(mutex_);
   return proposals_.empty() && renewals_.empty() && reads_.empty() && collect_waiters_.empty() &&
-         leader_waiters_.empty();
+         leader_waiters_.empty() && members_waiters_.empty();
 }
 
 void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::EntryId applied) {
@@ -327,15 +319,6 @@ void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::
 raft::Index MemberGate::replicated_everywhere() const {
   const MutexLock lock(mutex_);
   return raft_status_.replicated_everywhere;
-}
-
-void MemberGate::OnMembers() {
-  const auto table = members();
-  bool is_learner = false;
-  for (const storage::MemberRecord& member : *table) {
-    if (member.id == identity_.id) is_learner = member.learner;
-  }
-  learner_.store(is_learner, std::memory_order_relaxed);
 }
 
 std::vector<MemberGate::CollectWaiter> MemberGate::TakeCollectWaiters(storage::Revision collected,
@@ -421,9 +404,11 @@ void MemberGate::Stop() {
   std::vector<FinishedRead> reads;
   std::vector<CollectWaiter> collects;
   std::vector<LeaderWaiter> moves;
+  std::vector<MembersWaiter> changes;
   {
     const MutexLock lock(mutex_);
     closed_ = true;
+    changes.swap(members_waiters_);
     collects.swap(collect_waiters_);
     moves.swap(leader_waiters_);
     QueueRenewals(renewals_.TakeAll());
@@ -432,6 +417,8 @@ void MemberGate::Stop() {
   }
   for (CollectWaiter& waiter : collects) std::move(waiter.done)(GateResult::kStopped);
   for (LeaderWaiter& waiter : moves) std::move(waiter.done)(GateResult::kStopped);
+  for (MembersWaiter& waiter : changes) waiter.result.result = GateResult::kStopped;
+  EndMembersWaiters(std::move(changes));
   EndProposals(std::move(proposals));
   EndReads(std::move(reads));
 }

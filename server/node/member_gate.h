@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,6 +72,10 @@ class MemberGate final : public Gate {
                      absl::AnyInvocable<void(GateResult) &&> done) override;
   void MoveLeader(raft::NodeId target, std::optional<MonotonicNs> deadline,
                   absl::AnyInvocable<void(GateResult) &&> done) override;
+  void ChangeMembers(const internal::ChangeMembers& change, std::optional<MonotonicNs> deadline,
+                     ProposeDone done) override;
+  std::shared_ptr<const storage::Membership> membership() const override;
+  std::optional<MonotonicNs> ConnectedFor(raft::NodeId peer) const override;
   absl::Status StartCompaction() override { return surroundings_.engine.StartCompaction(); }
   WatchHub& watches() override { return surroundings_.watches; }
   size_t background_jobs() const override;
@@ -112,6 +117,9 @@ class MemberGate final : public Gate {
   raft::Index replicated_everywhere() const;
   // The member table has changed.
   void OnMembers();
+  // For the transport. Any thread.
+  void OnPeerConnected(raft::NodeId peer);
+  void OnPeerLost(raft::NodeId peer);
 
   // History below the compacted revision `collected` has been deleted here.
   void OnCollected(storage::Revision collected);
@@ -139,6 +147,13 @@ class MemberGate final : public Gate {
     MonotonicNs deadline = 0;
     absl::AnyInvocable<void(GateResult) &&> done;
   };
+  // Who waits for a change of members to show.
+  struct MembersWaiter {
+    std::function<bool()> shows;
+    MonotonicNs deadline = 0;
+    ProposeResult result;
+    ProposeDone done;
+  };
   // When a request must have ended: at its client's deadline, or sooner.
   MonotonicNs Until(std::optional<MonotonicNs> deadline) const;
   // Takes out who waits for at most `collected`, or is past its deadline.
@@ -147,6 +162,11 @@ class MemberGate final : public Gate {
   // Takes out who waits for `leader`, or is past its deadline.
   std::vector<LeaderWaiter> TakeLeaderWaiters(std::optional<raft::NodeId> leader, MonotonicNs now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes out those whose change shows, or who are past their deadline.
+  std::vector<MembersWaiter> TakeMembersWaiters(MonotonicNs now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitMembers(MembersWaiter waiter);
+  static void EndMembersWaiters(std::vector<MembersWaiter> waiters);
   void QueueRenewals(std::vector<Renewals::Command> commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why a new proposal is refused; kOk if it is not.
   GateResult Refusal(size_t bytes, uint64_t backlog_max) const
@@ -182,6 +202,8 @@ class MemberGate final : public Gate {
   ReadBarrier reads_ ABSL_GUARDED_BY(mutex_);
   std::vector<CollectWaiter> collect_waiters_ ABSL_GUARDED_BY(mutex_);
   std::vector<LeaderWaiter> leader_waiters_ ABSL_GUARDED_BY(mutex_);
+  std::vector<MembersWaiter> members_waiters_ ABSL_GUARDED_BY(mutex_);
+  std::map<raft::NodeId, MonotonicNs> connected_since_ ABSL_GUARDED_BY(mutex_);
   std::optional<raft::NodeId> hand_over_ ABSL_GUARDED_BY(mutex_);  // For the core.
   storage::Revision collected_ ABSL_GUARDED_BY(mutex_) = -1;
   raft::Status raft_status_ ABSL_GUARDED_BY(mutex_);

@@ -10,6 +10,7 @@
 #include "server/node/watch_metrics.h"
 #include "server/version.h"
 #include "storage/mvcc/collector.h"
+#include "storage/state/membership.h"
 #include "storage/status_macros.h"
 
 namespace gavel::server {
@@ -43,7 +44,8 @@ Node::Node(const NodeOptions& options, const Surroundings& surroundings)
       queues_(surroundings.clock),
       failure_(surroundings.logger, surroundings.on_failure),
       stores_(surroundings.stores),
-      on_restart_(surroundings.on_restart) {}
+      on_restart_(surroundings.on_restart),
+      on_removed_(surroundings.on_removed) {}
 
 Node::~Node() {
   // Scrapes and the transport's threads look at everything else.
@@ -60,27 +62,11 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options,
   absl::StatusOr<std::unique_ptr<storage::Collector>> collector =
       storage::Collector::Open(parts.engine);
   if (!collector.ok()) return AtState(parts.directory.state_path(), collector.status());
+  const raft::NodeId self = parts.identity.id;
+  if (parts.machine->membership()->WasRemoved(self)) return RemovedError(self);
   std::unique_ptr<Node> node(new Node(options, surroundings));
   node->Build(surroundings, std::move(parts), *std::move(collector));
   return node;
-}
-
-PeerEvents Node::MakeEvents() {
-  PeerEvents events;
-  events.on_frame = [this](std::string_view frame, StreamSender& sender) {
-    return receiver_->Receive(frame, sender);
-  };
-  events.on_unreachable = [this](raft::NodeId peer) {
-    queues_.core.TryPush(PeerUnreachable{peer});
-  };
-  events.on_connection_lost = [this](raft::NodeId peer) {
-    queues_.core.Push(PeerConnectionLost{peer});
-  };
-  events.on_connected = [this](raft::NodeId peer) {
-    logger_.Info("connected to a peer", {{"peer", Hex(peer.value())}});
-    queues_.core.Push(PeerConnected{peer});
-  };
-  return events;
 }
 
 void Node::Build(const Surroundings& surroundings, MemberParts parts,
@@ -133,14 +119,18 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
         } else {
           snapshots_->OnReply(from, std::get<SnapshotReply>(message));
         }
-      });
+      },
+      [&machine](raft::NodeId member) { return machine.membership()->WasRemoved(member); });
   transport_ = surroundings.make_transport(identity_.id, MakeEvents());
   queues_.core.SetWaker([this] { transport_->Wake(); });
   sender_ = std::make_unique<FrameSender>(self, *transport_, surroundings.metrics);
 
   BuildSnapshots(surroundings, machine);
+  const std::vector<raft::MemberAddress> known = parts.known;
   BuildStages(surroundings, std::move(parts));
-  transport_->SetPeers(core_->stage().configuration().members);
+  for (const raft::MemberAddress& peer : known)
+    peers_.OnHeard(peer.id, peer.peer_urls, clock_.Now());
+  OnConfiguration(core_->stage().configuration());
   if (machine.leases().count > 0) core_->leases().FindLeases(machine.view()->engine);
   on_scrape_ = AddStatusMetrics(surroundings.metrics, *gate_, machine);
   on_watch_scrape_ = AddWatchMetrics(surroundings.metrics, *watches_);
@@ -224,6 +214,7 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
                                           LogMetrics(surroundings.metrics));
   const raft::Index applied = parts.restored.applied;
   LeaseDriver leases = MakeLeases(surroundings, *parts.machine);
+  const MembershipDriver members(*parts.machine);
   apply_stage_ = std::make_unique<ApplyStage>(
       std::move(parts.machine), std::move(parts.engine),
       storage::StateMachine::Wanted{identity_.id, identity_.incarnation}, options_.apply_limits);
@@ -233,9 +224,12 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
                   CommandCheck(options_.request_bytes_max));
   core_ = std::make_unique<CoreDriver>(
       std::move(stage), identity_.id, times,
-      CoreDriver::Surroundings{clock_, logger_, queues_, *gate_, *sender_, *transport_,
-                               log_stage_->wal(), *snapshots_, log_stage_->busy_since()},
-      CoreMetrics(surroundings.metrics), PeerTimes(surroundings.metrics), std::move(leases));
+      CoreDriver::Surroundings{
+          clock_, logger_, queues_, *gate_, *sender_,
+          [this](const raft::Configuration& configuration) { OnConfiguration(configuration); },
+          log_stage_->wal(), *snapshots_, log_stage_->busy_since()},
+      CoreMetrics(surroundings.metrics), PeerTimes(surroundings.metrics), std::move(leases),
+      members);
   log_ = std::make_unique<LogDriver>(
       *log_stage_,
       LogDriver::Surroundings{clock_, logger_, queues_, *sender_, failure_,
@@ -245,7 +239,7 @@ void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
   apply_ = std::make_unique<ApplyDriver>(
       *apply_stage_, applied, options_.apply,
       ApplyDriver::Surroundings{clock_, logger_, queues_, *gate_, *watches_, failure_, *collection_,
-                                *snapshots_, *digests_},
+                                *snapshots_, *digests_, [this] { OnMembers(); }},
       ApplyMetrics(surroundings.metrics));
 }
 

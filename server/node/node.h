@@ -4,6 +4,7 @@
 // from one loop. There is no other difference between the two.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +28,7 @@
 #include "server/node/lease_driver.h"
 #include "server/node/log_driver.h"
 #include "server/node/member_gate.h"
+#include "server/node/peer_book.h"
 #include "server/node/queues.h"
 #include "server/node/recovery.h"
 #include "server/peer/frame_exchange.h"
@@ -74,6 +76,9 @@ class Node {
     // This node must be thrown away, as by a crash, and another opened in its place. On the log's
     // thread, once.
     std::function<void()> on_restart;
+    // The member was removed from the cluster, for good. Once; it goes on as it is, so that who
+    // waits is answered, until its owner stops it. On the thread of apply or of the core.
+    std::function<void()> on_removed = nullptr;
   };
 
   // Recovers what the disk holds. Errors say what to do.
@@ -91,7 +96,7 @@ class Node {
   absl::Status failure() const { return failure_.status(); }
 
   // Each does one round of a stage; false if there was nothing to do.
-  bool RunCore() { return core_->RunOnce(); }
+  bool RunCore();
   bool RunLog() { return log_->RunOnce(); }
   bool RunApply() { return apply_->RunOnce(); }
   bool RunBackground() { return queues_.background.RunOnce(); }
@@ -121,6 +126,12 @@ class Node {
   void InstallSnapshot(const raft::SnapshotMeta& meta);
   LeaseDriver MakeLeases(const Surroundings& surroundings, const storage::StateMachine& machine);
   PeerEvents MakeEvents();
+  absl::Status OnFrame(std::string_view frame, StreamSender& sender);
+  // What a member that wants to join asks for.
+  std::string View() const;
+  void OnConfiguration(const raft::Configuration& configuration);
+  void OnMembers();
+  void OnRemoved();
   // Makes name and client URLs known once there is a leader.
   void Publish();
   void OnPublished(const ProposeResult& result);
@@ -132,7 +143,11 @@ class Node {
   Failure failure_;
   const EngineStores stores_;
   const std::function<void()> on_restart_;
+  const std::function<void()> on_removed_;
+  std::atomic<bool> removed_ = false;
   MemberIdentity identity_;
+  PeerBook peers_;  // Of the core's thread.
+  MonotonicNs forget_at_ = 0;
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<LogStage> log_stage_;
   std::unique_ptr<ApplyStage> apply_stage_;

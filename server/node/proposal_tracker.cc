@@ -65,11 +65,18 @@ void ProposalTracker::OnDropped(const raft::RequestId& id) {
   if (it != pending_.end()) Hold(it);
 }
 
-std::optional<FinishedProposal> ProposalTracker::OnRefused(const raft::RequestId& id) {
+std::optional<FinishedProposal> ProposalTracker::OnRefused(const raft::RequestId& id,
+                                                           uint32_t reason) {
   if (id.member != member_ || id.incarnation != incarnation_) return std::nullopt;
   const auto it = pending_.find(id.sequence);
   if (it == pending_.end()) return std::nullopt;
-  return Finish(it, GateResult::kNotTaken);
+  if (reason == 0 || reason > static_cast<uint32_t>(storage::kRequestErrorMax)) {
+    return Finish(it, GateResult::kNotTaken);
+  }
+  FinishedProposal finished = Finish(it, GateResult::kRefused);
+  finished.result.outcome.id = id;
+  finished.result.outcome.error = static_cast<storage::RequestError>(reason);
+  return finished;
 }
 
 std::vector<FinishedProposal> ProposalTracker::OnApplied(

@@ -61,8 +61,9 @@ class ProposalTracker {
 
   // The core dropped `id`: it is in no log. It is held until Requeue.
   void OnDropped(const raft::RequestId& id);
-  // The leader takes no command like `id`: it is in no log, and ends.
-  std::optional<FinishedProposal> OnRefused(const raft::RequestId& id);
+  // The leader takes no command like `id`, for the reason that ProposalsDropped says: it is in no
+  // log, and ends.
+  std::optional<FinishedProposal> OnRefused(const raft::RequestId& id, uint32_t reason);
 
   // This member has applied `outcomes`, the last of them in an entry of term `applied_term`.
   std::vector<FinishedProposal> OnApplied(std::vector<storage::CommandOutcome> outcomes,

@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 #include "raft/sim_point.h"
 #include "server/node/cluster_ids.h"
+#include "server/peer/frame_exchange.h"
 #include "server/snapshot/snapshot_sink.h"
 #include "server/url.h"
 #include "storage/disk/advice.h"
@@ -138,6 +142,132 @@ raft::Restored RestoredFrom(storage::WalContents contents, raft::Index applied) 
   return restored;
 }
 
+constexpr char kRemovedPayload[] = "gavel.removed";
+
+// Who the member is, and what its cluster began with.
+struct Origin {
+  storage::InitialState initial;
+  MemberIdentity identity;
+  std::vector<raft::MemberAddress> known;  // Told by the cluster.
+};
+
+std::vector<std::string> OwnUrls(const MemberPlace& place) {
+  for (const InitialMember& member : place.initial_cluster) {
+    if (member.name == place.name) return UrlTexts(member.peer_urls);
+  }
+  return {};
+}
+
+bool SameUrls(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+// A member that is replaced may have had the same URLs; the newcomer has no name yet.
+const KnownMember* FindByUrls(const ClusterView& view, const std::vector<std::string>& urls) {
+  const KnownMember* found = nullptr;
+  for (const KnownMember& member : view.members) {
+    if (!SameUrls(member.peer_urls, urls)) continue;
+    if (found == nullptr || member.name.empty()) found = &member;
+  }
+  return found;
+}
+
+// This member must have been added, and every member that --initial-cluster names must be one of
+// the cluster's.
+absl::Status CheckNamed(const MemberPlace& place, const ClusterView& view) {
+  const std::vector<std::string> own = OwnUrls(place);
+  if (FindByUrls(view, own) == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("no member of the cluster has the peer URLs ", absl::StrJoin(own, ","),
+                     ": add this one first, gavelctl member add ", place.name,
+                     " --peer-urls=", absl::StrJoin(own, ",")));
+  }
+  for (const InitialMember& member : place.initial_cluster) {
+    const std::vector<std::string> urls = UrlTexts(member.peer_urls);
+    if (FindByUrls(view, urls) != nullptr) continue;
+    std::string known;
+    for (const KnownMember& of_cluster : view.members) {
+      absl::StrAppend(&known, known.empty() ? "" : ", ",
+                      of_cluster.name.empty() ? "(not started)" : of_cluster.name, "=",
+                      absl::StrJoin(of_cluster.peer_urls, ","));
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the members in --initial-cluster do not match the members of the cluster: ", member.name,
+        "=", absl::StrJoin(urls, ","), " is none of them; the cluster has ", known,
+        ". Give --initial-cluster as gavelctl member add printed it"));
+  }
+  return absl::OkStatus();
+}
+
+storage::InitialState Founded(const std::vector<KnownMember>& founders) {
+  storage::InitialState initial;
+  for (const KnownMember& member : founders) {
+    initial.configuration.members.push_back({member.id, member.peer_urls});
+    initial.configuration.voters.push_back(member.id);
+    initial.members.push_back({member.id, member.name, member.peer_urls, {}, false});
+  }
+  return initial;
+}
+
+// Asks the running cluster.
+absl::StatusOr<Origin> Join(const MemberPlace& place, Logger& logger) {
+  const std::vector<std::string> own = OwnUrls(place);
+  std::vector<std::string> others;
+  for (const InitialMember& member : place.initial_cluster) {
+    if (member.name == place.name) continue;
+    for (std::string& url : UrlTexts(member.peer_urls)) others.push_back(std::move(url));
+  }
+  if (others.empty() || !place.ask_cluster) {
+    return absl::InvalidArgumentError(
+        "--initial-cluster-state=existing needs the members of the running cluster in "
+        "--initial-cluster: give it as gavelctl member add printed it");
+  }
+  GAVEL_ASSIGN_OR_RETURN(const ClusterView view,
+                         place.ask_cluster(others, [&place](const ClusterView& view) {
+                           return CheckNamed(place, view);
+                         }));
+  const KnownMember* const self = FindByUrls(view, own);
+  Origin origin;
+  origin.initial = Founded(view.founders);
+  if (absl::Status sound = raft::CheckConfiguration(origin.initial.configuration);
+      !sound.ok() || view.founders.empty()) {
+    return absl::FailedPreconditionError(
+        "the cluster does not say who founded it: run the same version on all members");
+  }
+  origin.identity.cluster_id = view.cluster_id;
+  origin.identity.id = self->id;
+  for (const KnownMember& member : view.members) {
+    if (member.id != self->id) origin.known.push_back({member.id, member.peer_urls});
+  }
+  logger.Info("joining a running cluster", {{"cluster", absl::StrFormat("%x", view.cluster_id)},
+                                            {"member", absl::StrFormat("%x", self->id.value())},
+                                            {"members", view.members.size()}});
+  return origin;
+}
+
+absl::StatusOr<Origin> OriginOf(const storage::DataDirectory& directory, const MemberPlace& place,
+                                Logger& logger) {
+  const bool started = !directory.is_new() && !directory.identity().incarnation.is_none();
+  Origin origin;
+  if (place.join && started) return origin;  // Its directory says everything.
+  if (place.join) return Join(place, logger);
+  origin.initial = InitialStateOf(place.initial_cluster, place.token);
+  GAVEL_ASSIGN_OR_RETURN(origin.identity, FoundingIdentity(place, origin.initial));
+  return origin;
+}
+
+absl::Status CheckOwner(const storage::DataDirectory& directory, const MemberIdentity& identity,
+                        bool first_start) {
+  const absl::Status status = directory.CheckOwner(identity.cluster_id, identity.id);
+  if (status.ok() || first_start) return status;
+  return absl::Status(status.code(),
+                      absl::StrCat(status.message(),
+                                   ". A member that joined later, or whose peer URLs were changed, "
+                                   "is started with --initial-cluster-state=existing"));
+}
+
 }  // namespace
 
 storage::InitialState InitialStateOf(const std::vector<InitialMember>& cluster,
@@ -181,6 +311,7 @@ MemberPlace PlaceOf(const ServerOptions& options) {
   place.initial_cluster = options.initial_cluster;
   place.token = options.initial_cluster_token;
   place.initial_cluster_given = options.initial_cluster_given;
+  place.join = options.initial_cluster_existing;
   return place;
 }
 
@@ -193,12 +324,26 @@ absl::Status AtState(const std::string& path, const absl::Status& status) {
                                           ". ", Rejoin()));
 }
 
+absl::Status RemovedError(raft::NodeId member) {
+  absl::Status status = absl::FailedPreconditionError(absl::StrCat(
+      RemovedText(member),
+      ": its data directory is of no more use. To have it back, add it as a new member "
+      "and start it with an empty data directory"));
+  status.SetPayload(kRemovedPayload, absl::Cord());
+  return status;
+}
+
+bool IsRemovedError(const absl::Status& status) {
+  return status.GetPayload(kRemovedPayload).has_value();
+}
+
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,
                                           const MemberPlace& place, Logger& logger) {
-  const storage::InitialState initial = InitialStateOf(place.initial_cluster, place.token);
-  GAVEL_ASSIGN_OR_RETURN(MemberIdentity identity, FoundingIdentity(place, initial));
   GAVEL_ASSIGN_OR_RETURN(storage::DataDirectory directory,
                          storage::DataDirectory::Open(disk, place.data_dir));
+  GAVEL_ASSIGN_OR_RETURN(Origin origin, OriginOf(directory, place, logger));
+  storage::InitialState& initial = origin.initial;
+  MemberIdentity& identity = origin.identity;
   if (directory.is_new()) {
     GAVEL_RETURN_IF_ERROR(
         directory.Create({identity.cluster_id, identity.id, place.name, raft::Incarnation()}));
@@ -206,10 +351,8 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
   }
   // A directory that never finished its first start has promised nothing yet.
   const bool first_start = directory.identity().incarnation.is_none();
-  const bool as_stored = !first_start && !place.initial_cluster_given;
-  if (!as_stored) {
-    GAVEL_RETURN_IF_ERROR(directory.CheckOwner(identity.cluster_id, identity.id));
-  }
+  const bool as_stored = !first_start && (place.join || !place.initial_cluster_given);
+  if (!as_stored) GAVEL_RETURN_IF_ERROR(CheckOwner(directory, identity, first_start));
 
   const std::string state_path = directory.state_path();
   const std::string wal_path = place.wal_dir.empty() ? directory.wal_path() : place.wal_dir;
@@ -227,6 +370,8 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
       storage::StateMachine::Open(engine, initial, place.state);
   if (!opened.ok()) return AtState(state_path, opened.status());
   std::unique_ptr<storage::StateMachine> machine = *std::move(opened);
+  // What a joining member begins from it could not work out again.
+  if (place.join && first_start) GAVEL_RETURN_IF_ERROR(engine->Flush());
   const raft::Index applied = machine->applied();
   GAVEL_SIM_POINT("state opened, log not");
   GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_options, initial, applied, first_start));
@@ -268,9 +413,11 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
                             {"log entries to apply again", restored.entries.size()},
                             {"first index of the log", restored.first_stored.value()},
                             {"term", restored.hard_state.term.value()}});
-  return MemberParts{std::move(directory), identity,           std::move(engine),
-                     std::move(machine),   std::move(log.wal), std::move(restored),
-                     std::move(log_start), log_end_cut};
+  return MemberParts{std::move(directory), identity,
+                     std::move(engine),    std::move(machine),
+                     std::move(log.wal),   std::move(restored),
+                     std::move(log_start), std::move(origin.known),
+                     log_end_cut};
 }
 
 }  // namespace gavel::server

@@ -12,6 +12,7 @@
 #include "server/logging.h"
 #include "server/node/member_gate.h"
 #include "server/options.h"
+#include "server/peer/cluster_view.h"
 #include "server/snapshot/engine_stores.h"
 #include "storage/disk/data_directory.h"
 #include "storage/disk/disk.h"
@@ -30,6 +31,14 @@ struct MemberPlace {
   std::string token;
   // False: nobody named a cluster, so a member that has started before is who its directory says.
   bool initial_cluster_given = true;
+  // The cluster runs: a member that has not started before asks it who it is.
+  bool join = false;
+  // Asks the members at these peer URLs, again and again for a while, for a view that `accept`
+  // takes. Blocks.
+  using Accept = std::function<absl::Status(const ClusterView& view)>;
+  std::function<absl::StatusOr<ClusterView>(const std::vector<std::string>& peer_urls,
+                                            const Accept& accept)>
+      ask_cluster = nullptr;
   storage::StateMachineOptions state;
   uint64_t wal_segment_bytes = storage::WalOptions().segment_bytes;
 };
@@ -42,8 +51,9 @@ struct MemberParts {
   std::unique_ptr<storage::StateMachine> machine;
   std::unique_ptr<storage::Wal> wal;
   raft::Restored restored;
-  raft::SnapshotMeta log_start;  // The mark before restored.entries.
-  bool log_end_cut = false;      // A batch that a crash had left unfinished was cut off.
+  raft::SnapshotMeta log_start;            // The mark before restored.entries.
+  std::vector<raft::MemberAddress> known;  // Members that a joining one was told of.
+  bool log_end_cut = false;                // A batch that a crash had left unfinished was cut off.
 };
 
 // Opens what is there, or lays out a new member; a crash at any point of the first start is made
@@ -53,6 +63,10 @@ struct MemberParts {
 // is in use, or is of a newer version. DataLoss: part of what this member had promised is gone.
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,
                                           const MemberPlace& place, Logger& logger);
+
+// Why a member does not start that was removed from its cluster.
+absl::Status RemovedError(raft::NodeId member);
+bool IsRemovedError(const absl::Status& status);
 
 // An error of reading the state in `path`, whose text begins with the column family: with the path,
 // and what to do.

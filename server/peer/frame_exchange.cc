@@ -33,6 +33,10 @@ size_t PayloadBytes(const raft::Message& message) {
 
 }  // namespace
 
+std::string RemovedText(raft::NodeId member) {
+  return absl::StrCat("member ", Hex(member.value()), " was removed from the cluster");
+}
+
 FrameSender::FrameSender(const FrameAddress& self, PeerTransport& transport, Metrics& metrics)
     : self_(self), transport_(transport), metrics_(metrics) {}
 
@@ -86,12 +90,14 @@ FrameSender::Sent& FrameSender::Counters(raft::NodeId to) {
 }
 
 FrameReceiver::FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics,
-                             Deliver deliver, DeliverSnapshot deliver_snapshot)
+                             Deliver deliver, DeliverSnapshot deliver_snapshot,
+                             WasRemoved was_removed)
     : self_(self),
       logger_(logger),
       metrics_(metrics),
       deliver_(std::move(deliver)),
-      deliver_snapshot_(std::move(deliver_snapshot)) {}
+      deliver_snapshot_(std::move(deliver_snapshot)),
+      was_removed_(std::move(was_removed)) {}
 
 absl::Status FrameReceiver::Refuse(raft::NodeId from, std::string_view reason,
                                    absl::Status status) {
@@ -173,6 +179,17 @@ absl::StatusOr<bool> FrameReceiver::CheckLife(const FrameAddress& address) {
           ": its data directory was lost or put back from a copy: ", storage::kReplaceMember)));
 }
 
+// Who was removed while it was away goes on as if it belonged to the cluster, and would for ever.
+absl::Status FrameReceiver::CheckVotes(const Frame& frame) {
+  const bool asks =
+      std::any_of(frame.messages.begin(), frame.messages.end(), [](const raft::Message& message) {
+        return std::holds_alternative<raft::VoteRequest>(message.body);
+      });
+  const raft::NodeId from = frame.address.from;
+  if (!asks || !was_removed_ || !was_removed_(from)) return absl::OkStatus();
+  return Refuse(from, "removed", absl::FailedPreconditionError(RemovedText(from)));
+}
+
 // A member tells its own core of a snapshot, once it has received it whole (server/snapshot). From
 // a peer the core would take that for true.
 void FrameReceiver::TakeOutSnapshots(raft::NodeId from, std::vector<raft::Message>& messages) {
@@ -199,6 +216,7 @@ absl::Status FrameReceiver::Receive(std::string_view bytes, StreamSender& sender
   const absl::StatusOr<bool> taken = CheckLife(frame->address);
   if (!taken.ok()) return taken.status();
   if (!*taken) return absl::OkStatus();
+  if (absl::Status status = CheckVotes(*frame); !status.ok()) return status;
   sender.id = from;
   {
     const MutexLock lock(mutex_);

@@ -20,6 +20,9 @@
 
 namespace gavel::server {
 
+// What a member is told that asks for votes though it was removed.
+std::string RemovedText(raft::NodeId member);
+
 // Packs messages into frames, one or more for each receiver, and hands them to the transport.
 // Thread-safe; messages of one call to one receiver stay in order.
 class FrameSender {
@@ -67,8 +70,10 @@ class FrameReceiver {
   using Deliver = std::function<bool(raft::NodeId from, std::vector<raft::Message> messages)>;
   using DeliverSnapshot = std::function<void(raft::NodeId from, SnapshotMessage message)>;
   // `self.to` is not used.
+  // `was_removed`: that a member will never belong to the cluster again.
+  using WasRemoved = std::function<bool(raft::NodeId member)>;
   FrameReceiver(const FrameAddress& self, Logger& logger, Metrics& metrics, Deliver deliver,
-                DeliverSnapshot deliver_snapshot);
+                DeliverSnapshot deliver_snapshot, WasRemoved was_removed = nullptr);
 
   // Takes a frame from the stream of `sender`. Errors say why, for the sender to read.
   absl::Status Receive(std::string_view bytes, StreamSender& sender);
@@ -78,6 +83,7 @@ class FrameReceiver {
   absl::Status CheckAddress(const FrameAddress& address, const StreamSender& sender);
   // Whether to take the frame, or why not.
   absl::StatusOr<bool> CheckLife(const FrameAddress& address);
+  absl::Status CheckVotes(const Frame& frame);
   void TakeOutSnapshots(raft::NodeId from, std::vector<raft::Message>& messages);
   absl::Status Refuse(raft::NodeId from, std::string_view reason, absl::Status status);
 
@@ -86,6 +92,7 @@ class FrameReceiver {
   Metrics& metrics_;
   const Deliver deliver_;
   const DeliverSnapshot deliver_snapshot_;
+  const WasRemoved was_removed_;
 
   struct Peer {
     raft::Incarnation newest;

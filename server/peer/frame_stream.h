@@ -11,6 +11,10 @@
 namespace gavel::server {
 
 inline constexpr std::string_view kPeerFramesMethod = "/gavel.internal.Peer/Frames";
+// Answered with one message, whatever is sent: see cluster_view.h.
+inline constexpr std::string_view kPeerClusterMethod = "/gavel.internal.Peer/Cluster";
+// The peer URLs of who opens a stream, joined by commas.
+inline constexpr char kPeerUrlsKey[] = "gavel-peer-urls";
 
 // A stream message is a run of frames, each with its length (4 bytes, lowest first) before it.
 void AppendFrameLength(size_t bytes, std::string* out);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 #include "server/peer/frame_stream.h"
 #include "server/url.h"
@@ -173,6 +174,7 @@ void GrpcConnection::Connect() {
   }
   state_ = State::kConnecting;
   call_ = std::make_shared<Call>(shared_from_this());
+  call_->context.AddMetadata(kPeerUrlsKey, absl::StrJoin(shared_->options.peer_urls, ","));
   call_->stream =
       stub_->PrepareCall(&call_->context, std::string(kPeerFramesMethod), shared_->queue);
   call_->stream->StartCall(call_->start.Begin());
@@ -262,6 +264,11 @@ void GrpcConnection::OnFinished(Call& call, Reports& reports) {
   active_.Set(0);
   LogEnd(call.status);
   const bool refused = call.status.error_code() == grpc::StatusCode::FAILED_PRECONDITION;
+  if (refused) {
+    reports.push_back([this, reason = call.status.error_message()](raft::NodeId peer) {
+      if (shared_->events.on_refused) shared_->events.on_refused(peer, reason);
+    });
+  }
   if (std::exchange(was_up_, false)) {
     // The peer may only have been restarted: one attempt before anyone is told.
     reports.push_back(shared_->events.on_unreachable);

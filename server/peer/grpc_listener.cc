@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 #include "server/listening_sockets.h"
 #include "server/options.h"
@@ -80,12 +81,26 @@ class GrpcListener::Stream final : public GrpcOperation {
   void OnArrived() {
     if (listener_.closing_) return Finish({grpc::StatusCode::UNAVAILABLE, "member stopped"});
     listener_.Arm();
+    if (context_.method() == kPeerClusterMethod && listener_.on_asked_) return Answer();
     if (context_.method() != kPeerFramesMethod) {
       return Finish(
           {grpc::StatusCode::UNIMPLEMENTED,
            absl::StrCat("unknown method ", context_.method(), ": this port is for peers")});
     }
+    const auto urls = context_.client_metadata().find(kPeerUrlsKey);
+    if (urls != context_.client_metadata().end() && !urls->second.empty()) {
+      sender_.peer_urls =
+          absl::StrSplit(absl::string_view(urls->second.data(), urls->second.size()), ',');
+    }
     Read();
+  }
+
+  // What a member asks for that wants to join.
+  void Answer() {
+    state_ = State::kFinishing;
+    const grpc::Slice bytes(listener_.on_asked_());
+    stream_.WriteAndFinish(grpc::ByteBuffer(&bytes, 1), grpc::WriteOptions(), grpc::Status::OK,
+                           static_cast<GrpcOperation*>(this));
   }
 
   void Read() {
@@ -158,8 +173,9 @@ GrpcListener::~GrpcListener() {
   shutdown.join();
 }
 
-void GrpcListener::Serve(OnFrame on_frame) {
+void GrpcListener::Serve(OnFrame on_frame, OnAsked on_asked) {
   on_frame_ = std::move(on_frame);
+  on_asked_ = std::move(on_asked);
   Arm();
 }
 
@@ -168,6 +184,7 @@ void GrpcListener::Stop() {
   on_frame_ = [](std::string_view, StreamSender&) {
     return absl::UnavailableError("member stopped");
   };
+  on_asked_ = nullptr;
 }
 
 void GrpcListener::Arm() { streams_.push_back(std::make_unique<Stream>(*this)); }

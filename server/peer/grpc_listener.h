@@ -22,6 +22,7 @@ namespace gavel::server {
 class GrpcListener {
  public:
   using OnFrame = decltype(PeerEvents::on_frame);
+  using OnAsked = decltype(PeerEvents::on_asked);
 
   // Listens on `addresses` ("127.0.0.1:2380"). The error names the one that is taken and why.
   static absl::StatusOr<std::unique_ptr<GrpcListener>> Listen(
@@ -31,7 +32,7 @@ class GrpcListener {
 
   // Begins to take streams; until then they wait. An error from `on_frame` ends the stream it came
   // on, and the sender is told.
-  void Serve(OnFrame on_frame);
+  void Serve(OnFrame on_frame, OnAsked on_asked);
 
   // No frame is handed on from here on.
   void Stop();
@@ -48,6 +49,7 @@ class GrpcListener {
   void Remove(Stream* stream);
 
   OnFrame on_frame_;
+  OnAsked on_asked_;
   grpc::AsyncGenericService service_;
   std::unique_ptr<GrpcQueue> queue_;  // Outlives the server.
   std::unique_ptr<grpc::Server> server_;

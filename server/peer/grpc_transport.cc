@@ -33,7 +33,7 @@ class GrpcPeerTransport::Impl {
   void Begin(raft::NodeId self, PeerEvents events) {
     shared_->self = self;
     shared_->events = std::move(events);
-    listener_->Serve(shared_->events.on_frame);
+    listener_->Serve(shared_->events.on_frame, shared_->events.on_asked);
   }
 
   void SetPeers(const std::vector<raft::MemberAddress>& peers) {

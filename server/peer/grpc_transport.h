@@ -18,7 +18,8 @@
 namespace gavel::server {
 
 struct GrpcTransportOptions {
-  std::vector<std::string> listen;  // Addresses as gRPC takes them: "127.0.0.1:2380".
+  std::vector<std::string> listen;     // Addresses as gRPC takes them: "127.0.0.1:2380".
+  std::vector<std::string> peer_urls;  // Where other members reach this one.
   // Bounds of what waits for one peer; from there on, frames are dropped and reported. A frame of
   // any size is taken below, or what is in it would never get through.
   size_t queue_bytes_max = 64 << 20;

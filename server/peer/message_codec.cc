@@ -92,6 +92,7 @@ void SetBody(const raft::ProposalsDropped& body, internal::PeerMessage& out) {
     name->set_sequence(id.sequence);
   }
   dropped->set_refusal(body.refusal);
+  dropped->set_reason(body.reason);
 }
 
 void SetBody(const raft::TimeoutNow&, internal::PeerMessage& out) { out.mutable_timeout_now(); }
@@ -144,6 +145,7 @@ raft::ProposalsDropped GetDropped(const internal::ProposalsDropped& encoded) {
         {raft::NodeId(name.member()), raft::Incarnation(name.incarnation()), name.sequence()});
   }
   dropped.refusal = encoded.refusal();
+  dropped.reason = encoded.reason();
   return dropped;
 }
 

@@ -19,6 +19,7 @@ namespace gavel::server {
 // transport keeps one for each stream, and whoever takes frames fills it in.
 struct StreamSender {
   raft::NodeId id;
+  std::vector<std::string> peer_urls = {};  // Where the sender says that it is reached.
 };
 
 // What a transport tells its owner. Frames and connections are told of by Poll; on_unreachable
@@ -32,6 +33,10 @@ struct PeerEvents {
   // The connection to `peer` closed and could not be opened again at once.
   std::function<void(raft::NodeId peer)> on_connection_lost;
   std::function<void(raft::NodeId peer)> on_connected;
+  // `peer` has ended the stream to it because of what was sent, and says why.
+  std::function<void(raft::NodeId peer, std::string_view reason)> on_refused;
+  // What a member that wants to join asks for: see cluster_view.h.
+  std::function<std::string()> on_asked;
 };
 
 // Send, OnHeardFrom and Wake are thread-safe.

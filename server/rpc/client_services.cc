@@ -10,6 +10,7 @@
 #include "proto/etcdserverpb/lease.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/etcdserverpb/watch.pb.h"
+#include "proto/gavel/v1/cluster.pb.h"
 #include "proto/v3electionpb/election.pb.h"
 #include "proto/v3lockpb/lock.pb.h"
 #include "server/rpc/call_guard.h"
@@ -35,7 +36,8 @@ void AddContract(Router& router) {
       etcdserverpb::StatusRequest::descriptor()->file(),
       etcdserverpb::AuthEnableRequest::descriptor()->file(),
       v3lockpb::LockRequest::descriptor()->file(),
-      v3electionpb::CampaignRequest::descriptor()->file()};
+      v3electionpb::CampaignRequest::descriptor()->file(),
+      gavel::v1::MemberReplaceRequest::descriptor()->file()};
   for (const auto* file : files) {
     for (int i = 0; i < file->service_count(); ++i) {
       router.AddService(file->service(i)->full_name());

@@ -1,4 +1,4 @@
-// etcd's cluster service: who the members are.
+// The cluster services, etcd's and Gavel's: who the members are, and changing it.
 #pragma once
 
 #include "server/rpc/call_guard.h"
@@ -6,7 +6,7 @@
 
 namespace gavel::server {
 
-// Adds the methods of etcdserverpb.Cluster. The gate must outlive all calls.
+// Adds the methods of etcdserverpb.Cluster and gavel.v1.Cluster. The gate must outlive all calls.
 void AddClusterService(const ServiceSurroundings& surroundings, const CallGuard& guard,
                        Router& router);
 

@@ -138,6 +138,19 @@ Error FromStorage(storage::RequestError error) {
       return Error::kInvalidSortOption;
     case storage::RequestError::kNoSpace:
       return Error::kNoSpace;
+    case storage::RequestError::kMemberNotFound:
+      return Error::kMemberNotFound;
+    case storage::RequestError::kMemberExists:
+      return Error::kMemberExists;
+    case storage::RequestError::kPeerUrlExists:
+      return Error::kPeerUrlExists;
+    case storage::RequestError::kMemberNotLearner:
+      return Error::kNotLearner;
+    case storage::RequestError::kLearnerNotReady:
+      return Error::kLearnerNotReady;
+    case storage::RequestError::kNotEnoughStarted:
+      return Error::kNotEnoughStarted;
+    case storage::RequestError::kMembershipUnderWay:
     case storage::RequestError::kNone:
       break;
   }
@@ -179,7 +192,15 @@ RpcStatus ToStatus(Error error) {
   return {row.code, std::string(row.text)};
 }
 
-RpcStatus ToStatus(storage::RequestError error) { return ToStatus(FromStorage(error)); }
+RpcStatus ToStatus(storage::RequestError error) {
+  if (error == storage::RequestError::kMembershipUnderWay) {
+    // Only MemberReplace ends so, which etcd does not have.
+    return {
+        StatusCode::kFailedPrecondition,
+        "etcdserver: the member is being replaced already, remove the newcomer to give that up"};
+  }
+  return ToStatus(FromStorage(error));
+}
 
 RpcStatus ToStatus(GateResult result) { return ToStatus(FromGate(result)); }
 

@@ -30,6 +30,10 @@ struct ServiceLimits {
   MonotonicNs snapshot_age_max = 3600 * kNsPerSecond;  // From the begin of a snapshot to its end.
   // How long streams of clients that want a leader go on without one: 3 election timeouts.
   MonotonicNs leader_patience = 3 * kNsPerSecond;
+  // Of changes of members.
+  bool strict_reconfig_check = true;
+  uint32_t learners_max = 1;
+  MonotonicNs connected_min = 0;  // How long a member must be connected to count as such.
 };
 
 // The gate outlives every call. Copied into what goes on after a method has returned.

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "storage/state/members.h"
+#include "storage/state/membership.h"
 #include "storage/state/meta.h"
 #include "storage/status_macros.h"
 
@@ -30,6 +31,8 @@ absl::Status FoundAnew(Engine& engine, const InitialState& initial,
   }
   batch.Put(Family::kMeta, kMetaConfiguration, raft::EncodeConfiguration(initial.configuration));
   WriteMembers(members, initial.members, batch);
+  WriteFounding(initial.members, batch);
+  batch.Delete(Family::kMeta, kMetaMembership);
   const std::unique_ptr<Iterator> alarms = engine.NewIterator(Family::kAlarms);
   for (alarms->SeekToFirst(); alarms->Valid(); alarms->Next()) {
     batch.Delete(Family::kAlarms, alarms->key());

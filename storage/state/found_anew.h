@@ -16,9 +16,10 @@ struct FoundAnewOptions {
   int64_t bump_revision = 0;
 };
 
-// Puts `initial` in the place of the configuration and the member table, and drops the alarms,
-// which name members. Keys, leases, and the applied index and term stay; so members that do this
-// with the same store and the same arguments agree. One batch; durable when it returns.
+// Puts `initial` in the place of the configuration, the member table, what was wanted of members
+// and who founded the cluster, and drops the alarms, which name members. Keys, leases, and the
+// applied index and term stay; so members that do this with the same store and the same arguments
+// agree. One batch; durable when it returns.
 //
 // Call it before a StateMachine is opened on the engine. DataLoss: there is no whole store.
 // OutOfRange: there is no such revision.

@@ -4,6 +4,9 @@
 //   state           applied index and term, and the store's totals; written with every batch
 //   leases          the lease clock and the number of leases; absent while both are 0
 //   configuration   the applied configuration, as raft::EncodeConfiguration writes it
+//   membership      who is wanted as a member, and the ids never to be used again; absent until a
+//                   change is asked for
+//   founding        the members that the cluster began with
 //   base            where revisions began anew, above what was restored; mostly absent
 //   collected       the history collector's progress: local, no part of the replicated state
 #pragma once
@@ -25,6 +28,8 @@ inline constexpr std::string_view kMetaFormat = "format";
 inline constexpr std::string_view kMetaState = "state";
 inline constexpr std::string_view kMetaLeases = "leases";
 inline constexpr std::string_view kMetaConfiguration = "configuration";
+inline constexpr std::string_view kMetaMembership = "membership";
+inline constexpr std::string_view kMetaFounding = "founding";
 inline constexpr std::string_view kMetaBase = "base";
 
 // The newest format of the engine's contents that this build reads, and the one it writes.

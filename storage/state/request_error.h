@@ -16,6 +16,15 @@ enum class RequestError : uint8_t {
   kLeaseExists,     // A grant names a lease that exists.
   kInvalidSort,     // A sort target or order outside its enumeration.
   kNoSpace,         // The quota is used up.
+  // Of members.
+  kMemberNotFound,
+  kMemberExists,
+  kPeerUrlExists,       // Another member has it.
+  kMemberNotLearner,    // Only a learner can be promoted.
+  kLearnerNotReady,     // It has not caught up with the leader.
+  kNotEnoughStarted,    // Too few voters would be left.
+  kMembershipUnderWay,  // The member is being replaced.
 };
+inline constexpr RequestError kRequestErrorMax = RequestError::kMembershipUnderWay;
 
 }  // namespace gavel::storage

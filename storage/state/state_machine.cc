@@ -17,7 +17,9 @@
 #include "storage/state/command.h"
 #include "storage/state/key_values.h"
 #include "storage/state/members.h"
+#include "storage/state/membership.h"
 #include "storage/state/meta.h"
+#include "storage/state/opening.h"
 #include "storage/status_macros.h"
 
 namespace gavel::storage {
@@ -65,6 +67,10 @@ class StateMachine::Impl {
     const MutexLock lock(mutex_);
     return published_configuration_;
   }
+  std::shared_ptr<const Membership> membership() const {
+    const MutexLock lock(mutex_);
+    return published_membership_;
+  }
   Sizes sizes() const {
     const MutexLock lock(mutex_);
     return sizes_;
@@ -90,13 +96,10 @@ class StateMachine::Impl {
     WriteBatch batch;
     std::optional<MemberTable> members;
     std::optional<raft::Configuration> configuration;
+    std::optional<Membership> membership;
     ApplyResult result;
     int64_t response_bytes = 0;  // Kept in responses.
   };
-
-  absl::Status Initialise(const InitialState& initial);
-  absl::Status CheckFormat() const;
-  absl::Status CheckContents() const;
 
   // What commands work on.
   struct Commands {
@@ -106,6 +109,7 @@ class StateMachine::Impl {
   absl::Status ApplyEntry(const raft::Entry& entry, const Commands& commands, const Wanted& wanted,
                           google::protobuf::Arena& arena, Draft& draft);
   absl::Status ApplyConfiguration(const raft::Entry& entry, Draft& draft);
+  RequestError ApplyChange(const internal::ChangeMembers& change, Draft& draft);
   absl::StatusOr<CommandOutcome> ApplyCommand(const Command& command, const raft::Entry& entry,
                                               const Commands& commands, const Wanted* wanted,
                                               Draft& draft);
@@ -127,11 +131,13 @@ class StateMachine::Impl {
   MetaLeases leases_;
   MemberTable members_;
   raft::Configuration configuration_;
+  Membership membership_;
 
   mutable Mutex mutex_;
   std::shared_ptr<const ReadView> view_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const MemberTable> published_members_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const raft::Configuration> published_configuration_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const Membership> published_membership_ ABSL_GUARDED_BY(mutex_);
   Sizes sizes_ ABSL_GUARDED_BY(mutex_);
   LeaseTotals published_leases_ ABSL_GUARDED_BY(mutex_);
   DigestMarks published_marks_ ABSL_GUARDED_BY(mutex_);
@@ -139,8 +145,8 @@ class StateMachine::Impl {
 };
 
 absl::Status StateMachine::Impl::Open(const InitialState& initial) {
-  if (absl::Status status = CheckFormat(); absl::IsNotFound(status)) {
-    if (absl::Status fresh = Initialise(initial); !fresh.ok()) return fresh;
+  if (absl::Status status = CheckFormat(*engine_); absl::IsNotFound(status)) {
+    if (absl::Status fresh = Initialise(*engine_, initial); !fresh.ok()) return fresh;
   } else if (!status.ok()) {
     return status;
   }
@@ -168,85 +174,9 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
   if (absl::Status status = lease_renewals_->Load(*engine_, state_.applied); !status.ok()) {
     return status;
   }
-  if (absl::Status status = CheckContents(); !status.ok()) return status;
+  GAVEL_ASSIGN_OR_RETURN(membership_, ReadMembership(*engine_, configuration_));
+  if (absl::Status status = CheckContents(*engine_, state_.totals); !status.ok()) return status;
   Publish({});
-  return absl::OkStatus();
-}
-
-absl::Status StateMachine::Impl::CheckFormat() const {
-  std::string row;
-  if (absl::Status status = engine_->Get(Family::kMeta, kMetaFormat, &row); !status.ok()) {
-    return status;
-  }
-  MetaFormat format;
-  if (!DecodeMetaFormat(row, &format)) return absl::DataLossError("meta: damaged format");
-  if (format.format > kFormatVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the state has format ", format.format,
-                                                      "; this build reads up to ", kFormatVersion,
-                                                      ": a newer build is needed"));
-  }
-  if (format.semantics > kSemanticsVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the state has semantics version ", format.semantics,
-                     "; this build knows up to ", kSemanticsVersion, ": a newer build is needed"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status StateMachine::Impl::Initialise(const InitialState& initial) {
-  for (int family = 0; family < kFamilyCount; ++family) {
-    auto iterator = engine_->NewIterator(static_cast<Family>(family));
-    iterator->SeekToFirst();
-    if (!iterator->status().ok()) return iterator->status();
-    if (iterator->Valid()) {
-      const std::string_view name = FamilyName(static_cast<Family>(family));
-      return absl::DataLossError(absl::StrCat("meta: no format is recorded, but there are rows in ",
-                                              absl::string_view(name.data(), name.size())));
-    }
-  }
-  WriteBatch batch;
-  batch.Put(Family::kMeta, kMetaFormat, EncodeMetaFormat({kFormatVersion, kSemanticsVersion}));
-  batch.Put(Family::kMeta, kMetaState, EncodeMetaState({}));
-  batch.Put(Family::kMeta, kMetaConfiguration, raft::EncodeConfiguration(initial.configuration));
-  WriteMembers({}, initial.members, batch);
-  return engine_->Write(batch);
-}
-
-absl::Status StateMachine::Impl::CheckContents() const {
-  const Totals& totals = state_.totals;
-  if (totals.compacted > totals.revision) {
-    return absl::DataLossError(absl::StrCat("meta: the compacted revision ", totals.compacted,
-                                            " is above the revision ", totals.revision));
-  }
-  MetaBase base;
-  std::string row;
-  if (absl::Status status = engine_->Get(Family::kMeta, kMetaBase, &row); status.ok()) {
-    if (!DecodeMetaBase(row, &base)) return absl::DataLossError("meta: damaged base");
-  } else if (!absl::IsNotFound(status)) {
-    return status;
-  }
-  auto iterator = engine_->NewIterator(Family::kChanges);
-  iterator->SeekToLast();
-  if (!iterator->status().ok()) return iterator->status();
-  // Every revision above the base has a change, and none at or above the compacted revision is ever
-  // deleted.
-  Revision last = base.revision;
-  int64_t superseded = base.superseded_total;
-  const std::string after_base = ChangeKey({base.revision + 1, 0});
-  if (iterator->Valid() && iterator->key() >= after_base) {
-    const std::optional<ChangeId> id = ParseChangeKey(iterator->key());
-    ChangeRecord change;
-    if (!id || !ParseChangeRecord(iterator->value(), &change)) {
-      return absl::DataLossError("changes: the last row is damaged");
-    }
-    last = id->main;
-    superseded = change.superseded_total;
-  }
-  if (last != totals.revision || superseded != totals.superseded_total) {
-    return absl::DataLossError(absl::StrCat("changes: the last change has revision ", last,
-                                            " and total ", superseded, ", the state has ",
-                                            totals.revision, " and ", totals.superseded_total));
-  }
   return absl::OkStatus();
 }
 
@@ -296,6 +226,12 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
     draft.result.members_changed = *draft.members != members_;
     WriteMembers(members_, *draft.members, draft.batch);
   }
+  if (draft.membership) {
+    draft.result.members_changed |= *draft.membership != membership_;
+    if (!draft.membership->as_configured) {
+      draft.batch.Put(Family::kMeta, kMetaMembership, EncodeMembership(*draft.membership));
+    }
+  }
   if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
   GAVEL_SIM_POINT("batch written, not shown");
 
@@ -306,6 +242,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   leases_ = draft.leases;
   if (draft.members) members_ = *std::move(draft.members);
   if (draft.configuration) configuration_ = *std::move(draft.configuration);
+  if (draft.membership) membership_ = *std::move(draft.membership);
   Publish(key_values.counts());
   return std::move(draft.result);
 }
@@ -341,7 +278,17 @@ absl::Status StateMachine::Impl::ApplyConfiguration(const raft::Entry& entry, Dr
   draft.members = WithConfiguration(draft.members ? *draft.members : members_, *configuration);
   draft.configuration = *std::move(configuration);
   draft.batch.Put(Family::kMeta, kMetaConfiguration, *entry.payload);
+  if (!draft.membership) draft.membership = membership_;
+  SettleMembership(*draft.configuration, *draft.membership);
   return absl::OkStatus();
+}
+
+RequestError StateMachine::Impl::ApplyChange(const internal::ChangeMembers& change, Draft& draft) {
+  Membership next = draft.membership ? *draft.membership : membership_;
+  const RequestError error =
+      ChangeMembership(change, draft.configuration ? *draft.configuration : configuration_, next);
+  if (error == RequestError::kNone) draft.membership = std::move(next);
+  return error;
 }
 
 absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& command,
@@ -376,6 +323,9 @@ absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& c
     case Command::kLeaseRevoke:
       error = leases.Revoke(command.lease_revoke(),
                             Room<etcdserverpb::LeaseRevokeResponse>(wanted, outcome));
+      break;
+    case Command::kChangeMembers:
+      error = ApplyChange(command.change_members(), draft);
       break;
     default:
       if (absl::Status status = ApplyInternal(
@@ -453,6 +403,9 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   if (published_configuration_ == nullptr || *published_configuration_ != configuration_) {
     published_configuration_ = std::make_shared<const raft::Configuration>(configuration_);
   }
+  if (published_membership_ == nullptr || *published_membership_ != membership_) {
+    published_membership_ = std::make_shared<const Membership>(membership_);
+  }
 }
 
 StateMachine::StateMachine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -487,6 +440,7 @@ std::shared_ptr<const std::vector<MemberRecord>> StateMachine::members() const {
 std::shared_ptr<const raft::Configuration> StateMachine::configuration() const {
   return impl_->configuration();
 }
+std::shared_ptr<const Membership> StateMachine::membership() const { return impl_->membership(); }
 StateMachine::Sizes StateMachine::sizes() const { return impl_->sizes(); }
 
 StateMachine::LeaseTotals StateMachine::leases() const { return impl_->leases(); }

@@ -30,6 +30,8 @@
 
 namespace gavel::storage {
 
+struct Membership;
+
 // A row of the member table. A member that has not started yet has no name.
 struct MemberRecord {
   raft::NodeId id;
@@ -65,9 +67,9 @@ struct CommandOutcome {
 
 struct ApplyResult {
   std::vector<CommandOutcome> outcomes;  // One per command entry, in order.
-  bool members_changed = false;
-  std::vector<KeyChange> changes;   // All, in order, if the caller wants them.
-  std::vector<LeaseChange> leases;  // All, in order.
+  bool members_changed = false;          // The table, or who is wanted.
+  std::vector<KeyChange> changes;        // All, in order, if the caller wants them.
+  std::vector<LeaseChange> leases;       // All, in order.
   std::vector<DigestReport> digest_reports;
   bool digest_marked = false;
 };
@@ -132,6 +134,9 @@ class StateMachine {
   // The applied configuration: what a snapshot or a log mark at applied() stands for. Any thread;
   // never null.
   std::shared_ptr<const raft::Configuration> configuration() const;
+
+  // Who is wanted as a member (storage/state/membership.h). Any thread; never null.
+  std::shared_ptr<const Membership> membership() const;
 
   // What live versions take (VersionBytes in storage/mvcc/record.h), and superseded versions that
   // are not compacted: a function of the log.

@@ -7,8 +7,10 @@
 #include "gtest/gtest.h"
 
 #include "server/node/cluster_ids.h"
+#include "server/peer/frame_exchange.h"
 #include "storage/mvcc/hash.h"
 #include "storage/mvcc/range.h"
+#include "storage/state/membership.h"
 
 namespace gavel::testing {
 
@@ -52,10 +54,11 @@ class NodeCluster::Transport final : public server::PeerTransport {
   std::vector<raft::MemberAddress> peers_;
 };
 
-NodeCluster::NodeCluster(int nodes, uint64_t seed, std::function<void(server::NodeOptions&)> change)
+NodeCluster::NodeCluster(int nodes, uint64_t seed, std::function<void(server::NodeOptions&)> change,
+                         int spares)
     : random_(seed), logger_(std::make_unique<ErrorLog>(errors_)) {
   for (int i = 0; i < nodes; ++i) {
-    auto urls = server::ParseUrls(absl::StrCat("http://127.0.0.1:", 2380 + i));
+    auto urls = server::ParseUrls(UrlOf(i));
     initial_.push_back({absl::StrCat("m", i), *urls});
   }
   options_.place.initial_cluster = initial_;
@@ -66,7 +69,8 @@ NodeCluster::NodeCluster(int nodes, uint64_t seed, std::function<void(server::No
     machine->id = server::MemberIdOf(server::UrlTexts(initial_[Place(i)].peer_urls), "test");
     machines_.push_back(std::move(machine));
   }
-  cut_.assign(Place(nodes), std::vector<bool>(Place(nodes), false));
+  for (int i = 0; i < spares; ++i) machines_.push_back(std::make_unique<Machine>());
+  cut_.assign(machines_.size(), std::vector<bool>(machines_.size(), false));
 }
 
 NodeCluster::~NodeCluster() = default;
@@ -78,10 +82,56 @@ int NodeCluster::IndexOf(raft::NodeId id) const {
   return -1;
 }
 
+std::string NodeCluster::UrlOf(int index) {
+  return absl::StrCat("http://127.0.0.1:", 2380 + index);
+}
+
+internal::AddedMember NodeCluster::Added(int index, bool learner) {
+  Machine& machine = *machines_[Place(index)];
+  machine.id = raft::NodeId(random_.Next() | 1);
+  machine.joins = true;
+  internal::AddedMember added;
+  added.set_id(machine.id.value());
+  added.add_peer_urls(UrlOf(index));
+  added.set_learner(learner);
+  return added;
+}
+
+bool NodeCluster::WasRemoved(raft::NodeId member) {
+  for (int i = 0; i < size(); ++i) {
+    if (running(i) && gate(i).membership()->WasRemoved(member)) return true;
+  }
+  return false;
+}
+
+// Any member that runs may be asked.
+absl::StatusOr<server::ClusterView> NodeCluster::Ask(const server::MemberPlace::Accept& accept) {
+  absl::Status last = absl::UnavailableError("nobody runs");
+  for (int i = 0; i < size(); ++i) {
+    if (!running(i)) continue;
+    absl::StatusOr<server::ClusterView> view =
+        server::DecodeClusterView(machines_[Place(i)]->events.on_asked());
+    last = view.ok() ? accept(*view) : view.status();
+    if (last.ok()) return view;
+  }
+  return last;
+}
+
 absl::Status NodeCluster::Start(int index) {
   Machine& machine = *machines_[Place(index)];
   server::NodeOptions options = options_;
   options.place.name = absl::StrCat("m", index);
+  if (machine.joins) {
+    options.place.join = true;
+    std::erase_if(options.place.initial_cluster, [this](const server::InitialMember& member) {
+      return WasRemoved(server::MemberIdOf(server::UrlTexts(member.peer_urls), "test"));
+    });
+    options.place.initial_cluster.push_back({options.place.name, *server::ParseUrls(UrlOf(index))});
+    options.place.ask_cluster = [this](const std::vector<std::string>&,
+                                       const server::MemberPlace::Accept& accept) {
+      return Ask(accept);
+    };
+  }
   options.place.data_dir = "/data";
   options.client_urls = {absl::StrCat("http://127.0.0.1:", 2379 - index)};
   server::Node::Surroundings surroundings{
@@ -101,6 +151,7 @@ absl::Status NodeCluster::Start(int index) {
             failures_.push_back(absl::StrCat("m", index, ": ", status.ToString()));
           },
       .on_restart = [&machine] { machine.must_restart = true; },
+      .on_removed = [&machine] { machine.removed = true; },
   };
   absl::StatusOr<std::unique_ptr<server::Node>> node = server::Node::Open(options, surroundings);
   if (!node.ok()) return node.status();
@@ -188,8 +239,15 @@ void NodeCluster::Deliver() {
   }
   for (const Frame& frame : due) {
     if (!running(frame.to)) continue;
-    const absl::Status received = Receive(frame.to, frame.bytes);
-    EXPECT_TRUE(received.ok()) << received;
+    server::StreamSender sender;
+    sender.peer_urls = {UrlOf(frame.from)};
+    const absl::Status received = machines_[Place(frame.to)]->events.on_frame(frame.bytes, sender);
+    const raft::NodeId from = id(frame.from);
+    const bool removed = received.message() == server::RemovedText(from);
+    EXPECT_TRUE(received.ok() || removed) << received;
+    if (removed && running(frame.from)) {
+      machines_[Place(frame.from)]->events.on_refused(id(frame.to), server::RemovedText(from));
+    }
   }
 }
 

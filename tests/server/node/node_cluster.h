@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "proto/internal/command.pb.h"
 #include "raft/random.h"
 #include "server/node/node.h"
 #include "storage/engine/map_engine.h"
@@ -27,8 +28,10 @@ struct NetworkFaults {
 // Nodes are numbered from 0.
 class NodeCluster {
  public:
-  // `change` may alter the options of every node before its start.
-  NodeCluster(int nodes, uint64_t seed, std::function<void(server::NodeOptions&)> change = nullptr);
+  // `change` may alter the options of every node before its start. `spares` nodes come after those
+  // that found the cluster, and belong to it from when they are added.
+  NodeCluster(int nodes, uint64_t seed, std::function<void(server::NodeOptions&)> change = nullptr,
+              int spares = 0);
   ~NodeCluster();
 
   // Recovers and starts a node; its error if it refuses to.
@@ -43,6 +46,12 @@ class NodeCluster {
   uint64_t installs(int index) const { return machines_[Place(index)]->installs; }
   // Power off, and somebody empties the data directory.
   void Wipe(int index);
+  // What ChangeMembers needs to add a spare; it is the cluster's from here on.
+  internal::AddedMember Added(int index, bool learner);
+  static std::string UrlOf(int index);
+  raft::NodeId id(int index) const { return machines_[Place(index)]->id; }
+  // Whether it was told that it was removed.
+  bool removed(int index) const { return machines_[Place(index)]->removed; }
   bool running(int index) const { return machines_[Place(index)]->node != nullptr; }
   // The process is not scheduled, while its network goes on; SIGSTOP.
   void SetPaused(int index, bool paused) { machines_[Place(index)]->paused = paused; }
@@ -118,7 +127,9 @@ class NodeCluster {
     uint64_t installs = 0;
     std::unique_ptr<server::Node> node;
     server::PeerEvents events;
-    raft::NodeId id;
+    raft::NodeId id;  // None: of a spare.
+    bool joins = false;
+    bool removed = false;
     bool paused = false;
     bool log_held = false;
     bool apply_held = false;
@@ -132,6 +143,9 @@ class NodeCluster {
 
   static size_t Place(int index) { return static_cast<size_t>(index); }
   int IndexOf(raft::NodeId id) const;
+  // As anybody knows who runs.
+  bool WasRemoved(raft::NodeId member);
+  absl::StatusOr<server::ClusterView> Ask(const server::MemberPlace::Accept& accept);
   void Send(int from, raft::NodeId to, std::string frame);
   void Deliver();
   void RunStages(Machine& machine);

@@ -112,7 +112,13 @@ TEST(RpcErrorMapTest, RefusalsOfTheStateMachine) {
       {RequestError::kKeyNotFound, Error::kKeyNotFound},
       {RequestError::kLeaseNotFound, Error::kLeaseNotFound},
       {RequestError::kInvalidSort, Error::kInvalidSortOption},
-      {RequestError::kNoSpace, Error::kNoSpace}};
+      {RequestError::kNoSpace, Error::kNoSpace},
+      {RequestError::kMemberNotFound, Error::kMemberNotFound},
+      {RequestError::kMemberExists, Error::kMemberExists},
+      {RequestError::kPeerUrlExists, Error::kPeerUrlExists},
+      {RequestError::kMemberNotLearner, Error::kNotLearner},
+      {RequestError::kLearnerNotReady, Error::kLearnerNotReady},
+      {RequestError::kNotEnoughStarted, Error::kNotEnoughStarted}};
   for (const auto& [refusal, error] : rows) {
     EXPECT_EQ(server::ToStatus(refusal), server::ToStatus(error));
   }

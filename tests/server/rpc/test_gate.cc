@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 
 #include "proto/internal/command.pb.h"
+#include "storage/state/membership.h"
 
 namespace gavel::testing {
 
@@ -124,6 +125,49 @@ storage::CommandOutcome TestGate::Apply(CommandField field, const std::string& r
   }
   TellWatches();
   return outcome;
+}
+
+void TestGate::ChangeMembers(const internal::ChangeMembers& change,
+                             std::optional<MonotonicNs> deadline, server::ProposeDone done) {
+  Propose(CommandField::kChangeMembers, change.SerializeAsString(), deadline,
+          [this, done = std::move(done)](server::ProposeResult result) mutable {
+            if (result.result == GateResult::kOk) ApplyWanted();
+            std::move(done)(std::move(result));
+          });
+}
+
+void TestGate::ApplyWanted() {
+  raft::Configuration configuration;
+  for (const storage::WantedMember& member : membership()->members) {
+    if (member.leaves || !member.replaced_by.is_none()) continue;
+    configuration.members.push_back({member.id, member.peer_urls});
+    if (!member.learner) configuration.voters.push_back(member.id);
+  }
+  std::lock_guard lock(apply_mutex_);
+  raft::Entry entry;
+  entry.index = raft::Index(++applied_);
+  entry.term = kTerm;
+  entry.kind = raft::EntryKind::kConfiguration;
+  entry.payload = std::make_shared<const std::string>(raft::EncodeConfiguration(configuration));
+  EXPECT_TRUE(machine_->Apply(std::span(&entry, 1), {}).ok());
+}
+
+std::optional<MonotonicNs> TestGate::ConnectedFor(raft::NodeId peer) const {
+  const auto time = connected_.find(peer);
+  if (time == connected_.end()) return std::nullopt;
+  return time->second;
+}
+
+void TestGate::SetConnected(raft::NodeId peer, std::optional<MonotonicNs> time) {
+  connected_.erase(peer);
+  if (time.has_value()) connected_[peer] = *time;
+}
+
+void TestGate::Publish(raft::NodeId member, const std::string& name) {
+  internal::PublishMember publish;
+  publish.set_id(member.value());
+  publish.set_name(name);
+  Apply(CommandField::kPublishMember, publish.SerializeAsString());
 }
 
 void TestGate::TellWatches() {

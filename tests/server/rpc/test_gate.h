@@ -52,6 +52,14 @@ class TestGate final : public server::Gate {
   // Ends at once, as FailMoves says.
   void MoveLeader(raft::NodeId target, std::optional<server::MonotonicNs> deadline,
                   absl::AnyInvocable<void(server::GateResult) &&> done) override;
+  // What is wanted is the configuration at once, all of them caught up.
+  void ChangeMembers(const internal::ChangeMembers& change,
+                     std::optional<server::MonotonicNs> deadline,
+                     server::ProposeDone done) override;
+  std::shared_ptr<const storage::Membership> membership() const override {
+    return machine_->membership();
+  }
+  std::optional<server::MonotonicNs> ConnectedFor(raft::NodeId peer) const override;
   absl::Status StartCompaction() override;
   server::WatchHub& watches() override { return *watches_; }
   size_t background_jobs() const override { return background_jobs_; }
@@ -73,6 +81,10 @@ class TestGate final : public server::Gate {
   void set_has_leader(bool has) { has_leader_ = has; }
   void set_leads(bool leads) { leads_ = leads; }
   void set_learner(bool learner) { learner_ = learner; }
+  // For how long; nothing: it is not.
+  void SetConnected(raft::NodeId peer, std::optional<server::MonotonicNs> time);
+  // A member says its name.
+  void Publish(raft::NodeId member, const std::string& name);
   // Moves the gate's clock, and runs what was to be run by then.
   void PassTime(server::MonotonicNs by);
   // Of hubs that begin from here on: before any watch.
@@ -95,6 +107,7 @@ class TestGate final : public server::Gate {
   static constexpr raft::Term kTerm{7};
 
  private:
+  void ApplyWanted();
   storage::CommandOutcome Apply(server::CommandField field, const std::string& request);
   // Hands what has been applied to the watch hub, in order; what is applied meanwhile, too.
   void TellWatches();
@@ -126,6 +139,8 @@ class TestGate final : public server::Gate {
     bool asked = false;
     std::shared_ptr<const storage::ReadView> view;
   };
+
+  std::map<raft::NodeId, server::MonotonicNs> connected_;
 
   std::mutex apply_mutex_;  // One at a time applies; guards the next four.
   std::deque<Applied> untold_;

@@ -1,0 +1,94 @@
+#include "storage/state/opening.h"
+
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+#include "storage/mvcc/key_codec.h"
+#include "storage/mvcc/record.h"
+#include "storage/state/command.h"
+#include "storage/state/members.h"
+#include "storage/state/membership.h"
+#include "storage/state/meta.h"
+
+namespace gavel::storage {
+
+absl::Status CheckFormat(const Engine& engine) {
+  std::string row;
+  if (absl::Status status = engine.Get(Family::kMeta, kMetaFormat, &row); !status.ok()) {
+    return status;
+  }
+  MetaFormat format;
+  if (!DecodeMetaFormat(row, &format)) return absl::DataLossError("meta: damaged format");
+  if (format.format > kFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the state has format ", format.format,
+                                                      "; this build reads up to ", kFormatVersion,
+                                                      ": a newer build is needed"));
+  }
+  if (format.semantics > kSemanticsVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the state has semantics version ", format.semantics,
+                     "; this build knows up to ", kSemanticsVersion, ": a newer build is needed"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Initialise(Engine& engine, const InitialState& initial) {
+  for (int family = 0; family < kFamilyCount; ++family) {
+    auto iterator = engine.NewIterator(static_cast<Family>(family));
+    iterator->SeekToFirst();
+    if (!iterator->status().ok()) return iterator->status();
+    if (iterator->Valid()) {
+      const std::string_view name = FamilyName(static_cast<Family>(family));
+      return absl::DataLossError(absl::StrCat("meta: no format is recorded, but there are rows in ",
+                                              absl::string_view(name.data(), name.size())));
+    }
+  }
+  WriteBatch batch;
+  batch.Put(Family::kMeta, kMetaFormat, EncodeMetaFormat({kFormatVersion, kSemanticsVersion}));
+  batch.Put(Family::kMeta, kMetaState, EncodeMetaState({}));
+  batch.Put(Family::kMeta, kMetaConfiguration, raft::EncodeConfiguration(initial.configuration));
+  WriteMembers({}, initial.members, batch);
+  WriteFounding(initial.members, batch);
+  return engine.Write(batch);
+}
+
+absl::Status CheckContents(const Engine& engine, const Totals& totals) {
+  if (totals.compacted > totals.revision) {
+    return absl::DataLossError(absl::StrCat("meta: the compacted revision ", totals.compacted,
+                                            " is above the revision ", totals.revision));
+  }
+  MetaBase base;
+  std::string row;
+  if (absl::Status status = engine.Get(Family::kMeta, kMetaBase, &row); status.ok()) {
+    if (!DecodeMetaBase(row, &base)) return absl::DataLossError("meta: damaged base");
+  } else if (!absl::IsNotFound(status)) {
+    return status;
+  }
+  auto iterator = engine.NewIterator(Family::kChanges);
+  iterator->SeekToLast();
+  if (!iterator->status().ok()) return iterator->status();
+  // Every revision above the base has a change, and none at or above the compacted revision is ever
+  // deleted.
+  Revision last = base.revision;
+  int64_t superseded = base.superseded_total;
+  const std::string after_base = ChangeKey({base.revision + 1, 0});
+  if (iterator->Valid() && iterator->key() >= after_base) {
+    const std::optional<ChangeId> id = ParseChangeKey(iterator->key());
+    ChangeRecord change;
+    if (!id || !ParseChangeRecord(iterator->value(), &change)) {
+      return absl::DataLossError("changes: the last row is damaged");
+    }
+    last = id->main;
+    superseded = change.superseded_total;
+  }
+  if (last != totals.revision || superseded != totals.superseded_total) {
+    return absl::DataLossError(absl::StrCat("changes: the last change has revision ", last,
+                                            " and total ", superseded, ", the state has ",
+                                            totals.revision, " and ", totals.superseded_total));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace gavel::storage

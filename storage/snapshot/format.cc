@@ -129,6 +129,11 @@ absl::Status DecodeHeader(std::string_view body, ArchiveHeader* header) {
     return Newer("the state in the snapshot has format version", header->format.format,
                  storage::kFormatVersion);
   }
+  if (header->format.format < storage::kFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the state in the snapshot has format version ", header->format.format,
+        "; this build reads ", storage::kFormatVersion, " alone: use the build that wrote it"));
+  }
   if (header->format.semantics > kSemanticsVersion) {
     return Newer("the state in the snapshot has semantics version", header->format.semantics,
                  kSemanticsVersion);

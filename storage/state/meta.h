@@ -32,8 +32,9 @@ inline constexpr std::string_view kMetaMembership = "membership";
 inline constexpr std::string_view kMetaFounding = "founding";
 inline constexpr std::string_view kMetaBase = "base";
 
-// The newest format of the engine's contents that this build reads, and the one it writes.
-inline constexpr uint64_t kFormatVersion = 1;
+// The format of the engine's contents that this build reads and writes. 1 had no digest, and no
+// founding members; no release has written it.
+inline constexpr uint64_t kFormatVersion = 2;
 
 struct MetaFormat {
   uint64_t format = 0;

@@ -23,8 +23,13 @@ absl::Status CheckFormat(const Engine& engine) {
   if (!DecodeMetaFormat(row, &format)) return absl::DataLossError("meta: damaged format");
   if (format.format > kFormatVersion) {
     return absl::FailedPreconditionError(absl::StrCat("the state has format ", format.format,
-                                                      "; this build reads up to ", kFormatVersion,
+                                                      "; this build reads ", kFormatVersion,
                                                       ": a newer build is needed"));
+  }
+  if (format.format < kFormatVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the state has format ", format.format,
+                                                      "; this build reads ", kFormatVersion,
+                                                      " alone: use the build that wrote it"));
   }
   if (format.semantics > kSemanticsVersion) {
     return absl::FailedPreconditionError(

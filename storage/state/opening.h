@@ -9,7 +9,7 @@
 
 namespace gavel::storage {
 
-// NotFound: no format is recorded, as in a fresh store. FailedPrecondition: a newer one. DataLoss:
+// NotFound: no format is recorded, as in a fresh store. FailedPrecondition: another one. DataLoss:
 // it is damaged.
 absl::Status CheckFormat(const Engine& engine);
 

@@ -91,7 +91,7 @@ class StateMachine {
   // Opens the state in `engine`, or initialises a fresh one from `initial`. The same function
   // serves a start and a snapshot install: every derived cache is rebuilt here.
   //
-  // FailedPrecondition: a newer format (named). DataLoss: the state contradicts itself.
+  // FailedPrecondition: another format (named). DataLoss: the state contradicts itself.
   static absl::StatusOr<std::unique_ptr<StateMachine>> Open(std::shared_ptr<Engine> engine,
                                                             const InitialState& initial,
                                                             StateMachineOptions options);

@@ -196,6 +196,20 @@ TEST(ForgedTest, OneThatIsRightIsTaken) {
   EXPECT_OK(forger.Read());
 }
 
+TEST(ForgedTest, AnotherFormatOfTheStateIsRefusedByName) {
+  for (const uint64_t format : {storage::kFormatVersion - 1, storage::kFormatVersion + 1}) {
+    Forger forger;
+    forger.header().format.format = format;
+    forger.Header();
+    forger.Members();
+    forger.Meta();
+    EXPECT_THAT(
+        forger.Read(),
+        StatusIs(absl::StatusCode::kFailedPrecondition,
+                 HasSubstr(absl::StrCat("the state in the snapshot has format version ", format))));
+  }
+}
+
 TEST(ForgedTest, ANewerSemanticsVersionIsRefusedByName) {
   Forger forger;
   forger.header().format.semantics = storage::kSemanticsVersion + 1;

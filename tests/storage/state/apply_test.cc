@@ -269,9 +269,10 @@ TEST(DurableTest, IsWhatACrashKeeps) {
   EXPECT_EQ(machine->ReadDurable()->compacted, 2);
 }
 
-TEST(OpenTest, ANewerFormatOrSemanticsIsRefusedByName) {
-  for (const auto& [format, name] :
-       {std::pair(storage::MetaFormat{2, 1}, "format 2"), {{1, 7}, "semantics version 7"}}) {
+TEST(OpenTest, AnotherFormatAndNewerSemanticsAreRefusedByName) {
+  for (const auto& [format, name] : {std::pair(storage::MetaFormat{3, 1}, "format 3"),
+                                     {{1, 1}, "format 1"},
+                                     {{2, 7}, "semantics version 7"}}) {
     auto engine = std::make_shared<storage::MapEngine>();
     Open(engine);
     storage::WriteBatch batch;

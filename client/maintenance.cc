@@ -41,18 +41,44 @@ struct StopRelay {
   std::stop_callback<std::function<void()>> relay;
 };
 
+// Ends the alarms in `left`, the last one first, and then `state` with all that have ended.
+void EndAlarms(std::shared_ptr<internal::Core> core, std::vector<Alarm> left, AlarmResponse ended,
+               CallOptions options, std::shared_ptr<internal::PendingState<AlarmResponse>> state) {
+  if (left.empty()) return state->Complete(std::move(ended));
+  const Alarm next = left.back();
+  left.pop_back();
+  AlarmAsync(core, etcdserverpb::AlarmRequest::DEACTIVATE, next, options)
+      .Then([core, left = std::move(left), ended = std::move(ended), options,
+             state](const Result<AlarmResponse>& response) mutable {
+        if (!response.ok()) return state->Complete(response.status());
+        ended.alarms.insert(ended.alarms.end(), response->alarms.begin(), response->alarms.end());
+        EndAlarms(std::move(core), std::move(left), std::move(ended), std::move(options),
+                  std::move(state));
+      });
+}
+
 std::string Describe(const std::vector<Alarm>& alarms) {
   std::string text = "active alarm(s): ";
   for (const Alarm& alarm : alarms) {
-    text += alarm.type == AlarmType::kNoSpace   ? "NOSPACE "
-            : alarm.type == AlarmType::kCorrupt ? "CORRUPT "
-                                                : "NONE ";
+    text += AlarmName(alarm.type) + " ";
   }
   text.pop_back();
   return text;
 }
 
 }  // namespace
+
+std::string AlarmName(AlarmType type) {
+  switch (type) {
+    case AlarmType::kNone:
+      return "NONE";
+    case AlarmType::kNoSpace:
+      return "NOSPACE";
+    case AlarmType::kCorrupt:
+      return "CORRUPT";
+  }
+  return std::to_string(static_cast<int>(type));
+}
 
 Pending<StatusResponse> Maintenance::StatusAsync(std::string endpoint, CallOptions options) const {
   return Submit<StatusResponse, etcdserverpb::StatusResponse>(
@@ -102,7 +128,21 @@ Pending<AlarmResponse> Maintenance::ActivateAlarmAsync(Alarm alarm, CallOptions 
   return AlarmAsync(core_, etcdserverpb::AlarmRequest::ACTIVATE, alarm, std::move(options));
 }
 Pending<AlarmResponse> Maintenance::DeactivateAlarmAsync(Alarm alarm, CallOptions options) const {
-  return AlarmAsync(core_, etcdserverpb::AlarmRequest::DEACTIVATE, alarm, std::move(options));
+  if (alarm != Alarm()) {
+    return AlarmAsync(core_, etcdserverpb::AlarmRequest::DEACTIVATE, alarm, std::move(options));
+  }
+  auto stop = std::make_shared<StopRelay>(options.stop);
+  options.stop = stop->source.get_token();
+  auto state = std::make_shared<internal::PendingState<AlarmResponse>>();
+  AlarmsAsync(options).Then(
+      [core = core_, options, state, stop](const Result<AlarmResponse>& raised) {
+        if (!raised.ok()) return state->Complete(raised.status());
+        std::vector<Alarm> left(raised->alarms.rbegin(), raised->alarms.rend());
+        // What has neither a member nor a kind would end all, again and again.
+        std::erase(left, Alarm());
+        EndAlarms(core, std::move(left), {}, options, state);
+      });
+  return Pending<AlarmResponse>(state, [stop] { stop->source.request_stop(); });
 }
 
 Pending<HealthResponse> Maintenance::HealthAsync(std::string endpoint, CallOptions options) const {

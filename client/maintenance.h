@@ -22,7 +22,10 @@ namespace internal {
 class Core;
 }
 
+// Servers may know more of them.
 enum class AlarmType : int { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
+// As etcd writes it: NOSPACE, CORRUPT; another one as its number.
+std::string AlarmName(AlarmType type);
 
 struct Alarm {
   uint64_t member_id = 0;
@@ -118,7 +121,8 @@ class Maintenance {
   // All alarms of the cluster.
   Result<AlarmResponse> Alarms(CallOptions options = {}) const;
   Pending<AlarmResponse> AlarmsAsync(CallOptions options = {}) const;
-  // Raises an alarm for a member, or takes it back; member id 0 with kNone takes back all.
+  // Raises an alarm for a member, or ends it; the answer has the alarm. Member id 0 with kNone ends
+  // all, one after the other; if one fails, those before have ended.
   Result<AlarmResponse> ActivateAlarm(Alarm alarm, CallOptions options = {}) const;
   Result<AlarmResponse> DeactivateAlarm(Alarm alarm, CallOptions options = {}) const;
   Pending<AlarmResponse> ActivateAlarmAsync(Alarm alarm, CallOptions options = {}) const;

@@ -202,7 +202,8 @@ NodeOptions NodeOptionsFrom(Process& process) {
   node.watch.recent_bytes_max = options.watch_recent_bytes_max;
   node.watch.undelivered_bytes_max = options.watch_undelivered_bytes_max;
   node.request_bytes_max = options.max_request_bytes;
-  node.quota_bytes = options.quota_bytes.value_or(0);
+  node.limits.quota_bytes = options.quota_bytes.value_or(0);
+  node.limits.disk_reserve_bytes = options.disk_reserve_bytes;
   return node;
 }
 
@@ -301,8 +302,12 @@ HealthProbe ProbeOf(Gate& gate) {
   HealthProbe probe;
   probe.state = [&gate] {
     const std::vector<std::string> errors = gate.status().disk_errors;
+    std::vector<std::string> alarms;
+    for (const storage::Alarm& alarm : gate.limits()->alarms) {
+      alarms.push_back(storage::AlarmName(alarm.kind));
+    }
     return HealthProbe::State{.has_leader = gate.has_leader(),
-                              .alarms = {},
+                              .alarms = std::move(alarms),
                               .disk_error = errors.empty() ? "" : errors.front()};
   };
   probe.read = [&gate](bool serializable, std::function<void(std::string)> done) {

@@ -68,6 +68,7 @@ struct ServerOptions {
 
   // Limits that etcd has.
   std::optional<uint64_t> quota_bytes;  // Nothing: no quota.
+  uint64_t disk_reserve_bytes = 64 << 20;
   uint64_t max_request_bytes = 1572864;
   uint64_t max_txn_ops = 128;
   uint32_t max_learners = 1;

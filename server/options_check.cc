@@ -228,14 +228,6 @@ void ResolveQuota(OptionsDraft& draft) {
   if (draft.quota_bytes < 0) return;
   draft.options.quota_bytes =
       static_cast<uint64_t>(draft.quota_bytes == 0 ? 2 * kGiB : draft.quota_bytes);
-  if (draft.given.contains("quota-backend-bytes") && draft.quota_bytes >= 0) {
-    draft.warnings.push_back(
-        "--quota-backend-bytes is shown in the status but not enforced by this release");
-  }
-  if (draft.quota_bytes > 8 * kGiB) {
-    draft.warnings.push_back(absl::StrCat("--quota-backend-bytes ", draft.quota_bytes,
-                                          " is above 8 GiB, the most that is advised"));
-  }
 }
 
 // What bounds all requests together has room for the largest.

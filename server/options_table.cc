@@ -255,8 +255,11 @@ void AddLimitFlags(std::vector<Flag>& flags) {
   const std::string group = "Limits";
   flags.push_back(
       Served(group, "quota-backend-bytes", "0",
-             "Quota shown in the status; not enforced by this release. 0: 2 GiB, below 0: none.",
+             "Quota of keys, history and leases; the leader's counts. 0: 2 GiB, below 0: none.",
              SetQuota));
+  flags.push_back(Served(group, "disk-reserve-bytes", "67108864",
+                         "With less free space on its disk a member raises NOSPACE; 0: never.",
+                         Count(&O::disk_reserve_bytes, 0, std::numeric_limits<int64_t>::max())));
   flags.push_back(Served(group, "max-request-bytes", "1572864", "Largest request, up to 64 MiB.",
                          Count(&O::max_request_bytes, 1024, kRequestBytesMax)));
   flags.push_back(Served(group, "max-txn-ops", "128", "Most operations in a branch of a txn.",

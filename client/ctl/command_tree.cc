@@ -261,6 +261,23 @@ Command MoveLeaderCommand() {
           .run = &RunMoveLeader};
 }
 
+Command AlarmCommand() {
+  return {
+      .name = "alarm",
+      .summary = "Show and end the alarms of the cluster.",
+      .subcommands = {
+          {.name = "list",
+           .summary = "List the alarms that are raised.",
+           .formats = kMessageFormats,
+           .run = &RunAlarmList},
+          {.name = "disarm",
+           .summary = "End all alarms.",
+           .description = "Lists those that have ended. Gavel ends NOSPACE by itself once there\n"
+                          "is room again, and raises it again if there is none.",
+           .formats = kMessageFormats,
+           .run = &RunAlarmDisarm}}};
+}
+
 Command SnapshotCommand() {
   return {
       .name = "snapshot",
@@ -403,6 +420,7 @@ Command MakeRoot() {
   for (Command& command : HelperCommands()) root.subcommands.push_back(std::move(command));
   root.subcommands.push_back(MemberCommand());
   root.subcommands.push_back(EndpointCommand());
+  root.subcommands.push_back(AlarmCommand());
   root.subcommands.push_back(DefragCommand());
   root.subcommands.push_back(MoveLeaderCommand());
   root.subcommands.push_back(SnapshotCommand());

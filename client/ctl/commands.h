@@ -40,6 +40,8 @@ MaybeFailure RunEndpointStatus(Session& session);
 MaybeFailure RunEndpointHashKv(Session& session);
 MaybeFailure RunDefrag(Session& session);
 MaybeFailure RunMoveLeader(Session& session);
+MaybeFailure RunAlarmList(Session& session);
+MaybeFailure RunAlarmDisarm(Session& session);
 MaybeFailure RunSnapshotSave(Session& session);
 MaybeFailure RunCheckPerf(Session& session);
 

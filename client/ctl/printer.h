@@ -62,6 +62,7 @@ class Printer {
   virtual void Txn(const TxnResponse& response) = 0;
   virtual void MemberList(const MemberListResponse& response) = 0;
   virtual void MemberChanged(const MemberChange& change) = 0;
+  virtual void Alarms(const AlarmResponse& response) = 0;
   virtual void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) = 0;
   virtual void EndpointStatus(const std::vector<AtEndpoint<StatusResponse>>& list) = 0;
   virtual void EndpointHashKv(const std::vector<AtEndpoint<HashKvResponse>>& list) = 0;

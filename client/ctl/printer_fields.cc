@@ -51,6 +51,15 @@ class FieldsPrinter : public Printer {
     Members(change.members);
   }
 
+  void Alarms(const AlarmResponse& response) override {
+    if (response.header.cluster_id != 0) Header(response.header);
+    for (const Alarm& alarm : response.alarms) {
+      Field("MemberID", std::to_string(alarm.member_id));
+      Field("AlarmType", AlarmName(alarm.type));
+      output_.Line("");
+    }
+  }
+
   void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) override {
     for (const auto& [endpoint, health] : list) {
       Field("Endpoint", Quote(endpoint));

@@ -158,6 +158,19 @@ class JsonPrinter : public Printer {
     Write(json);
   }
 
+  // The answer of etcd 3.4, and that of several requests together, has no header.
+  void Alarms(const AlarmResponse& response) override {
+    Json json = Json::object();
+    if (response.header.cluster_id != 0) json["header"] = HeaderJson(response.header);
+    for (const Alarm& alarm : response.alarms) {
+      Json one = Json::object();
+      Add(&one, "memberID", alarm.member_id);
+      Add(&one, "alarm", static_cast<int>(alarm.type));
+      json["alarms"].push_back(std::move(one));
+    }
+    Write(json);
+  }
+
   void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) override {
     Json json = Json::array();
     for (const auto& [endpoint, health] : list) {

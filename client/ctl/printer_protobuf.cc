@@ -141,6 +141,17 @@ class ProtobufPrinter : public Printer {
     Write<etcdserverpb::MemberRemoveResponse>(change);
   }
 
+  void Alarms(const AlarmResponse& response) override {
+    etcdserverpb::AlarmResponse message;
+    if (response.header.cluster_id != 0) Fill(response.header, message.mutable_header());
+    for (const Alarm& alarm : response.alarms) {
+      etcdserverpb::AlarmMember* const one = message.add_alarms();
+      one->set_memberid(alarm.member_id);
+      one->set_alarm(static_cast<etcdserverpb::AlarmType>(alarm.type));
+    }
+    output_.Write(message.SerializeAsString());
+  }
+
   void Watch(const WatchBatch& batch) override { Write<etcdserverpb::WatchResponse>(batch); }
   void WatchCanceled(int64_t compact_revision) override {
     etcdserverpb::WatchResponse message;

@@ -46,6 +46,16 @@ class SimplePrinter : public Printer {
                  PaddedHex(change.header.cluster_id));
   }
 
+  // What is zero is left out, and each part ends with a space.
+  void Alarms(const AlarmResponse& response) override {
+    for (const Alarm& alarm : response.alarms) {
+      std::string line;
+      if (alarm.member_id != 0) line += "memberID:" + std::to_string(alarm.member_id) + " ";
+      if (alarm.type != AlarmType::kNone) line += "alarm:" + AlarmName(alarm.type) + " ";
+      output_.Line(line);
+    }
+  }
+
   void EndpointHealth(const std::vector<AtEndpoint<HealthResponse>>& list) override {
     for (const auto& [endpoint, health] : list) {
       if (health.healthy) {

@@ -28,6 +28,7 @@ class TablePrinter : public Printer {
   }
   void History(const KeyHistory& history) override { Write(HistoryRows(history)); }
 
+  void Alarms(const AlarmResponse&) override { std::abort(); }
   void Put(const PutResponse&) override { std::abort(); }
   void Get(const RangeResponse&, bool) override { std::abort(); }
   void Delete(const DeleteResponse&) override { std::abort(); }

@@ -99,6 +99,7 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
                                                      {"bytes", output->log_bytes}});
   }
   if (output->members_changed) surroundings_.on_members();
+  surroundings_.gate.OnLimits();
   const raft::EntryId applied = output->applied;
   GAVEL_SIM_POINT("applied, clients not told");
   if (GAVEL_PLANTED_BUG(32)) {

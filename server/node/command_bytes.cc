@@ -37,6 +37,8 @@ uint32_t SemanticsOf(CommandField field) {
     case CommandField::kChangeMembers:
     case CommandField::kMarkDigest:
     case CommandField::kReportDigest:
+    case CommandField::kChangeAlarm:
+    case CommandField::kSetQuota:
       return 3;
   }
   CheckFailed(__FILE__, __LINE__, "no such command");

@@ -9,6 +9,7 @@
 
 #include "proto/internal/command.pb.h"
 #include "storage/disk/advice.h"
+#include "storage/state/alarms.h"
 
 namespace gavel::server {
 namespace {
@@ -133,13 +134,18 @@ void DigestDriver::Report(const storage::DigestMark& mark) {
 
 void DigestDriver::TellOfDiffering(raft::Index mark) {
   const std::shared_ptr<const raft::Configuration> configuration = surroundings_.configuration();
+  std::vector<raft::NodeId> differing;
   std::vector<raft::NodeId> news;
   {
     const MutexLock lock(mutex_);
-    for (const raft::NodeId member : tally_.Differing(mark, configuration->voters)) {
+    differing = tally_.Differing(mark, configuration->voters);
+    for (const raft::NodeId member : differing) {
       if (told_.insert(member).second) news.push_back(member);
     }
     differing_.Set(static_cast<double>(told_.size()));
+  }
+  if (surroundings_.gate.status().raft.role == raft::Role::kLeader) {
+    for (const raft::NodeId member : differing) RaiseAlarm(member);
   }
   for (const raft::NodeId member : news) {
     surroundings_.logger.Error(
@@ -149,6 +155,16 @@ void DigestDriver::TellOfDiffering(raft::Index mark) {
          {"what to do",
           absl::StrCat("keep its data directory for inspection, and ", storage::kReplaceMember)}});
   }
+}
+
+void DigestDriver::RaiseAlarm(raft::NodeId member) {
+  internal::ChangeAlarm change;
+  change.set_member(member.value());
+  change.set_alarm(storage::kAlarmCorrupt);
+  change.set_raise(true);
+  // What has failed is tried with the next comparison: the member still differs then.
+  surroundings_.gate.Propose(CommandField::kChangeAlarm, change.SerializeAsString(), std::nullopt,
+                             [](ProposeResult) {});
 }
 
 }  // namespace gavel::server

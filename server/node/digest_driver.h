@@ -2,7 +2,8 @@
 //
 // From time to time the leader has all members note the digest of their states at one entry, and
 // says what its own was. Whoever differs says so, then everyone does; what most voters have is
-// right. So a cluster without a fault pays two small entries each time.
+// right, and the leader raises the alarm CORRUPT for the others. So a cluster without a fault pays
+// two small entries each time.
 #pragma once
 
 #include <cstdint>
@@ -73,6 +74,7 @@ class DigestDriver {
   // Takes a report; true if this member, whose mark is `own`, has to say what its digest was.
   bool Take(const storage::DigestReport& report, const storage::DigestMark* own);
   void TellOfDiffering(raft::Index mark);
+  void RaiseAlarm(raft::NodeId member);
 
   const MonotonicNs interval_;
   const Surroundings surroundings_;

@@ -62,6 +62,8 @@ enum class CommandField : int {
   kLeaseClock = 18,
   kPublishMember = 20,
   kChangeMembers = 21,
+  kChangeAlarm = 22,
+  kSetQuota = 23,
   kMarkDigest = 24,
   kReportDigest = 25,
 };
@@ -134,6 +136,10 @@ class Gate {
   virtual raft::Term term() const = 0;
   // Looked at for every request: cheap, and may be a moment old.
   virtual bool has_leader() const = 0;
+  // The same, of the alarm for want of space: what adds to the store would be refused.
+  virtual bool no_space() const = 0;
+  // As applied here. Never null.
+  virtual std::shared_ptr<const storage::LimitsState> limits() const = 0;
   virtual bool learner() const = 0;
   // Tells who watches of what is applied here.
   virtual WatchHub& watches() = 0;

@@ -33,6 +33,7 @@ MemberGate::MemberGate(const MemberIdentity& identity, std::vector<std::string> 
       lease_clock_applied_ms_(-1),
       proposals_(identity.id, identity.incarnation) {
   OnMembers();
+  OnLimits();
   OnLeaseClock(surroundings_.machine.leases().clock_ms);
 }
 
@@ -170,7 +171,9 @@ MemberStatus MemberGate::status() const {
   MemberStatus status;
   status.cluster_id = identity_.cluster_id;
   status.applied = raft::Index(applied_.load(std::memory_order_relaxed));
-  status.quota_bytes = quota_bytes_;
+  const auto quota = static_cast<uint64_t>(limits()->quota_bytes);
+  // Until a leader has set it, this member's own.
+  status.quota_bytes = quota > 0 ? quota : quota_bytes_;
   {
     const MutexLock lock(mutex_);
     status.raft = raft_status_;
@@ -319,6 +322,11 @@ void MemberGate::OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::
 raft::Index MemberGate::replicated_everywhere() const {
   const MutexLock lock(mutex_);
   return raft_status_.replicated_everywhere;
+}
+
+void MemberGate::OnLimits() {
+  no_space_.store(storage::HasAlarm(limits()->alarms, storage::kAlarmNoSpace),
+                  std::memory_order_relaxed);
 }
 
 std::vector<MemberGate::CollectWaiter> MemberGate::TakeCollectWaiters(storage::Revision collected,

@@ -67,6 +67,10 @@ class MemberGate final : public Gate {
   uint64_t cluster_id() const override { return identity_.cluster_id; }
   raft::Term term() const override;
   bool has_leader() const override { return has_leader_.load(std::memory_order_relaxed); }
+  bool no_space() const override { return no_space_.load(std::memory_order_relaxed); }
+  std::shared_ptr<const storage::LimitsState> limits() const override {
+    return surroundings_.machine.limits();
+  }
   bool learner() const override { return learner_.load(std::memory_order_relaxed); }
   void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
                      absl::AnyInvocable<void(GateResult) &&> done) override;
@@ -115,6 +119,8 @@ class MemberGate final : public Gate {
   void OnApplied(std::vector<storage::CommandOutcome> outcomes, raft::EntryId applied);
   // How far the log may be cut: all members have stored it up to here.
   raft::Index replicated_everywhere() const;
+  // Quota and alarms may have changed.
+  void OnLimits();
   // The member table has changed.
   void OnMembers();
   // For the transport. Any thread.
@@ -189,6 +195,7 @@ class MemberGate final : public Gate {
   std::atomic<uint64_t> applied_;
   std::atomic<bool> has_leader_ = false;
   std::atomic<bool> learner_ = false;
+  std::atomic<bool> no_space_ = false;
   std::atomic<bool> log_full_ = false;
   std::atomic<bool> log_stalled_ = false;
   std::atomic<uint64_t> ids_ = 0;

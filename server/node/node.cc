@@ -83,7 +83,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
                                                queues_.background.AddAt(at, std::move(step));
                                              }});
   gate_ = std::make_unique<MemberGate>(
-      identity_, options_.client_urls, options_.gate, options_.quota_bytes,
+      identity_, options_.client_urls, options_.gate, options_.limits.quota_bytes,
       MemberGate::Surroundings{clock_, queues_.background, machine, *parts.engine, *watches_,
                                [this] { queues_.core.Wake(); }},
       GateMetrics(surroundings.metrics));
@@ -103,6 +103,13 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
                                  [&machine] { return machine.digest_marks(); },
                                  [&machine] { return machine.configuration(); }},
       surroundings.metrics);
+  limits_ = std::make_unique<LimitsDriver>(
+      options_.limits,
+      LimitsDriver::Surroundings{clock_, logger_, queues_.background, *gate_,
+                                 [&machine] { return machine.sizes().used_bytes; },
+                                 [&disk = surroundings.disk, path = options_.place.data_dir] {
+                                   return disk.FreeBytes(path);
+                                 }});
 
   const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(),
                           identity_.incarnation};
@@ -138,6 +145,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   Publish();
   compaction_->Start();
   digests_->Start();
+  limits_->Start();
 }
 
 void Node::BuildSnapshots(const Surroundings& surroundings, const storage::StateMachine& machine) {

@@ -26,6 +26,7 @@
 #include "server/node/failure.h"
 #include "server/node/history_collection.h"
 #include "server/node/lease_driver.h"
+#include "server/node/limits_driver.h"
 #include "server/node/log_driver.h"
 #include "server/node/member_gate.h"
 #include "server/node/peer_book.h"
@@ -50,7 +51,7 @@ struct NodeOptions {
   ApplyOptions apply;
   WatchLimits watch;
   SnapshotLimits snapshots;
-  uint64_t quota_bytes = 0;
+  LimitsOptions limits;
   uint64_t append_bytes_max = 1 << 20;
   AutoCompactionOptions auto_compaction;
   MonotonicNs digest_interval = 60 * kNsPerSecond;  // Between two comparisons of members; 0: none.
@@ -156,6 +157,7 @@ class Node {
   std::unique_ptr<HistoryCollection> collection_;
   std::unique_ptr<CompactionDriver> compaction_;
   std::unique_ptr<DigestDriver> digests_;
+  std::unique_ptr<LimitsDriver> limits_;
   std::unique_ptr<FrameReceiver> receiver_;
   std::unique_ptr<FrameSender> sender_;
   std::unique_ptr<PeerTransport> transport_;

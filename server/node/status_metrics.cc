@@ -1,6 +1,8 @@
 #include "server/node/status_metrics.h"
 
+#include <map>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 
@@ -31,6 +33,9 @@ struct StatusGauges {
         live(metrics.AddGauge("gavel_mvcc_live_bytes", "Bytes of live keys and values.")),
         superseded(metrics.AddGauge("gavel_mvcc_superseded_bytes",
                                     "Bytes of versions that are superseded and not compacted.")),
+        used(metrics.AddGauge("gavel_quota_used_bytes",
+                              "What --quota-backend-bytes bounds: live and superseded versions, "
+                              "and leases.")),
         put_ops(metrics.AddGauge("etcd_mvcc_put_total", "Puts applied.")),
         delete_ops(metrics.AddGauge("etcd_mvcc_delete_total", "Deletions applied.")),
         txn_ops(metrics.AddGauge("etcd_mvcc_txn_total",
@@ -51,6 +56,7 @@ struct StatusGauges {
   Gauge& compacted;
   Gauge& live;
   Gauge& superseded;
+  Gauge& used;
   Gauge& put_ops;
   Gauge& delete_ops;
   Gauge& txn_ops;
@@ -77,12 +83,42 @@ void Refresh(const StatusGauges& gauges, const MemberGate& gate,
   gauges.keys.Set(static_cast<double>(sizes.keys));
   gauges.live.Set(static_cast<double>(sizes.live_bytes));
   gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));
+  gauges.used.Set(static_cast<double>(sizes.used_bytes));
   gauges.leases.Set(static_cast<double>(machine.leases().count));
   const auto view = machine.view();
   gauges.revision.Set(static_cast<double>(view->revision));
   gauges.compacted.Set(static_cast<double>(view->compacted));
   gauges.term.Set(static_cast<double>(status.raft.term.value()));
 }
+
+// Each alarm that was seen raised since the start: 1 while it is. Operators can raise any number
+// under invented ids, so not all get a gauge.
+class AlarmGauges {
+ public:
+  explicit AlarmGauges(Metrics& metrics) : metrics_(metrics) {}
+
+  void Refresh(const storage::AlarmTable& alarms) {
+    for (auto& [alarm, gauge] : gauges_) gauge->Set(0);
+    for (const storage::Alarm& alarm : alarms) {
+      const std::pair key(alarm.member.value(), alarm.kind);
+      auto found = gauges_.find(key);
+      if (found == gauges_.end()) {
+        if (gauges_.size() >= kGaugesMax) continue;
+        Gauge& gauge = metrics_.AddGauge("etcd_debugging_server_alarms", "1 for a raised alarm.",
+                                         {{"server_id", absl::StrFormat("%x", key.first)},
+                                          {"alarm_type", storage::AlarmName(alarm.kind)}});
+        found = gauges_.emplace(key, &gauge).first;
+      }
+      found->second->Set(1);
+    }
+  }
+
+ private:
+  static constexpr size_t kGaugesMax = 64;
+
+  Metrics& metrics_;
+  std::map<std::pair<uint64_t, uint32_t>, Gauge*> gauges_;
+};
 
 }  // namespace
 
@@ -101,7 +137,10 @@ std::shared_ptr<void> AddStatusMetrics(Metrics& metrics, const MemberGate& gate,
                 {{"cluster_version", std::string(kEtcdClusterVersion)}})
       .Set(1);
   return metrics.OnScrape(
-      [gauges = StatusGauges(metrics), &gate, &machine] { Refresh(gauges, gate, machine); });
+      [gauges = StatusGauges(metrics), alarms = AlarmGauges(metrics), &gate, &machine]() mutable {
+        Refresh(gauges, gate, machine);
+        alarms.Refresh(machine.limits()->alarms);
+      });
 }
 
 }  // namespace gavel::server

@@ -150,6 +150,8 @@ Error FromStorage(storage::RequestError error) {
       return Error::kLearnerNotReady;
     case storage::RequestError::kNotEnoughStarted:
       return Error::kNotEnoughStarted;
+    case storage::RequestError::kCorrupt:
+      return Error::kCorrupt;
     case storage::RequestError::kMembershipUnderWay:
     case storage::RequestError::kNone:
       break;

@@ -59,6 +59,7 @@ void Put(const ServiceSurroundings& s, std::string bytes, CallContext context, C
   PutRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
   if (const auto error = CheckPut(request)) return Fail(std::move(done), ToStatus(*error));
+  if (RefusedForSpace(s, done)) return;
   Propose<PutResponse>(s, CommandField::kPut, std::move(bytes), context.deadline, std::move(done),
                        Answer(s));
 }
@@ -146,6 +147,15 @@ bool IsSerializable(const TxnRequest& request) {
   return any;
 }
 
+bool HasPut(const TxnRequest& request) {
+  for (const auto* ops : {&request.success(), &request.failure()}) {
+    for (const RequestOp& op : *ops) {
+      if (op.has_request_put() || (op.has_request_txn() && HasPut(op.request_txn()))) return true;
+    }
+  }
+  return false;
+}
+
 void Txn(const ServiceSurroundings& s, std::string bytes, CallContext context, Completion done) {
   TxnRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
@@ -153,6 +163,7 @@ void Txn(const ServiceSurroundings& s, std::string bytes, CallContext context, C
     return Fail(std::move(done), ToStatus(*error));
   }
   if (!storage::IsReadOnly(request)) {
+    if (HasPut(request) && RefusedForSpace(s, done)) return;
     Propose<TxnResponse>(s, CommandField::kTxn, std::move(bytes), context.deadline, std::move(done),
                          Answer(s));
     return;

@@ -187,6 +187,9 @@ void GrantLease(const ServiceSurroundings& s, LeaseGrantRequest request,
   if (request.ttl() > storage::kLeaseTtlSecondsMax) {
     return std::move(done)(ToStatus(Error::kLeaseTtlTooLarge), LeaseGrantResponse());
   }
+  if (s.gate->no_space()) {
+    return std::move(done)(ToStatus(Error::kNoSpace), LeaseGrantResponse());
+  }
   request.set_ttl(std::max(request.ttl(), s.limits.lease_ttl_seconds_min));
   const bool pick_id = request.id() == 0;
   ProposeGrant(s, std::move(request), pick_id, deadline, std::move(done));

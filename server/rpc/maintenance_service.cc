@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -13,6 +14,7 @@
 #include "absl/strings/str_split.h"
 
 #include "proto/etcdserverpb/maintenance.pb.h"
+#include "proto/internal/command.pb.h"
 #include "raft/check.h"
 #include "server/rpc/error_map.h"
 #include "server/rpc/snapshot_call.h"
@@ -39,6 +41,14 @@ using etcdserverpb::StatusResponse;
 
 constexpr int64_t kHashRowsPerStep = 4096;
 
+// As etcd writes it: what is zero is left out, and each part ends with a space.
+std::string AlarmText(const storage::Alarm& alarm) {
+  std::string text;
+  if (alarm.member.value() != 0) absl::StrAppend(&text, "memberID:", alarm.member.value(), " ");
+  if (alarm.kind != 0) absl::StrAppend(&text, "alarm:", storage::AlarmName(alarm.kind), " ");
+  return text;
+}
+
 void Status(const ServiceSurroundings& s, std::string bytes, CallContext, Completion done) {
   StatusRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
@@ -58,21 +68,63 @@ void Status(const ServiceSurroundings& s, std::string bytes, CallContext, Comple
   response.set_storageversion(std::string(kEtcdClusterVersion));
   response.mutable_downgradeinfo();
   if (!status.raft.leader) response.add_errors(ToStatus(Error::kNoLeader).message);
+  for (const storage::Alarm& alarm : s.gate->limits()->alarms) {
+    response.add_errors(AlarmText(alarm));
+  }
   for (const std::string& error : status.errors) response.add_errors(error);
   std::move(done)(RpcStatus(), Encode(response));
 }
 
-// No alarm can be raised in this release, so none is ever listed.
-void Alarm(const ServiceSurroundings& s, std::string bytes, CallContext, Completion done) {
+void ListAlarms(const storage::AlarmTable& alarms, int kind, AlarmResponse* response) {
+  for (const storage::Alarm& alarm : alarms) {
+    if (kind != etcdserverpb::NONE && alarm.kind != static_cast<uint32_t>(kind)) continue;
+    etcdserverpb::AlarmMember& listed = *response->add_alarms();
+    listed.set_memberid(alarm.member.value());
+    listed.set_alarm(static_cast<etcdserverpb::AlarmType>(alarm.kind));
+  }
+}
+
+// As of a moment after the request came.
+void GetAlarms(const ServiceSurroundings& s, int kind, const CallContext& context,
+               Completion done) {
+  s.gate->Read(context.deadline,
+               [gate = s.gate, kind, done = std::move(done)](ReadResult read) mutable {
+                 if (read.result != GateResult::kOk)
+                   return Fail(std::move(done), ToStatus(read.result));
+                 AlarmResponse response;
+                 ListAlarms(gate->limits()->alarms, kind, &response);
+                 FillHeader(*gate, gate->term(), response.mutable_header());
+                 response.mutable_header()->set_revision(read.view->revision);
+                 std::move(done)(RpcStatus(), Encode(response));
+               });
+}
+
+void Alarm(const ServiceSurroundings& s, std::string bytes, CallContext context, Completion done) {
   AlarmRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
-  if (request.action() != AlarmRequest::GET) {
-    return Fail(std::move(done), NotServed("Alarm", "activating and deactivating alarms"));
+  const int kind = request.alarm();
+  if (request.action() == AlarmRequest::GET) return GetAlarms(s, kind, context, std::move(done));
+  const bool raise = request.action() == AlarmRequest::ACTIVATE;
+  if (!raise && request.action() != AlarmRequest::DEACTIVATE) {
+    return Fail(std::move(done), UnknownAction());
   }
-  AlarmResponse response;
-  FillHeader(*s.gate, s.gate->term(), response.mutable_header());
-  response.mutable_header()->set_revision(s.gate->view()->revision);
-  std::move(done)(RpcStatus(), Encode(response));
+  internal::ChangeAlarm change;
+  change.set_member(request.memberid());
+  change.set_alarm(static_cast<uint32_t>(kind));
+  change.set_raise(raise);
+  s.gate->Propose(CommandField::kChangeAlarm, change.SerializeAsString(), context.deadline,
+                  [gate = s.gate, kind, done = std::move(done)](ProposeResult result) mutable {
+                    if (result.result != GateResult::kOk) {
+                      return Fail(std::move(done), ToStatus(result.result));
+                    }
+                    const auto* alarms = std::get_if<storage::AlarmTable>(&result.outcome.response);
+                    GAVEL_CHECK(alarms != nullptr) << "the outcome is of another command";
+                    AlarmResponse response;
+                    ListAlarms(*alarms, kind, &response);
+                    FillHeader(*gate, result.term, response.mutable_header());
+                    response.mutable_header()->set_revision(gate->view()->revision);
+                    std::move(done)(RpcStatus(), Encode(response));
+                  });
 }
 
 // Hashes in background steps; `answer` makes the response, but for its header.

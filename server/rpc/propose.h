@@ -38,6 +38,14 @@ void Propose(const ServiceSurroundings& s, CommandField field, std::string bytes
                   });
 }
 
+// Whether the call, which would add to the store, is refused for want of space, and has been ended.
+// Only spares the log an entry: what has the say is the state machine.
+inline bool RefusedForSpace(const ServiceSurroundings& s, Completion& done) {
+  if (!s.gate->no_space()) return false;
+  Fail(std::move(done), ToStatus(Error::kNoSpace));
+  return true;
+}
+
 // Ends a call with the response as it is.
 struct Answer {
   explicit Answer(const ServiceSurroundings& s) : surroundings(s) {}

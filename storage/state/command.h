@@ -19,7 +19,7 @@ class Command;
 namespace gavel::storage {
 
 // The highest Command.semantics this build can apply. 1: keys and members; 2: leases; 3: changes
-// of membership, digests.
+// of membership, quota and alarms, digests.
 inline constexpr uint32_t kSemanticsVersion = 3;
 
 // DataLoss: no command, or none with a body that this build knows. FailedPrecondition: it needs

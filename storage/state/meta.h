@@ -7,6 +7,7 @@
 //   membership      who is wanted as a member, and the ids never to be used again; absent until a
 //                   change is asked for
 //   founding        the members that the cluster began with
+//   quota           how many bytes the store may take; absent while there is no bound
 //   base            where revisions began anew, above what was restored; mostly absent
 //   collected       the history collector's progress: local, no part of the replicated state
 #pragma once
@@ -30,6 +31,7 @@ inline constexpr std::string_view kMetaLeases = "leases";
 inline constexpr std::string_view kMetaConfiguration = "configuration";
 inline constexpr std::string_view kMetaMembership = "membership";
 inline constexpr std::string_view kMetaFounding = "founding";
+inline constexpr std::string_view kMetaQuota = "quota";
 inline constexpr std::string_view kMetaBase = "base";
 
 // The format of the engine's contents that this build reads and writes. 1 had no digest, and no

@@ -1,4 +1,5 @@
-// Why the state machine refuses a request. A refusal changes nothing.
+// Why the state machine refuses a request. A refusal changes nothing, but that the one for want of
+// space may raise an alarm.
 //
 // The numbers and texts that clients see are in server/rpc/error_map.cc.
 #pragma once
@@ -15,7 +16,8 @@ enum class RequestError : uint8_t {
   kLeaseNotFound,   // There is no such lease.
   kLeaseExists,     // A grant names a lease that exists.
   kInvalidSort,     // A sort target or order outside its enumeration.
-  kNoSpace,         // The quota is used up.
+  kNoSpace,         // The quota is used up, or a disk; see limits.h.
+  kCorrupt,         // A member's copy is said to differ: no writes until the alarm ends.
   // Of members.
   kMemberNotFound,
   kMemberExists,

@@ -16,6 +16,7 @@
 #include "storage/mvcc/writer.h"
 #include "storage/state/command.h"
 #include "storage/state/key_values.h"
+#include "storage/state/limits.h"
 #include "storage/state/members.h"
 #include "storage/state/membership.h"
 #include "storage/state/meta.h"
@@ -71,6 +72,10 @@ class StateMachine::Impl {
     const MutexLock lock(mutex_);
     return published_membership_;
   }
+  std::shared_ptr<const LimitsState> limits() const {
+    const MutexLock lock(mutex_);
+    return published_limits_;
+  }
   Sizes sizes() const {
     const MutexLock lock(mutex_);
     return sizes_;
@@ -105,11 +110,12 @@ class StateMachine::Impl {
   struct Commands {
     KeyValues& key_values;
     Leases& leases;
+    Limits& limits;
   };
   absl::Status ApplyEntry(const raft::Entry& entry, const Commands& commands, const Wanted& wanted,
                           google::protobuf::Arena& arena, Draft& draft);
-  absl::Status ApplyConfiguration(const raft::Entry& entry, Draft& draft);
   RequestError ApplyChange(const internal::ChangeMembers& change, Draft& draft);
+  absl::Status ApplyConfiguration(const raft::Entry& entry, Limits& limits, Draft& draft);
   absl::StatusOr<CommandOutcome> ApplyCommand(const Command& command, const raft::Entry& entry,
                                               const Commands& commands, const Wanted* wanted,
                                               Draft& draft);
@@ -132,12 +138,14 @@ class StateMachine::Impl {
   MemberTable members_;
   raft::Configuration configuration_;
   Membership membership_;
+  LimitsState limits_;
 
   mutable Mutex mutex_;
   std::shared_ptr<const ReadView> view_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const MemberTable> published_members_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const raft::Configuration> published_configuration_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const Membership> published_membership_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const LimitsState> published_limits_ ABSL_GUARDED_BY(mutex_);
   Sizes sizes_ ABSL_GUARDED_BY(mutex_);
   LeaseTotals published_leases_ ABSL_GUARDED_BY(mutex_);
   DigestMarks published_marks_ ABSL_GUARDED_BY(mutex_);
@@ -175,6 +183,7 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
     return status;
   }
   GAVEL_ASSIGN_OR_RETURN(membership_, ReadMembership(*engine_, configuration_));
+  GAVEL_ASSIGN_OR_RETURN(limits_, ReadLimits(*engine_));
   if (absl::Status status = CheckContents(*engine_, state_.totals); !status.ok()) return status;
   Publish({});
   return absl::OkStatus();
@@ -201,15 +210,17 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
                  .state = draft.leases,
                  .changes = draft.result.leases});
   KeyValues key_values(overlay, leases, writer, draft.state.totals);
+  Limits limits(limits_, draft.state.totals, draft.leases);
   google::protobuf::Arena arena;
   for (const raft::Entry& entry : entries) {
     GAVEL_CHECK(entry.index == draft.state.applied.Next())
         << "entry " << entry.index.value() << " after " << draft.state.applied.value();
     const size_t lease_changes = draft.result.leases.size();
-    if (absl::Status status = ApplyEntry(entry, {key_values, leases}, wanted, arena, draft);
+    if (absl::Status status = ApplyEntry(entry, {key_values, leases, limits}, wanted, arena, draft);
         !status.ok()) {
       return AtEntry(entry, status);
     }
+    limits.Settle();
     draft.state.applied = entry.index;
     draft.state.applied_term = entry.term;
     draft.state.totals.digest = DigestAfter(entry, draft.state.totals, draft.leases,
@@ -232,6 +243,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
       draft.batch.Put(Family::kMeta, kMetaMembership, EncodeMembership(*draft.membership));
     }
   }
+  limits.Write(draft.batch);
   if (absl::Status status = engine_->Write(draft.batch); !status.ok()) return status;
   GAVEL_SIM_POINT("batch written, not shown");
 
@@ -243,6 +255,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   if (draft.members) members_ = *std::move(draft.members);
   if (draft.configuration) configuration_ = *std::move(draft.configuration);
   if (draft.membership) membership_ = *std::move(draft.membership);
+  limits_ = limits.state();
   Publish(key_values.counts());
   return std::move(draft.result);
 }
@@ -252,7 +265,9 @@ absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, const Comm
                                             Draft& draft) {
   if (entry.kind == raft::EntryKind::kEmpty) return absl::OkStatus();
   if (entry.payload == nullptr) return absl::DataLossError("no payload");
-  if (entry.kind == raft::EntryKind::kConfiguration) return ApplyConfiguration(entry, draft);
+  if (entry.kind == raft::EntryKind::kConfiguration) {
+    return ApplyConfiguration(entry, commands.limits, draft);
+  }
   if (entry.kind != raft::EntryKind::kCommand) {
     return absl::DataLossError(absl::StrCat("unknown kind ", static_cast<int>(entry.kind)));
   }
@@ -272,9 +287,11 @@ absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, const Comm
   return absl::OkStatus();
 }
 
-absl::Status StateMachine::Impl::ApplyConfiguration(const raft::Entry& entry, Draft& draft) {
+absl::Status StateMachine::Impl::ApplyConfiguration(const raft::Entry& entry, Limits& limits,
+                                                    Draft& draft) {
   absl::StatusOr<raft::Configuration> configuration = raft::DecodeConfiguration(*entry.payload);
   if (!configuration.ok()) return configuration.status();
+  limits.OnConfiguration(*configuration);
   draft.members = WithConfiguration(draft.members ? *draft.members : members_, *configuration);
   draft.configuration = *std::move(configuration);
   draft.batch.Put(Family::kMeta, kMetaConfiguration, *entry.payload);
@@ -296,8 +313,10 @@ absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& c
                                                                 const Commands& commands,
                                                                 const Wanted* wanted,
                                                                 Draft& draft) {
-  auto& [key_values, leases] = commands;
+  auto& [key_values, leases, limits] = commands;
   CommandOutcome outcome;
+  outcome.error = limits.Admit(command);
+  if (outcome.error != RequestError::kNone) return outcome;
   absl::StatusOr<RequestError> error = RequestError::kNone;
   AnswerRoom room(
       [&](int64_t bytes) { return draft.response_bytes + bytes <= wanted->response_bytes_max; });
@@ -326,6 +345,12 @@ absl::StatusOr<CommandOutcome> StateMachine::Impl::ApplyCommand(const Command& c
       break;
     case Command::kChangeMembers:
       error = ApplyChange(command.change_members(), draft);
+      break;
+    case Command::kChangeAlarm:
+      limits.Change(command.change_alarm(), Room<AlarmTable>(wanted, outcome));
+      break;
+    case Command::kSetQuota:
+      limits.SetQuota(command.set_quota().bytes());
       break;
     default:
       if (absl::Status status = ApplyInternal(
@@ -387,7 +412,8 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   const Totals& totals = state_.totals;
   const Sizes sizes = {.live_bytes = totals.live_bytes,
                        .superseded_bytes = totals.superseded_total - totals.superseded_compacted,
-                       .keys = totals.keys};
+                       .keys = totals.keys,
+                       .used_bytes = UsedBytes(totals, leases_)};
 
   const MutexLock lock(mutex_);
   view_ = std::move(view);
@@ -397,6 +423,9 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   operations_.puts += operations.puts;
   operations_.deletes += operations.deletes;
   operations_.txns += operations.txns;
+  if (published_limits_ == nullptr || *published_limits_ != limits_) {
+    published_limits_ = std::make_shared<const LimitsState>(limits_);
+  }
   if (published_members_ == nullptr || *published_members_ != members_) {
     published_members_ = std::make_shared<const MemberTable>(members_);
   }
@@ -441,6 +470,8 @@ std::shared_ptr<const raft::Configuration> StateMachine::configuration() const {
   return impl_->configuration();
 }
 std::shared_ptr<const Membership> StateMachine::membership() const { return impl_->membership(); }
+std::shared_ptr<const LimitsState> StateMachine::limits() const { return impl_->limits(); }
+
 StateMachine::Sizes StateMachine::sizes() const { return impl_->sizes(); }
 
 StateMachine::LeaseTotals StateMachine::leases() const { return impl_->leases(); }

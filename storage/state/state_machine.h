@@ -22,6 +22,7 @@
 #include "storage/engine/engine.h"
 #include "storage/mvcc/key_change.h"
 #include "storage/mvcc/read_view.h"
+#include "storage/state/alarms.h"
 #include "storage/state/command.h"
 #include "storage/state/digest.h"
 #include "storage/state/key_values.h"
@@ -53,7 +54,8 @@ struct InitialState {
 using CommandResponse =
     std::variant<std::monostate, etcdserverpb::PutResponse, etcdserverpb::DeleteRangeResponse,
                  etcdserverpb::TxnResponse, etcdserverpb::CompactionResponse,
-                 etcdserverpb::LeaseGrantResponse, etcdserverpb::LeaseRevokeResponse, RenewOutcome>;
+                 etcdserverpb::LeaseGrantResponse, etcdserverpb::LeaseRevokeResponse, RenewOutcome,
+                 AlarmTable>;
 
 // How one command ended.
 struct CommandOutcome {
@@ -137,6 +139,8 @@ class StateMachine {
 
   // Who is wanted as a member (storage/state/membership.h). Any thread; never null.
   std::shared_ptr<const Membership> membership() const;
+  // The quota and the alarms. Any thread; never null.
+  std::shared_ptr<const LimitsState> limits() const;
 
   // What live versions take (VersionBytes in storage/mvcc/record.h), and superseded versions that
   // are not compacted: a function of the log.
@@ -144,6 +148,7 @@ class StateMachine {
     int64_t live_bytes = 0;
     int64_t superseded_bytes = 0;
     int64_t keys = 0;
+    int64_t used_bytes = 0;  // What the quota bounds: both, and leases.
   };
   Sizes sizes() const;  // Any thread.
   struct LeaseTotals {

@@ -358,11 +358,18 @@ TEST(OptionsTest, ElectionsAreSlowerThanHeartbeats) {
 TEST(OptionsTest, TheQuotaIsEtcds) {
   EXPECT_EQ(Parse({"--quota-backend-bytes=0"})->options.quota_bytes, uint64_t{2} << 30);
   EXPECT_EQ(Parse({"--quota-backend-bytes=4096"})->options.quota_bytes, 4096U);
+  // There is no ceiling at 8 GiB.
   absl::StatusOr<ParsedOptions> parsed = Parse({"--quota-backend-bytes=17179869184"});
   ASSERT_OK(parsed);
-  EXPECT_THAT(parsed->warnings, Contains(HasSubstr("above 8 GiB")));
-  EXPECT_THAT(parsed->warnings, Contains(HasSubstr("not enforced")));
-  EXPECT_THAT(Parse({"--quota-backend-bytes=-1"})->warnings, ::testing::IsEmpty());
+  EXPECT_EQ(parsed->options.quota_bytes, uint64_t{16} << 30);
+  EXPECT_THAT(parsed->warnings, ::testing::IsEmpty());
+  EXPECT_EQ(Parse({"--quota-backend-bytes=-1"})->options.quota_bytes, std::nullopt);
+}
+
+TEST(OptionsTest, TheReserveOfTheDisk) {
+  EXPECT_EQ(Parse({})->options.disk_reserve_bytes, uint64_t{64} << 20);
+  EXPECT_EQ(Parse({"--disk-reserve-bytes=0"})->options.disk_reserve_bytes, 0U);
+  EXPECT_FALSE(Parse({"--disk-reserve-bytes=-1"}).ok());
 }
 
 TEST(OptionsTest, WhatIsCompactedByItselfIsSaidAsForEtcd) {

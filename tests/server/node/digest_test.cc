@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 
 #include "storage/mvcc/record.h"
+#include "storage/state/alarms.h"
 #include "tests/server/node/node_cluster.h"
 #include "tests/support/matchers.h"
 
@@ -116,6 +117,17 @@ class DigestTest : public ::testing::Test {
       })) << i;
     }
     EXPECT_EQ(cluster_.failures().size(), 0u);
+    // Until an operator has looked, nothing is written.
+    ASSERT_TRUE(cluster_.RunUntil([&] {
+      const auto limits = cluster_.gate(0).limits();
+      return storage::HasAlarm(limits->alarms, storage::kAlarmCorrupt);
+    }));
+    const auto limits = cluster_.gate(0).limits();
+    ASSERT_EQ(limits->alarms.size(), 1u);
+    EXPECT_EQ(limits->alarms[0].member, cluster_.gate(damaged).member_id());
+    const ProposeResult refused = cluster_.PutAndWait(*cluster_.Leader(), "b", "1");
+    EXPECT_EQ(refused.result, GateResult::kRefused);
+    EXPECT_EQ(refused.outcome.error, storage::RequestError::kCorrupt);
   }
 
   testing::NodeCluster cluster_;

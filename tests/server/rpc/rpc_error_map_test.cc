@@ -118,7 +118,8 @@ TEST(RpcErrorMapTest, RefusalsOfTheStateMachine) {
       {RequestError::kPeerUrlExists, Error::kPeerUrlExists},
       {RequestError::kMemberNotLearner, Error::kNotLearner},
       {RequestError::kLearnerNotReady, Error::kLearnerNotReady},
-      {RequestError::kNotEnoughStarted, Error::kNotEnoughStarted}};
+      {RequestError::kNotEnoughStarted, Error::kNotEnoughStarted},
+      {RequestError::kCorrupt, Error::kCorrupt}};
   for (const auto& [refusal, error] : rows) {
     EXPECT_EQ(server::ToStatus(refusal), server::ToStatus(error));
   }

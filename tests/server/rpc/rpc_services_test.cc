@@ -17,8 +17,6 @@
 namespace gavel::testing {
 namespace {
 
-using etcdserverpb::AlarmRequest;
-using etcdserverpb::AlarmResponse;
 using etcdserverpb::DefragmentRequest;
 using etcdserverpb::DefragmentResponse;
 using etcdserverpb::DowngradeRequest;
@@ -52,7 +50,6 @@ constexpr char kHash[] = "/etcdserverpb.Maintenance/Hash";
 constexpr char kDefragment[] = "/etcdserverpb.Maintenance/Defragment";
 constexpr char kMoveLeader[] = "/etcdserverpb.Maintenance/MoveLeader";
 constexpr char kDowngrade[] = "/etcdserverpb.Maintenance/Downgrade";
-constexpr char kAlarm[] = "/etcdserverpb.Maintenance/Alarm";
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
 constexpr char kHealthWatch[] = "/grpc.health.v1.Health/Watch";
 
@@ -96,7 +93,7 @@ TEST(RpcServicesTest, StatusTellsOfThisMember) {
   EXPECT_EQ(status.response.raftappliedindex(), 11u);
   EXPECT_EQ(status.response.raftterm(), TestGate::kTerm.value());
   EXPECT_FALSE(status.response.downgradeinfo().enabled());
-  EXPECT_THAT(status.response.errors(), ElementsAre("memberID:4369 alarm:NOSPACE"));
+  EXPECT_THAT(status.response.errors(), ElementsAre("the disk does not answer"));
 }
 
 TEST(RpcServicesTest, StatusOfALearnerWithoutALeader) {
@@ -204,19 +201,6 @@ TEST(RpcServicesTest, TheClusterCanGoBackByOneMinorVersionAndNeedNotBePrepared) 
             server::UnknownAction());
   caller.gate.FailReads(server::GateResult::kNoLeader);
   EXPECT_EQ(ask(DowngradeRequest::VALIDATE, "3.6").status, ToStatus(Error::kNoLeader));
-}
-
-TEST(RpcServicesTest, NoAlarmIsListedAndNoneCanBeRaised) {
-  ServiceCaller caller;
-  AlarmRequest request;
-  const auto alarms = caller.Call<AlarmResponse>(kAlarm, request);
-  EXPECT_TRUE(alarms.status.ok());
-  EXPECT_EQ(alarms.response.alarms_size(), 0);
-  EXPECT_EQ(alarms.response.header().revision(), 1);
-  for (const auto action : {AlarmRequest::ACTIVATE, AlarmRequest::DEACTIVATE}) {
-    request.set_action(action);
-    EXPECT_EQ(caller.Call<AlarmResponse>(kAlarm, request).status.code, StatusCode::kUnimplemented);
-  }
 }
 
 TEST(RpcServicesTest, CallsThatNeedALeaderAreRefusedWithoutOne) {

@@ -222,7 +222,7 @@ server::MemberStatus TestGate::status() const {
   status.db_bytes = 4096;
   status.db_in_use_bytes = 1024;
   status.quota_bytes = 1 << 30;
-  status.errors = {"memberID:4369 alarm:NOSPACE"};
+  status.errors = {"the disk does not answer"};
   return status;
 }
 

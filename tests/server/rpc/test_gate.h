@@ -47,6 +47,10 @@ class TestGate final : public server::Gate {
   raft::Term term() const override { return kTerm; }
   bool has_leader() const override { return has_leader_; }
   bool learner() const override { return learner_; }
+  bool no_space() const override {
+    return storage::HasAlarm(machine_->limits()->alarms, storage::kAlarmNoSpace);
+  }
+  std::shared_ptr<const storage::LimitsState> limits() const override { return machine_->limits(); }
   void WhenCollected(storage::Revision compacted, std::optional<server::MonotonicNs> deadline,
                      absl::AnyInvocable<void(server::GateResult) &&> done) override;
   // Ends at once, as FailMoves says.

@@ -46,6 +46,8 @@ TEST_P(RoundTripTest, GivesTheStateBack) {
   EXPECT_EQ(StoredLeases(*installed.engine()), StoredLeases(*store.engine()));
   EXPECT_EQ(installed.machine().view()->revision, store.machine().view()->revision);
   EXPECT_EQ(installed.machine().applied(), store.machine().applied());
+  EXPECT_EQ(*installed.machine().limits(), *store.machine().limits());
+  EXPECT_EQ(installed.machine().limits()->alarms.size(), 1U);
 
   // And both go on alike.
   for (Store* each : {&store, &installed}) {

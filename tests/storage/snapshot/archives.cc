@@ -30,6 +30,14 @@ void Fill(Store& store) {
   clock.mutable_lease_clock()->set_now_ms(1234);
   store.Do(clock);
   store.Do(Compact(30));
+  internal::Command quota;
+  quota.mutable_set_quota()->set_bytes(1 << 30);
+  store.Do(quota);
+  internal::Command alarm;
+  alarm.mutable_change_alarm()->set_member(3);
+  alarm.mutable_change_alarm()->set_alarm(9);  // One that forbids nothing.
+  alarm.mutable_change_alarm()->set_raise(true);
+  store.Do(alarm);
 }
 
 std::string WriteArchive(const Store& store) {

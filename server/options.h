@@ -49,6 +49,7 @@ struct ServerOptions {
   std::vector<InitialMember> initial_cluster;  // Sorted by name; holds this member.
   bool initial_cluster_given = false;          // Else it is this member alone.
   bool initial_cluster_existing = false;       // It runs, and this member joins it.
+  bool force_new_cluster = false;
   std::string initial_cluster_token = "etcd-cluster";
 
   // Raft.

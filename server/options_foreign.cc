@@ -149,8 +149,6 @@ std::vector<Flag> RefusedFlags() {
   flags.push_back(Refused("discovery-fallback", kValue, "proxy", discovery));
   flags.push_back(Refused("discovery-insecure-transport", kSwitch, "", discovery));
   flags.push_back(Refused("discovery-insecure-skip-tls-verify", kSwitch, "", discovery));
-  flags.push_back(Refused("force-new-cluster", kSwitch, "",
-                          "this release cannot found a cluster out of one member's data"));
   flags.push_back(Refused("proxy", kValue, "off", "there is no proxy"));
   return flags;
 }

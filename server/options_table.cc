@@ -150,12 +150,6 @@ absl::Status SetClusterState(std::string_view text, ValueSource, OptionsDraft& d
       absl::StrCat("unknown state \"", std::string(text), "\" (new, existing)"));
 }
 
-absl::Status SetStrictReconfigCheck(std::string_view text, ValueSource, OptionsDraft& draft) {
-  const absl::StatusOr<bool> value = ParseGoBool(text);
-  if (value.ok()) draft.options.strict_reconfig_check = *value;
-  return value.status();
-}
-
 absl::Status SetQuota(std::string_view text, ValueSource, OptionsDraft& draft) {
   const absl::StatusOr<int64_t> bytes = ParseInteger(text, -kBytesMax, kBytesMax);
   if (bytes.ok()) draft.quota_bytes = *bytes;
@@ -184,6 +178,19 @@ Flag Served(std::string group, std::string name, std::string default_text, std::
               .group = std::move(group),
               .default_text = std::move(default_text),
               .help = std::move(help)};
+}
+
+Flag ServedSwitch(std::string group, std::string name, bool ServerOptions::* member,
+                  std::string help) {
+  const char* const by_default = ServerOptions().*member ? "true" : "false";
+  Flag flag = Served(std::move(group), std::move(name), by_default, std::move(help),
+                     [member](std::string_view text, ValueSource, OptionsDraft& draft) {
+                       const absl::StatusOr<bool> value = ParseGoBool(text);
+                       if (value.ok()) draft.options.*member = *value;
+                       return value.status();
+                     });
+  flag.kind = FlagKind::kSwitch;
+  return flag;
 }
 
 void AddMemberFlags(std::vector<Flag>& flags) {
@@ -240,11 +247,12 @@ void AddClusterFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "max-learners", "1",
                          "Learners at once, as this member counts them.",
                          Count(&O::max_learners, 0, 1000)));
-  Flag strict =
-      Served(group, "strict-reconfig-check", "true",
-             "Refuse changes of members that could cost the quorum.", SetStrictReconfigCheck);
-  strict.kind = FlagKind::kSwitch;
-  flags.push_back(std::move(strict));
+  flags.push_back(ServedSwitch(group, "strict-reconfig-check", &O::strict_reconfig_check,
+                               "Refuse changes of members that could cost the quorum."));
+  flags.push_back(ServedSwitch(
+      group, "force-new-cluster", &O::force_new_cluster,
+      "The quorum is lost for ever: make this member a cluster of its own, under a new id. What it "
+      "had not received is lost. For one start."));
   flags.push_back(Served(group, "initial-cluster-token", "etcd-cluster",
                          "Tells clusters apart that have the same members.",
                          Text(&O::initial_cluster_token)));

@@ -10,6 +10,7 @@
 
 #include "raft/sim_point.h"
 #include "server/node/cluster_ids.h"
+#include "server/node/new_cluster.h"
 #include "server/peer/frame_exchange.h"
 #include "server/snapshot/snapshot_sink.h"
 #include "server/url.h"
@@ -248,10 +249,11 @@ absl::StatusOr<Origin> Join(const MemberPlace& place, Logger& logger) {
 }
 
 absl::StatusOr<Origin> OriginOf(const storage::DataDirectory& directory, const MemberPlace& place,
-                                Logger& logger) {
+                                bool as_stored, Logger& logger) {
   const bool started = !directory.is_new() && !directory.identity().incarnation.is_none();
   Origin origin;
-  if (place.join && started) return origin;  // Its directory says everything.
+  // Its directory says everything.
+  if (started && (place.join || as_stored)) return origin;
   if (place.join) return Join(place, logger);
   origin.initial = InitialStateOf(place.initial_cluster, place.token);
   GAVEL_ASSIGN_OR_RETURN(origin.identity, FoundingIdentity(place, origin.initial));
@@ -262,10 +264,12 @@ absl::Status CheckOwner(const storage::DataDirectory& directory, const MemberIde
                         bool first_start) {
   const absl::Status status = directory.CheckOwner(identity.cluster_id, identity.id);
   if (status.ok() || first_start) return status;
-  return absl::Status(status.code(),
-                      absl::StrCat(status.message(),
-                                   ". A member that joined later, or whose peer URLs were changed, "
-                                   "is started with --initial-cluster-state=existing"));
+  return absl::Status(
+      status.code(),
+      absl::StrCat(
+          status.message(),
+          ". A member that joined later, whose peer URLs were changed, or "
+          "that has founded a new cluster, is started with --initial-cluster-state=existing"));
 }
 
 }  // namespace
@@ -312,6 +316,7 @@ MemberPlace PlaceOf(const ServerOptions& options) {
   place.token = options.initial_cluster_token;
   place.initial_cluster_given = options.initial_cluster_given;
   place.join = options.initial_cluster_existing;
+  place.force_new_cluster = options.force_new_cluster;
   return place;
 }
 
@@ -341,7 +346,10 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
                                           const MemberPlace& place, Logger& logger) {
   GAVEL_ASSIGN_OR_RETURN(storage::DataDirectory directory,
                          storage::DataDirectory::Open(disk, place.data_dir));
-  GAVEL_ASSIGN_OR_RETURN(Origin origin, OriginOf(directory, place, logger));
+  GAVEL_ASSIGN_OR_RETURN(const NewClusterStep new_cluster,
+                         NewClusterStep::Decide(disk, directory, place.force_new_cluster, logger));
+  GAVEL_ASSIGN_OR_RETURN(Origin origin,
+                         OriginOf(directory, place, new_cluster.as_stored(), logger));
   storage::InitialState& initial = origin.initial;
   MemberIdentity& identity = origin.identity;
   if (directory.is_new()) {
@@ -351,7 +359,8 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
   }
   // A directory that never finished its first start has promised nothing yet.
   const bool first_start = directory.identity().incarnation.is_none();
-  const bool as_stored = !first_start && (place.join || !place.initial_cluster_given);
+  const bool as_stored =
+      !first_start && (place.join || !place.initial_cluster_given || new_cluster.as_stored());
   if (!as_stored) GAVEL_RETURN_IF_ERROR(CheckOwner(directory, identity, first_start));
 
   const std::string state_path = directory.state_path();
@@ -372,7 +381,7 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
   std::unique_ptr<storage::StateMachine> machine = *std::move(opened);
   // What a joining member begins from it could not work out again.
   if (place.join && first_start) GAVEL_RETURN_IF_ERROR(engine->Flush());
-  const raft::Index applied = machine->applied();
+  raft::Index applied = machine->applied();
   GAVEL_SIM_POINT("state opened, log not");
   GAVEL_ASSIGN_OR_RETURN(OpenedLog log, OpenLog(disk, wal_options, initial, applied, first_start));
   if (GAVEL_PLANTED_BUG(85) && installed.has_value()) {
@@ -398,6 +407,9 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
                  {"last index kept", torn.last_index.value()},
                  {"reason", torn.reason}});
   }
+  GAVEL_RETURN_IF_ERROR(new_cluster.Carry(
+      {disk, directory, engine, machine, place.state, *log.wal, log.contents, identity}, logger));
+  applied = machine->applied();
   GAVEL_SIM_POINT("recovered, life not counted");
   if (GAVEL_PLANTED_BUG(34) && !first_start) {
     identity.incarnation = directory.identity().incarnation;

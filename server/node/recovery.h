@@ -39,6 +39,8 @@ struct MemberPlace {
   std::function<absl::StatusOr<ClusterView>(const std::vector<std::string>& peer_urls,
                                             const Accept& accept)>
       ask_cluster = nullptr;
+  // Make a cluster of this member alone; see new_cluster.h.
+  bool force_new_cluster = false;
   storage::StateMachineOptions state;
   uint64_t wal_segment_bytes = storage::WalOptions().segment_bytes;
 };

@@ -171,10 +171,24 @@ absl::StatusOr<raft::Incarnation> DataDirectory::BumpIncarnation() {
   return identity_.incarnation;
 }
 
+absl::Status DataDirectory::ChangeCluster(uint64_t cluster_id) {
+  GAVEL_CHECK(!is_new());
+  Identity next = identity_;
+  next.cluster_id = cluster_id;
+  if (absl::Status written = block_->Write(Encode(next)); !written.ok()) {
+    return Explain(path_, written);
+  }
+  identity_ = std::move(next);
+  return absl::OkStatus();
+}
+
 std::string DataDirectory::member_path() const { return JoinPath(path_, "member"); }
 std::string DataDirectory::identity_path() const { return JoinPath(member_path(), "identity"); }
 std::string DataDirectory::wal_path() const { return JoinPath(member_path(), "wal"); }
 std::string DataDirectory::state_path() const { return JoinPath(member_path(), "state"); }
 std::string DataDirectory::snapshots_path() const { return JoinPath(member_path(), "snapshots"); }
+std::string DataDirectory::new_cluster_path() const {
+  return JoinPath(member_path(), "new-cluster");
+}
 
 }  // namespace gavel::storage

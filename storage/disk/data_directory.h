@@ -5,6 +5,8 @@
 //   <data-dir>/member/wal        the write-ahead log
 //   <data-dir>/member/state      the state engine
 //   <data-dir>/member/snapshots  snapshots being received or sent
+//   <data-dir>/member/new-cluster  a new cluster is being founded, or was
+//   (server/node/new_cluster.h)
 #pragma once
 
 #include <cstdint>
@@ -68,10 +70,15 @@ class DataDirectory {
   // Requires: !is_new(). After an error the object must not be used again.
   absl::StatusOr<raft::Incarnation> BumpIncarnation();
 
+  // Gives the directory to another cluster; durable on return. Requires: !is_new(). After an error
+  // the object must not be used again.
+  absl::Status ChangeCluster(uint64_t cluster_id);
+
   const std::string& path() const { return path_; }
   std::string wal_path() const;
   std::string state_path() const;
   std::string snapshots_path() const;
+  std::string new_cluster_path() const;
 
  private:
   DataDirectory(Disk& disk, std::string path) : disk_(&disk), path_(std::move(path)) {}

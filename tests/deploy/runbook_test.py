@@ -145,6 +145,12 @@ class Machines:
         member.write_scripts(['--name=' + member.name, '--initial-cluster=' + self.initial,
                               '--initial-advertise-peer-urls=' + member.peer_url], environment)
 
+    def lose(self, member):
+        """The machine of `member` is a new one: no data, and a server that is told who it joins."""
+        member.kill()
+        shutil.rmtree(member.path('data'))
+        member.write_scripts(['--initial-advertise-peer-urls=' + member.peer_url])
+
     def endpoints(self, members=None):
         return ','.join(m.endpoint for m in members or self.members)
 
@@ -237,6 +243,43 @@ def restore(options):
             check(three.keys(member) == before, 'not what the backup has: %s' % member.name)
             check(os.path.isdir(member.path('data.old')), 'the old data is gone')
         check(three.put('after', member=2), 'no write after the restore')
+
+
+@scene
+def lost_member(options):
+    """One directory is gone; a new member takes the place, and the others serve all along."""
+    with machines(options) as three:
+        for number in range(20):
+            check(three.put('kept%d' % number), 'put')
+        victim = three.members[2]
+        three.lose(victim)
+        check(three.put('meanwhile'), 'the others do not go on')
+        before = three.keys(three.members[0])
+        three.follow('A lost member', victim, ENDPOINTS=three.endpoints(three.members[:2]))
+        three.wait_ready()
+        check(three.keys(victim) == before, 'the new member has other keys')
+        three.members[0].kill()
+        check(three.put('after', member=2), 'the new member does not count')
+
+
+@scene
+def lost_quorum(options):
+    """Two of three are gone with their data; the third goes on, and two new ones come."""
+    with machines(options) as three:
+        for number in range(20):
+            check(three.put('kept%d' % number), 'put')
+        before = three.keys(three.members[0])
+        survivor, *lost = three.members
+        for member in lost:
+            three.lose(member)
+        three.follow('Lost quorum', survivor, each=lost, ENDPOINTS=survivor.endpoint)
+        three.wait_ready()
+        for member in three.members:
+            check(three.keys(member) == before, 'not what the survivor had: ' + member.name)
+        survivor.kill()
+        end = time.time() + 60
+        while not three.put('after', member=2):
+            check(time.time() < end, 'the new members do not count')
 
 
 @scene

@@ -94,7 +94,6 @@ TEST_F(ConfigFileTest, GroupsOnTheSafetyOfConnectionsAreRefusedUnlessEmpty) {
               StatusIs(kInvalid, HasSubstr("peer-client-cert-auth: refused")));
   EXPECT_THAT(Parse("peer-transport-security:\n  allowed-cn: a\n"),
               StatusIs(kInvalid, HasSubstr("peer-allowed-cn: refused")));
-  EXPECT_THAT(Parse("force-new-cluster: true\n"), StatusIs(kInvalid, HasSubstr("refused")));
 }
 
 TEST_F(ConfigFileTest, DamagedFilesAreNamed) {

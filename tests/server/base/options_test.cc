@@ -267,8 +267,7 @@ TEST(OptionsTest, WhatWouldBeLessSafeWithoutIsRefused) {
                            "--host-whitelist=a",
                            "--discovery=http://x",
                            "--discovery-srv=a",
-                           "--discovery-token=a",
-                           "--force-new-cluster"}) {
+                           "--discovery-token=a"}) {
     const std::string name = std::string(flag).substr(0, std::string(flag).find('='));
     EXPECT_THAT(Parse({flag}), StatusIs(kInvalid, HasSubstr("refused"))) << flag;
     EXPECT_THAT(Parse({flag}), StatusIs(kInvalid, HasSubstr(name + ":"))) << flag;
@@ -281,8 +280,7 @@ TEST(OptionsTest, WhatWouldBeLessSafeWithoutIsRefused) {
 TEST(OptionsTest, RefusedFlagsThatAskForNothingAreTaken) {
   absl::StatusOr<ParsedOptions> parsed =
       Parse({"--client-cert-auth=false", "--peer-auto-tls=false", "--auth-token=simple",
-             "--bcrypt-cost=10", "--cert-file=", "--force-new-cluster=false",
-             "--initial-cluster-state=new"});
+             "--bcrypt-cost=10", "--cert-file=", "--initial-cluster-state=new"});
   ASSERT_OK(parsed);
   EXPECT_THAT(parsed->warnings, IsEmpty());
 }

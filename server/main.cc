@@ -27,9 +27,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 
+#include "server/ask_cluster.h"
 #include "server/clock.h"
 #include "server/descriptors.h"
 #include "server/http/health.h"
@@ -41,7 +41,6 @@
 #include "server/node/member.h"
 #include "server/node/node.h"
 #include "server/options.h"
-#include "server/peer/cluster_view.h"
 #include "server/peer/grpc_transport.h"
 #include "server/process_metrics.h"
 #include "server/rpc/client_services.h"
@@ -75,12 +74,6 @@ constexpr int kRemovedCode = 4;
 // A removed member goes on for so long, to tell others what it knows and its clients what became of
 // their requests.
 constexpr MonotonicNs kRemovedTime = kNsPerSecond;
-
-// A joining member asks the others for so long, and each for so long.
-constexpr MonotonicNs kJoinTime = 60 * kNsPerSecond;
-constexpr MonotonicNs kAcceptTime = 5 * kNsPerSecond;  // From the first answer on.
-constexpr std::chrono::milliseconds kAskTimeout{2000};
-constexpr MonotonicNs kAskPause = 500 * kNsPerMs;
 
 // Requests under way get so long at the stop.
 constexpr MonotonicNs kGrace = 2 * kNsPerSecond;
@@ -137,42 +130,15 @@ absl::Status TakeDescriptors(Process& process) {
 // Nobody wakes it.
 void Pause(MonotonicNs time) { Inbox<int>(1).Wait(std::chrono::nanoseconds(time)); }
 
-// Asks one member after the other, again and again. One that lags may not know yet who was added.
-absl::StatusOr<ClusterView> AskCluster(Process& process, const std::vector<std::string>& urls,
-                                       const MemberPlace::Accept& accept) {
-  MonotonicNs until = process.clock.Now() + kJoinTime;
-  absl::Status last;
-  bool answered = false;
-  while (process.clock.Now() < until) {
-    for (const std::string& text : urls) {
-      GAVEL_ASSIGN_OR_RETURN(const Url url, ParseUrl(text));
-      absl::StatusOr<ClusterView> view = AskForCluster(url.GrpcAddress(), kAskTimeout);
-      if (!view.ok()) {
-        if (!answered) last = view.status();
-        continue;
-      }
-      last = accept(*view);
-      if (last.ok()) return view;
-      if (!std::exchange(answered, true)) until = process.clock.Now() + kAcceptTime;
-    }
-    process.logger->Warn("cannot join the cluster yet", {{"peer URLs", absl::StrJoin(urls, ",")},
-                                                         {"reason", std::string(last.message())}});
-    Pause(kAskPause);
-  }
-  if (answered) return last;
-  return absl::UnavailableError(
-      absl::StrCat("no member of the cluster answers at the peer URLs in --initial-cluster (",
-                   last.message(), "): start them, or correct --initial-cluster"));
-}
-
 NodeOptions NodeOptionsFrom(Process& process) {
   const ServerOptions& options = process.options;
   NodeOptions node;
   node.place = PlaceOf(options);
   node.place.ask_cluster = [&process](const std::vector<std::string>& urls,
                                       const MemberPlace::Accept& accept) {
-    return AskCluster(process, urls, accept);
+    return AskCluster(process.clock, *process.logger, urls, accept);
   };
+  node.place.peek_cluster = PeekAtCluster;
   node.auto_compaction = AutoCompactionFrom(options);
   node.digest_interval = options.corrupt_check_time;
   node.place.state.newest_cache_bytes_max = options.key_cache_bytes;

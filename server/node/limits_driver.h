@@ -60,8 +60,8 @@ class LimitsDriver {
   const Surroundings surroundings_;
   storage::AlarmTable told_;
   bool free_fails_told_ = false;
-  int64_t other_quota_ = 0;  // Seen at the last look, if it is not this member's.
-  int64_t other_quota_told_ = 0;
+  int64_t other_quota_ = -1;  // Seen at the last look, if it is not this member's.
+  int64_t other_quota_told_ = -1;
 };
 
 }  // namespace gavel::server

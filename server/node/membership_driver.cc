@@ -58,7 +58,7 @@ raft::Configuration WithoutVotes(const storage::Membership& wanted,
                                  [&](const auto& known) { return known.id == member.id; });
     if (it != next.members.end()) {
       it->peer_urls = member.peer_urls;
-    } else if (configuration.Find(member.id) == nullptr) {
+    } else if (configuration.Find(member.id) == nullptr && member.replaced_by.is_none()) {
       next.members.push_back({member.id, member.peer_urls});
     }
   }
@@ -118,10 +118,12 @@ storage::RequestError WhyNotYet(const internal::ChangeMembers& change,
 }
 
 // A new leader has applied everything from before its term once it has applied an entry of it. An
-// older state could want members that have gone since.
+// older state could want members that have gone since; so could one that has not seen the latest
+// step.
 std::optional<raft::Configuration> MembershipDriver::Next(const raft::Configuration& configuration,
                                                           const raft::Status& status) const {
-  if (status.role != raft::Role::kLeader || machine_.view()->applied_term != status.term) {
+  if (status.role != raft::Role::kLeader || machine_.view()->applied_term != status.term ||
+      *machine_.configuration() != configuration) {
     return std::nullopt;
   }
   return NextConfiguration(*machine_.membership(), configuration, status);

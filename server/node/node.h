@@ -131,6 +131,7 @@ class Node {
   // What a member that wants to join asks for.
   std::string View() const;
   void OnConfiguration(const raft::Configuration& configuration);
+  void Knock();
   void OnMembers();
   void OnRemoved();
   // Makes name and client URLs known once there is a leader.

@@ -11,7 +11,7 @@
 namespace gavel::server {
 namespace {
 
-// How often silent guests are looked for.
+// How often silent guests are looked for, and others knocked at.
 constexpr MonotonicNs kForgetInterval = kNsPerSecond;
 
 std::string Hex(uint64_t id) { return absl::StrFormat("%x", id); }
@@ -24,7 +24,8 @@ std::string HexList(const std::vector<raft::NodeId>& ids) {
 std::vector<KnownMember> Known(const std::vector<storage::MemberRecord>& table) {
   std::vector<KnownMember> members;
   for (const storage::MemberRecord& record : table) {
-    members.push_back({record.id, record.name, record.peer_urls, record.learner});
+    members.push_back(
+        {record.id, record.name, record.peer_urls, record.learner, !record.client_urls.empty()});
   }
   return members;
 }
@@ -87,8 +88,18 @@ bool Node::RunCore() {
   if (now >= forget_at_) {
     forget_at_ = now + kForgetInterval;
     if (peers_.Forget(now)) transport_->SetPeers(peers_.Peers());
+    Knock();
   }
   return core_->RunOnce();
+}
+
+// Who has no vote asks nobody for one, and so would not be told if it was removed while it was
+// away.
+void Node::Knock() {
+  if (gate_->has_leader() || core_->stage().configuration().IsVoter(identity_.id)) return;
+  for (const raft::MemberAddress& peer : peers_.Peers()) {
+    if (peer.id != identity_.id) sender_->Knock(peer.id);
+  }
 }
 
 void Node::OnMembers() {

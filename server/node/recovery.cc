@@ -212,14 +212,42 @@ storage::InitialState Founded(const std::vector<KnownMember>& founders) {
   return initial;
 }
 
-// Asks the running cluster.
-absl::StatusOr<Origin> Join(const MemberPlace& place, Logger& logger) {
-  const std::vector<std::string> own = OwnUrls(place);
+std::vector<std::string> UrlsOfOthers(const MemberPlace& place) {
   std::vector<std::string> others;
   for (const InitialMember& member : place.initial_cluster) {
     if (member.name == place.name) continue;
     for (std::string& url : UrlTexts(member.peer_urls)) others.push_back(std::move(url));
   }
+  return others;
+}
+
+// What it had confirmed is gone with its data; to go on under its name could lose what the cluster
+// has acknowledged.
+absl::Status StartedBefore(const MemberPlace& place, raft::NodeId id) {
+  const std::string hex = absl::StrFormat("%x", id.value());
+  return absl::FailedPreconditionError(absl::StrCat(
+      "member ", hex, " of this cluster has started before, but its data directory ",
+      place.data_dir, " is empty. Put the directory back; or, if it is lost, replace the member: ",
+      "gavelctl member replace ", hex, " ", place.name,
+      " --peer-urls=", absl::StrJoin(OwnUrls(place), ","), ", and start it as that says"));
+}
+
+// A founder whose cluster runs, and knows it.
+absl::Status CheckNeverStarted(const MemberPlace& place, const MemberIdentity& identity) {
+  const std::vector<std::string> others = UrlsOfOthers(place);
+  if (others.empty() || !place.peek_cluster) return absl::OkStatus();
+  const std::optional<ClusterView> view = place.peek_cluster(others);
+  if (!view.has_value() || view->cluster_id != identity.cluster_id) return absl::OkStatus();
+  for (const KnownMember& member : view->members) {
+    if (member.id == identity.id && member.started) return StartedBefore(place, member.id);
+  }
+  return absl::OkStatus();
+}
+
+// Asks the running cluster.
+absl::StatusOr<Origin> Join(const MemberPlace& place, bool is_new, Logger& logger) {
+  const std::vector<std::string> own = OwnUrls(place);
+  const std::vector<std::string> others = UrlsOfOthers(place);
   if (others.empty() || !place.ask_cluster) {
     return absl::InvalidArgumentError(
         "--initial-cluster-state=existing needs the members of the running cluster in "
@@ -230,6 +258,7 @@ absl::StatusOr<Origin> Join(const MemberPlace& place, Logger& logger) {
                            return CheckNamed(place, view);
                          }));
   const KnownMember* const self = FindByUrls(view, own);
+  if (is_new && self->started) return StartedBefore(place, self->id);
   Origin origin;
   origin.initial = Founded(view.founders);
   if (absl::Status sound = raft::CheckConfiguration(origin.initial.configuration);
@@ -254,9 +283,10 @@ absl::StatusOr<Origin> OriginOf(const storage::DataDirectory& directory, const M
   Origin origin;
   // Its directory says everything.
   if (started && (place.join || as_stored)) return origin;
-  if (place.join) return Join(place, logger);
+  if (place.join) return Join(place, directory.is_new(), logger);
   origin.initial = InitialStateOf(place.initial_cluster, place.token);
   GAVEL_ASSIGN_OR_RETURN(origin.identity, FoundingIdentity(place, origin.initial));
+  if (directory.is_new()) GAVEL_RETURN_IF_ERROR(CheckNeverStarted(place, origin.identity));
   return origin;
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct MemberPlace {
   std::function<absl::StatusOr<ClusterView>(const std::vector<std::string>& peer_urls,
                                             const Accept& accept)>
       ask_cluster = nullptr;
+  // Asks them once; what one of them says, if one answers at once.
+  std::function<std::optional<ClusterView>(const std::vector<std::string>& peer_urls)>
+      peek_cluster = nullptr;
   // Make a cluster of this member alone; see new_cluster.h.
   bool force_new_cluster = false;
   storage::StateMachineOptions state;

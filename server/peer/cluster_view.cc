@@ -16,6 +16,7 @@ void Encode(const KnownMember& member, internal::ClusterMember* out) {
   out->set_name(member.name);
   for (const std::string& url : member.peer_urls) out->add_peer_urls(url);
   out->set_learner(member.learner);
+  out->set_started(member.started);
 }
 
 KnownMember Decode(const internal::ClusterMember& in) {
@@ -24,6 +25,7 @@ KnownMember Decode(const internal::ClusterMember& in) {
   member.name = in.name();
   member.peer_urls.assign(in.peer_urls().begin(), in.peer_urls().end());
   member.learner = in.learner();
+  member.started = in.started();
   return member;
 }
 

@@ -19,6 +19,7 @@ struct KnownMember {
   std::string name;  // Empty: it has not started.
   std::vector<std::string> peer_urls;
   bool learner = false;
+  bool started = false;  // It has made its client URLs known.
 
   friend bool operator==(const KnownMember&, const KnownMember&) = default;
 };

@@ -64,6 +64,12 @@ void FrameSender::Send(raft::NodeId to, SnapshotMessage message) {
   SendFrame(to, EncodeSnapshotFrame(address, std::move(message)), 0);
 }
 
+void FrameSender::Knock(raft::NodeId to) {
+  FrameAddress address = self_;
+  address.to = to;
+  SendFrame(to, EncodeFrame(address, {}), 0);
+}
+
 void FrameSender::SendFrame(raft::NodeId to, std::string frame, size_t messages) {
   {
     const MutexLock lock(mutex_);
@@ -180,13 +186,14 @@ absl::StatusOr<bool> FrameReceiver::CheckLife(const FrameAddress& address) {
 }
 
 // Who was removed while it was away goes on as if it belonged to the cluster, and would for ever.
-absl::Status FrameReceiver::CheckVotes(const Frame& frame) {
-  const bool asks =
+absl::Status FrameReceiver::CheckRemoved(const Frame& frame) {
+  const bool knocks = frame.messages.empty() && !frame.snapshot.has_value();
+  const bool votes =
       std::any_of(frame.messages.begin(), frame.messages.end(), [](const raft::Message& message) {
         return std::holds_alternative<raft::VoteRequest>(message.body);
       });
   const raft::NodeId from = frame.address.from;
-  if (!asks || !was_removed_ || !was_removed_(from)) return absl::OkStatus();
+  if (!(knocks || votes) || !was_removed_ || !was_removed_(from)) return absl::OkStatus();
   return Refuse(from, "removed", absl::FailedPreconditionError(RemovedText(from)));
 }
 
@@ -216,7 +223,7 @@ absl::Status FrameReceiver::Receive(std::string_view bytes, StreamSender& sender
   const absl::StatusOr<bool> taken = CheckLife(frame->address);
   if (!taken.ok()) return taken.status();
   if (!*taken) return absl::OkStatus();
-  if (absl::Status status = CheckVotes(*frame); !status.ok()) return status;
+  if (absl::Status status = CheckRemoved(*frame); !status.ok()) return status;
   sender.id = from;
   {
     const MutexLock lock(mutex_);

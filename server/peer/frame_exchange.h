@@ -20,7 +20,7 @@
 
 namespace gavel::server {
 
-// What a member is told that asks for votes though it was removed.
+// What a member is told that asks for votes, or knocks, though it was removed.
 std::string RemovedText(raft::NodeId member);
 
 // Packs messages into frames, one or more for each receiver, and hands them to the transport.
@@ -32,6 +32,8 @@ class FrameSender {
 
   void Send(std::vector<raft::Message> messages);
   void Send(raft::NodeId to, SnapshotMessage message);
+  // An empty frame: `to` says whether this member was removed.
+  void Knock(raft::NodeId to);
 
  private:
   const FrameAddress self_;
@@ -83,7 +85,7 @@ class FrameReceiver {
   absl::Status CheckAddress(const FrameAddress& address, const StreamSender& sender);
   // Whether to take the frame, or why not.
   absl::StatusOr<bool> CheckLife(const FrameAddress& address);
-  absl::Status CheckVotes(const Frame& frame);
+  absl::Status CheckRemoved(const Frame& frame);
   void TakeOutSnapshots(raft::NodeId from, std::vector<raft::Message>& messages);
   absl::Status Refuse(raft::NodeId from, std::string_view reason, absl::Status status);
 

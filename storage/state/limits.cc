@@ -140,8 +140,7 @@ void Limits::Change(const internal::ChangeAlarm& change, AlarmTable* answer) {
 
 int64_t Limits::QuotaOf(uint64_t bytes) {
   // Far above any disk, and nothing that is added to it overflows.
-  return static_cast<int64_t>(
-      std::min<uint64_t>(bytes, std::numeric_limits<int64_t>::max() / 2));
+  return static_cast<int64_t>(std::min<uint64_t>(bytes, std::numeric_limits<int64_t>::max() / 2));
 }
 
 void Limits::SetQuota(uint64_t bytes) { state_.quota_bytes = QuotaOf(bytes); }

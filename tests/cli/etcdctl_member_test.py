@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import sys
 import time
 
@@ -216,6 +217,17 @@ def peer_urls_are_changed(stage):
         check(etcdctl(cluster.endpoint(2), 'put', 'a', 'b').code == 0, 'put')
 
 
+def an_emptied_disk_is_refused(stage):
+    with stage.cluster() as cluster:
+        cluster.stop(2)
+        shutil.rmtree(cluster.data_dir(2))
+        cluster.start(2)
+        check(cluster.wait_exit(2) == 1, 'its exit code')
+        identity = cluster.members()['m2'][0]
+        check('gavelctl member replace %s m2' % identity in cluster.log(2),
+              cluster.log(2)[-2000:])
+
+
 def who_does_not_belong_is_refused(stage):
     with stage.cluster() as cluster:
         member = cluster.reserve()
@@ -251,7 +263,7 @@ def one_grows_to_three(stage):
 
 TESTS = [a_member_joins_and_votes, a_learner_is_promoted, a_removed_member_stops,
          who_was_away_is_told, every_member_is_asked_to_remove_itself, peer_urls_are_changed,
-         who_does_not_belong_is_refused, one_grows_to_three]
+         an_emptied_disk_is_refused, who_does_not_belong_is_refused, one_grows_to_three]
 
 
 def main():

@@ -2,6 +2,7 @@
 import os
 import re
 import subprocess
+import time
 
 import versions
 from servers import Cluster, etcdctl, free_port
@@ -20,9 +21,21 @@ class GrowingCluster(Cluster):
             self.processes.append(None)
         return 'http://127.0.0.1:%d' % self.ports[member][1]
 
+    def arguments(self, member=0):
+        ports, self.ports = self.ports, self.ports[:self.founders]
+        try:
+            return super().arguments(member)
+        finally:
+            self.ports = ports
+
     def start_founders(self):
         self.start(*range(self.founders))
         self.wait_ready(*range(self.founders))
+        # Members must have been connected for a while; nothing is changed, since the URL is taken.
+        end = time.time() + 60
+        while 'unhealthy' in etcdctl(self.endpoint(), 'member', 'add', 'x',
+                                     '--peer-urls=' + self.peer(0)).err and time.time() < end:
+            time.sleep(0.2)
 
     def start_as_told(self, member, variables):
         """Starts a member with what `member add` has printed, and where it listens."""
@@ -38,15 +51,14 @@ class GrowingCluster(Cluster):
                 env={**environment, **variables})
 
     def ids(self):
-        """Ids by the number of the member whose peer URL they have."""
+        """Ids by the number of the member whose peer URL they have, the lowest of several."""
         done = etcdctl(self.endpoint(), 'member', 'list', write_out='simple')
         ports = {str(peer): number for number, (_, peer) in enumerate(self.ports)}
         found = {}
         for line in done.text().splitlines():
             fields = line.split(', ')
-            port = fields[3].split(',')[0].rsplit(':', 1)[-1]
-            if port in ports:
-                found[ports[port]] = int(fields[0], 16)
+            numbers = [ports[url.rsplit(':', 1)[-1]] for url in fields[3].split(',')]
+            found[min(numbers)] = int(fields[0], 16)
         return found
 
 

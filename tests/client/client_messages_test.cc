@@ -272,6 +272,14 @@ TEST(ClientMessagesTest, ClusterAndMaintenance) {
   EXPECT_TRUE(client.maintenance().DeactivateAlarm(no_space).ok());
   EXPECT_EQ(LastSent<etcdserverpb::AlarmRequest>(server),
             "action: DEACTIVATE memberID: 5 alarm: NOSPACE");
+  // All of them: those that are listed, one by one.
+  const Result<AlarmResponse> ended = client.maintenance().DeactivateAlarm({});
+  ASSERT_TRUE(ended.ok());
+  EXPECT_THAT(ended->alarms, ElementsAre(no_space));
+  EXPECT_EQ(LastSent<etcdserverpb::AlarmRequest>(server),
+            "action: DEACTIVATE memberID: 5 alarm: NOSPACE");
+  EXPECT_EQ(AlarmName(AlarmType::kCorrupt), "CORRUPT");
+  EXPECT_EQ(AlarmName(static_cast<AlarmType>(7)), "7");
   const HealthResponse health = client.maintenance().Health(server.target());
   EXPECT_FALSE(health.healthy);
   EXPECT_EQ(health.error, "active alarm(s): NOSPACE");

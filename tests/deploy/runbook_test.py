@@ -91,7 +91,8 @@ class Member:
     def variables(self):
         return {'ENDPOINT': self.endpoint, 'NAME': self.name, 'PEER_URL': self.peer_url,
                 'DATA_DIR': self.path('data'), 'START': self.path('start'),
-                'STOP': self.path('stop'), 'LOG': self.path('log')}
+                'STOP': self.path('stop'), 'LOG': self.path('log'),
+                'VARIABLES': self.path('variables')}
 
     def run(self, script):
         subprocess.run([self.path(script)], check=True, timeout=60)
@@ -137,6 +138,7 @@ class Machines:
         self.faults = options.faults
         self.members = [Member(os.path.join(self.folder, 'machine%d' % n), 'm%d' % n,
                                os.path.join(self.programs, 'gaveld')) for n in (1, 2, 3)]
+        self.created = list(self.members)  # Those too that are gone from the cluster.
         self.initial = ','.join('%s=%s' % (m.name, m.peer_url) for m in self.members)
         for member in self.members:
             self.write_scripts(member)
@@ -149,7 +151,7 @@ class Machines:
         """The machine of `member` is a new one: no data, and a server that is told who it joins."""
         member.kill()
         shutil.rmtree(member.path('data'))
-        member.write_scripts(['--initial-advertise-peer-urls=' + member.peer_url])
+        member.write_scripts([], environment="$(tr -d '\"' <%s)" % member.path('variables'))
 
     def endpoints(self, members=None):
         return ','.join(m.endpoint for m in members or self.members)
@@ -203,7 +205,7 @@ class Machines:
         return said
 
     def close(self):
-        for member in self.members:
+        for member in self.created:
             member.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -246,20 +248,38 @@ def restore(options):
 
 
 @scene
-def lost_member(options):
-    """One directory is gone; a new member takes the place, and the others serve all along."""
+def a_lost_member(options):
+    """A machine is gone for good; another takes its place while the cluster serves."""
     with machines(options) as three:
         for number in range(20):
             check(three.put('kept%d' % number), 'put')
-        victim = three.members[2]
-        three.lose(victim)
-        check(three.put('meanwhile'), 'the others do not go on')
-        before = three.keys(three.members[0])
-        three.follow('A lost member', victim, ENDPOINTS=three.endpoints(three.members[:2]))
+        lost = three.members.pop(1)
+        lost.kill()
+        new = Member(os.path.join(three.folder, 'machine4'), 'm4', lost.program)
+        three.created.append(new)
+        new.write_scripts([], environment="$(tr -d '\"' <%s)" % new.path('variables'))
+        wait_for_changes(three)
+        three.follow('A lost member', new, LOST=lost.name)
+        three.members.append(new)
         three.wait_ready()
-        check(three.keys(victim) == before, 'the new member has other keys')
-        three.members[0].kill()
-        check(three.put('after', member=2), 'the new member does not count')
+        listed = etcdctl(new.endpoint, 'member', 'list').text()
+        check([row.split(', ')[5] for row in listed.splitlines()] == ['false'] * 3 and
+              new.peer_url in listed and lost.peer_url not in listed, listed)
+        check(three.put('after', member=2), 'no write through the new member')
+        check(len(three.keys(new)) == 21, 'the new member lacks keys')
+        # The old one does not disturb: it ends by itself.
+        lost.run('start')
+        lost.wait_end()
+        check('removed' in lost.log(), lost.log())
+
+
+def wait_for_changes(three):
+    """Connections must have stood for a while before members may change."""
+    end = time.time() + 60
+    while 'unhealthy' in etcdctl(three.members[0].endpoint, 'member', 'add', 'x',
+                                 '--peer-urls=' + three.members[0].peer_url).err:
+        check(time.time() < end, 'the cluster stays unhealthy')
+        time.sleep(0.2)
 
 
 @scene

@@ -51,6 +51,12 @@ std::string Text(const storage::CommandResponse& response) {
           std::string ttls = "renewed";
           for (const int64_t ttl : message.ttl_seconds) ttls += " " + std::to_string(ttl);
           return ttls;
+        } else if constexpr (std::is_same_v<Message, storage::AlarmTable>) {
+          std::string alarms = "alarms";
+          for (const storage::Alarm& alarm : message) {
+            alarms += " " + storage::AlarmKey(alarm) + storage::EncodeAlarm(alarm);
+          }
+          return alarms;
         } else {
           return message.SerializeAsString();
         }

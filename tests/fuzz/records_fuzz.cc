@@ -15,6 +15,7 @@
 #include "storage/engine/rocks_manifest.h"
 #include "storage/mvcc/key_codec.h"
 #include "storage/mvcc/record.h"
+#include "storage/state/membership.h"
 #include "storage/state/meta.h"
 #include "storage/state/state_machine.h"
 #include "tests/fuzz/fuzz_target.h"
@@ -132,14 +133,15 @@ void OpenState(Choices& choices) {
   const storage::InitialState initial = gavel::testing::OneMember();
   GAVEL_CHECK(storage::StateMachine::Open(engine, initial, {}).ok());
   storage::WriteBatch batch;
-  constexpr std::string_view kRows[] = {storage::kMetaFormat, storage::kMetaState,
-                                        storage::kMetaConfiguration, "other"};
+  constexpr std::string_view kRows[] = {storage::kMetaFormat,        storage::kMetaState,
+                                        storage::kMetaConfiguration, storage::kMetaMembership,
+                                        storage::kMetaFounding,      "other"};
   for (int rows = 0; rows < 8 && !choices.empty(); ++rows) {
-    const uint64_t where = choices.Below(8);
+    const uint64_t where = choices.Below(10);
     const std::string_view bytes = choices.Bytes(choices.Byte());
-    if (where < 4) {
+    if (where < 6) {
       batch.Put(storage::Family::kMeta, kRows[where], bytes);
-    } else if (where < 6) {
+    } else if (where < 8) {
       batch.Put(storage::Family::kMembers, bytes.substr(0, bytes.size() / 2),
                 bytes.substr(bytes.size() / 2));
     } else {
@@ -150,6 +152,9 @@ void OpenState(Choices& choices) {
   GAVEL_CHECK(engine->Write(batch).ok());
   const auto machine = storage::StateMachine::Open(engine, initial, {});
   if (!machine.ok()) GAVEL_CHECK(!machine.status().message().empty());
+  if (const auto founders = storage::ReadFounding(*engine); !founders.ok()) {
+    GAVEL_CHECK(!founders.status().message().empty());
+  }
 }
 
 }  // namespace

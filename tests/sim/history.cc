@@ -50,9 +50,10 @@ std::string Encoded(const storage::CommandResponse& response) {
   return std::visit(
       [](const auto& message) -> std::string {
         using Message = std::decay_t<decltype(message)>;
-        // Renewals are no writes of their own (lease_history.h).
+        // Renewals are no writes of their own (lease_history.h), and alarms no keys.
         if constexpr (std::is_same_v<Message, std::monostate> ||
-                      std::is_same_v<Message, storage::RenewOutcome>) {
+                      std::is_same_v<Message, storage::RenewOutcome> ||
+                      std::is_same_v<Message, storage::AlarmTable>) {
           return "";
         } else {
           return message.SerializeAsString();

@@ -59,6 +59,7 @@ std::vector<std::pair<std::string, std::string>> BadCommands(const raft::Request
       {CommandOf(other, CommandField::kPut, ""), "another request"},
       {CommandOf(id, CommandField::kLeaseClock, ""), "only a leader"},
       {CommandOf(id, CommandField::kExpireLeases, ""), "only a leader"},
+      {CommandOf(id, CommandField::kSetQuota, ""), "only a leader"},
       {CommandOf(id, CommandField::kPut, std::string(2 << 20, '\0')), "--max-request-bytes"},
   };
 }
@@ -75,6 +76,7 @@ TEST(CommandCheckTest, RefusesWhatCannotBeApplied) {
            {CommandField::kPut, ""},
            {CommandField::kTxn, ""},
            {CommandField::kPublishMember, ""},
+           {CommandField::kChangeAlarm, ""},
            {CommandField::kRenewLeases, renew.SerializeAsString()}}) {
     const raft::Proposal good = Proposing(kId, CommandOf(kId, field, request));
     EXPECT_EQ(check.WhyNot(good), "");

@@ -6,7 +6,6 @@
 #include "gtest/gtest.h"
 
 #include "proto/internal/command.pb.h"
-#include "server/node/command_check.h"
 #include "storage/state/alarms.h"
 #include "tests/server/node/node_cluster.h"
 
@@ -165,19 +164,6 @@ TEST(LimitsTest, AnAlarmOfADiskComesBackWhileThereIsNoSpace) {
   cluster.options().limits.disk_reserve_bytes = 0;
   ASSERT_TRUE(cluster.Start(0).ok());
   ASSERT_TRUE(cluster.RunUntil([&] { return NoSpaceIs(cluster, false); }));
-}
-
-TEST(LimitsTest, AForwardedQuotaIsNotTaken) {
-  internal::Command command;
-  command.set_semantics(3);
-  command.set_member(1);
-  command.set_incarnation(1);
-  command.set_sequence(1);
-  command.mutable_set_quota()->set_bytes(1);
-  const raft::Proposal proposal{{raft::NodeId(1), raft::Incarnation(1), 1},
-                                std::make_shared<const std::string>(command.SerializeAsString())};
-  EXPECT_EQ(CommandCheck(1 << 20).WhyNot(proposal),
-            "only a leader proposes it, and of its own accord");
 }
 
 }  // namespace

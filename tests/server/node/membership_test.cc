@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -180,6 +181,26 @@ TEST_F(MembershipTest, AMemberThatWasAwayIsToldThatItWasRemoved) {
   ASSERT_OK(cluster_->Start(gone));
   EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->removed(gone); }));
   EXPECT_EQ(cluster_->AwaitLeader(), leader) << "it disturbs nobody";
+}
+
+// It asks nobody for votes, and the leader does not talk to it any more.
+TEST_F(MembershipTest, ALearnerThatWasAwayIsToldThatItWasRemoved) {
+  Begin(3, 2, 19);
+  ASSERT_EQ(Add(0, 3, true), GateResult::kOk);
+  ASSERT_OK(cluster_->Start(3));
+  ASSERT_TRUE(cluster_->RunUntil([&] { return Listed(0, 3)->name == "m3"; }));
+  cluster_->Crash(3, CrashMode::kLoseAll);
+  EXPECT_EQ(Do(0, Removal(3)).result, GateResult::kOk);
+  cluster_->Run(500);
+  ASSERT_OK(cluster_->Start(3));
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->removed(3); }));
+  // Nor one that never got anything.
+  ASSERT_EQ(Add(0, 4, true), GateResult::kOk);
+  ASSERT_OK(cluster_->Start(4));
+  cluster_->Crash(4, CrashMode::kKeepAll);
+  EXPECT_EQ(Do(0, Removal(4)).result, GateResult::kOk);
+  ASSERT_OK(cluster_->Start(4));
+  EXPECT_TRUE(cluster_->RunUntil([&] { return cluster_->removed(4); }));
 }
 
 // Who asked it is answered by it, and another one leads.
@@ -379,6 +400,32 @@ TEST_F(MembershipTest, WhoWasNotAddedDoesNotJoin) {
   EXPECT_THAT(cluster_->Start(3),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr("do not match the members of the cluster: m0=http://h:1")));
+}
+
+// What it had confirmed is gone, so it is not who it was.
+TEST_F(MembershipTest, AMemberWithAnEmptiedDiskIsRefused) {
+  for (const int lost : {1, 3}) {
+    Begin(3, 2, 18);
+    cluster_->SetPeeking(true);
+    ASSERT_EQ(Add(0, 3, false), GateResult::kOk);
+    ASSERT_OK(cluster_->Start(3));
+    ASSERT_TRUE(AwaitVoter(0, 3));
+    ASSERT_TRUE(cluster_->RunUntil([&] { return Listed(0, 3)->name == "m3"; }));
+    cluster_->Wipe(lost);
+    const absl::Status refused = cluster_->Start(lost);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(refused.message()),
+                ::testing::AllOf(HasSubstr("has started before, but its data directory /data is "
+                                           "empty"),
+                                 HasSubstr(absl::StrFormat("gavelctl member replace %x m%d",
+                                                           cluster_->id(lost).value(), lost))));
+    // It can come back as another one.
+    cluster_->AwaitLeader();
+    ASSERT_EQ(Do(0, Replacement(lost, 4)).result, GateResult::kOk);
+    ASSERT_OK(cluster_->Start(4));
+    EXPECT_TRUE(AwaitVoter(0, 4));
+    EXPECT_TRUE(cluster_->RunUntil([&] { return !Listed(0, lost).has_value(); }));
+  }
 }
 
 // At every step of its first start a joining member may crash.

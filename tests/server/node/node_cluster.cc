@@ -121,12 +121,21 @@ absl::Status NodeCluster::Start(int index) {
   Machine& machine = *machines_[Place(index)];
   server::NodeOptions options = options_;
   options.place.name = absl::StrCat("m", index);
+  options.place.peek_cluster =
+      [this](const std::vector<std::string>&) -> std::optional<server::ClusterView> {
+    if (!peeking_) return std::nullopt;
+    auto view = Ask([](const server::ClusterView&) { return absl::OkStatus(); });
+    return view.ok() ? std::optional(*std::move(view)) : std::nullopt;
+  };
   if (machine.joins) {
     options.place.join = true;
     std::erase_if(options.place.initial_cluster, [this](const server::InitialMember& member) {
       return WasRemoved(server::MemberIdOf(server::UrlTexts(member.peer_urls), "test"));
     });
-    options.place.initial_cluster.push_back({options.place.name, *server::ParseUrls(UrlOf(index))});
+    for (int i = 0; i < size(); ++i) {
+      if (i != index && (!machines_[Place(i)]->joins || !running(i) || removed(i))) continue;
+      options.place.initial_cluster.push_back({absl::StrCat("m", i), *server::ParseUrls(UrlOf(i))});
+    }
     options.place.ask_cluster = [this](const std::vector<std::string>&,
                                        const server::MemberPlace::Accept& accept) {
       return Ask(accept);

@@ -49,6 +49,8 @@ class NodeCluster {
   // What ChangeMembers needs to add a spare; it is the cluster's from here on.
   internal::AddedMember Added(int index, bool learner);
   static std::string UrlOf(int index);
+  // Whether a node that starts for the first time can ask the others who they are.
+  void SetPeeking(bool peeking) { peeking_ = peeking; }
   raft::NodeId id(int index) const { return machines_[Place(index)]->id; }
   // Whether it was told that it was removed.
   bool removed(int index) const { return machines_[Place(index)]->removed; }
@@ -161,6 +163,7 @@ class NodeCluster {
   std::vector<std::unique_ptr<Machine>> machines_;
   std::vector<std::vector<bool>> cut_;
   NetworkFaults faults_;
+  bool peeking_ = false;
   std::deque<Frame> frames_;
   std::vector<std::string> failures_;
 };

@@ -43,7 +43,8 @@ TEST(CommandBytesTest, TheFieldOfTheBodyIsFound) {
   const raft::RequestId id{raft::NodeId(~0ULL), raft::Incarnation(3), 1ULL << 40};
   for (const CommandField field :
        {CommandField::kPut, CommandField::kLeaseGrant, CommandField::kRenewLeases,
-        CommandField::kLeaseClock, CommandField::kPublishMember, CommandField::kReportDigest}) {
+        CommandField::kLeaseClock, CommandField::kPublishMember, CommandField::kChangeAlarm,
+        CommandField::kSetQuota, CommandField::kReportDigest}) {
     std::string bytes = EncodeCommandHeader(field, id);
     EXPECT_EQ(CommandFieldOf(bytes), 0) << "there is no body yet";
     AppendCommandBody(field, "", &bytes);

@@ -15,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "server/peer/cluster_view.h"
 #include "server/peer/grpc_transport.h"
 #include "tests/support/held_port.h"
 
@@ -57,12 +58,24 @@ class Listener {
     auto transport = GrpcPeerTransport::Listen(options, *logger_, metrics_);
     ASSERT_TRUE(transport.ok()) << transport.status();
     PeerEvents events;
-    events.on_frame = [this](std::string_view frame, StreamSender&) { return on_frame_(frame); };
+    events.on_frame = [this](std::string_view frame, StreamSender& sender) {
+      urls = sender.peer_urls;
+      return on_frame_(frame);
+    };
+    events.on_asked = [] {
+      ClusterView view;
+      view.cluster_id = 5;
+      view.members = {{kPeer, "two", {"http://two:1"}, false}};
+      return EncodeClusterView(view);
+    };
     (*transport)->Begin(kPeer, std::move(events));
     transport_.emplace(*std::move(transport));
   }
   void Close() { transport_.reset(); }
-  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_.number()); }
+  std::string url() const { return "http://" + address(); }
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_.number()); }
+
+  std::vector<std::string> urls;  // Of the sender of the newest frame.
 
  private:
   const testing::HeldPort port_;
@@ -98,6 +111,12 @@ class GrpcTransportTest : public ::testing::Test {
     events.on_unreachable = Count(unreachable_);
     events.on_connection_lost = Count(lost_);
     events.on_connected = Count(connected_);
+    events.on_refused = [this](raft::NodeId peer, std::string_view reason) {
+      EXPECT_EQ(peer, kPeer);
+      const std::lock_guard lock(mutex_);
+      refused_ = reason;
+      changed_.notify_all();
+    };
     options.listen = {"127.0.0.1:0"};
     auto transport = GrpcPeerTransport::Listen(options, *logger_, metrics_);
     ASSERT_TRUE(transport.ok()) << transport.status();
@@ -110,6 +129,7 @@ class GrpcTransportTest : public ::testing::Test {
   std::condition_variable changed_;
   std::vector<std::string> received_;
   absl::Status refusal_;
+  std::string refused_;
   int unreachable_ = 0;
   int lost_ = 0;
   int connected_ = 0;
@@ -130,6 +150,34 @@ TEST_F(GrpcTransportTest, FramesArriveWholeAndInOrder) {
   EXPECT_TRUE(Await([&] { return received_.size() == kFrames; }));
   EXPECT_EQ(received_, sent);
   EXPECT_EQ(unreachable_, 0);
+}
+
+// The receiver may not know by its log where the sender is reached.
+TEST_F(GrpcTransportTest, WhoOpensAStreamSaysWhereItIsReached) {
+  GrpcTransportOptions options;
+  options.peer_urls = {"http://a:1", "http://b:2"};
+  Open(options);
+  (*transport_)->Send(kPeer, "frame");
+  ASSERT_TRUE(Await([&] { return received_.size() == 1; }));
+  EXPECT_EQ(listener_.urls, options.peer_urls);
+}
+
+TEST_F(GrpcTransportTest, TheReasonOfARefusalIsToldToTheSender) {
+  refusal_ = absl::FailedPreconditionError("you were removed");
+  Open();
+  (*transport_)->Send(kPeer, "frame");
+  EXPECT_TRUE(Await([&] { return refused_ == "you were removed"; }));
+}
+
+TEST_F(GrpcTransportTest, AMemberAnswersWhoWantsToJoin) {
+  const auto view = AskForCluster(listener_.address(), std::chrono::seconds(20));
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_EQ(view->cluster_id, 5u);
+  ASSERT_EQ(view->members.size(), 1u);
+  EXPECT_EQ(view->members[0].name, "two");
+  listener_.Close();
+  EXPECT_EQ(AskForCluster(listener_.address(), std::chrono::seconds(20)).status().code(),
+            absl::StatusCode::kUnavailable);
 }
 
 TEST_F(GrpcTransportTest, AFrameOfManyMegabytesArrives) {

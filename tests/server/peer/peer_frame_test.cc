@@ -12,6 +12,7 @@
 
 #include "proto/internal/peer.pb.h"
 #include "raft/random.h"
+#include "server/peer/cluster_view.h"
 #include "server/peer/frame.h"
 #include "server/peer/frame_exchange.h"
 #include "server/peer/frame_stream.h"
@@ -64,7 +65,7 @@ std::vector<Message> OneOfEach() {
       Of(raft::ReadRequest{raft::ReadId(11), raft::Incarnation(5)}),
       Of(raft::ReadReply{raft::ReadId(11), raft::Incarnation(5), true, Index(12)}),
       Of(forward),
-      Of(raft::ProposalsDropped{{{kA, raft::Incarnation(5), 300}}, "why"}),
+      Of(raft::ProposalsDropped{{{kA, raft::Incarnation(5), 300}}, "why", 17}),
       Of(raft::TimeoutNow{}),
       Of(raft::InstallSnapshot{meta})};
 }
@@ -220,7 +221,9 @@ class ReceiverTest : public ::testing::Test {
                             delivered_ += static_cast<int>(messages.size());
                             return true;
                           },
-                          [this](NodeId, const SnapshotMessage&) { ++delivered_; }};
+                          [this](NodeId, const SnapshotMessage&) { ++delivered_; },
+                          [](NodeId member) { return member == kRemoved; }};
+  static constexpr NodeId kRemoved{0xd};
 };
 
 TEST_F(ReceiverTest, DeliversWhatIsForThisMember) {
@@ -273,6 +276,49 @@ TEST_F(ReceiverTest, DropsAnEarlierLifeAndRefusesItWhenItGoesOn) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("back in life 4")));
   EXPECT_EQ(logger_.lines.size(), 1u);
   EXPECT_EQ(delivered_, 1);
+}
+
+// It would ask for ever. All else it may say: who leaves goes on for a moment.
+TEST_F(ReceiverTest, WhoWasRemovedIsToldWhenItAsksForVotes) {
+  FrameAddress removed = kAddress;
+  removed.from = kRemoved;
+  EXPECT_OK(Receive(FrameFrom(removed)));
+  EXPECT_EQ(delivered_, 1);
+  for (const bool pre : {true, false}) {
+    raft::VoteRequest vote;
+    vote.pre = pre;
+    EXPECT_THAT(
+        Receive(EncodeFrame(removed, {Of(raft::TimeoutNow{}), Of(vote)})),
+        StatusIs(absl::StatusCode::kFailedPrecondition, "member d was removed from the cluster"));
+    EXPECT_OK(Receive(EncodeFrame(kAddress, {Of(vote)})));
+  }
+  EXPECT_THAT(Receive(EncodeFrame(removed, {})), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                          "member d was removed from the cluster"))
+      << "who has no vote knocks";
+  EXPECT_OK(Receive(EncodeFrame(kAddress, {})));
+  EXPECT_EQ(delivered_, 3);
+  EXPECT_EQ(RemovedText(kRemoved), "member d was removed from the cluster");
+}
+
+TEST(ClusterViewTest, ItIsReadAsItWasWritten) {
+  ClusterView view;
+  view.cluster_id = 0xfedcba9876543210;
+  view.members = {{NodeId(1), "one", {"http://a:1", "http://b:1"}, false},
+                  {NodeId(2), "", {"http://c:1"}, true, true}};
+  view.founders = {{NodeId(1), "one", {"http://a:1"}, false}};
+  const auto read = DecodeClusterView(EncodeClusterView(view));
+  ASSERT_OK(read.status());
+  EXPECT_EQ(*read, view);
+}
+
+TEST(ClusterViewTest, WhatIsNoneIsRefused) {
+  EXPECT_THAT(DecodeClusterView(""), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(DecodeClusterView("garbage"), StatusIs(absl::StatusCode::kInvalidArgument));
+  internal::ClusterView newer;
+  newer.set_format(2);
+  EXPECT_THAT(DecodeClusterView(newer.SerializeAsString()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("format 2; this build reads up to 1")));
 }
 
 // On a stream one member sends: whoever began it.

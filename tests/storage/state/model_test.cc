@@ -25,6 +25,8 @@ std::string Text(const storage::CommandResponse& response) {
           std::string ttls = "renewed";
           for (const int64_t ttl : message.ttl_seconds) ttls += " " + std::to_string(ttl);
           return ttls;
+        } else if constexpr (std::is_same_v<std::decay_t<decltype(message)>, storage::AlarmTable>) {
+          return "alarms";
         } else {
           return std::string(message.GetTypeName()) + " " + message.ShortDebugString();
         }

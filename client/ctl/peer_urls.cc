@@ -9,7 +9,7 @@
 namespace gavel::client::ctl {
 namespace {
 
-constexpr std::array<std::string_view, 4> kSchemes = {"http", "https", "unix", "unixs"};
+constexpr std::array<std::string_view, 4> kSchemes = {"HTTP", "HTTPS", "UNIX", "UNIXS"};
 
 // "host:port" or "[host]:port"; the port may be empty, as etcd has it.
 bool IsHostAndPort(std::string_view text) {
@@ -26,9 +26,9 @@ bool IsHostAndPort(std::string_view text) {
 // Why a URL is none of a peer; empty if nothing is wrong.
 std::string Objection(const std::string& url) {
   const size_t colon = url.find(':');
+  const std::string scheme = ToUpper(std::string_view(url).substr(0, colon));
   if (colon == std::string::npos ||
-      std::find(kSchemes.begin(), kSchemes.end(), std::string_view(url).substr(0, colon)) ==
-          kSchemes.end()) {
+      std::find(kSchemes.begin(), kSchemes.end(), scheme) == kSchemes.end()) {
     return "URL scheme must be http, https, unix, or unixs: " + url;
   }
   std::string_view rest = std::string_view(url).substr(colon + 1);

@@ -6,6 +6,7 @@
 #include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/lease.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/etcdserverpb/watch.pb.h"
 
 namespace gavel::client::ctl {

@@ -284,7 +284,7 @@ def bad_flags(options):
             (['--cert-file=x'], 'cert-file'),
             (['--listen-client-urls=https://127.0.0.1:1'], 'https'),
             (['--force-new-cluster'], 'force-new-cluster'),
-            (['--initial-cluster-state=existing'], 'initial-cluster-state'),
+            (['--initial-cluster-state=old'], 'initial-cluster-state'),
             (['--listen-client-urls=nonsense'], 'listen-client-urls'),
             (['--heartbeat-interval=x'], 'heartbeat-interval'),
             (['--election-timeout=1'], 'election-timeout'),

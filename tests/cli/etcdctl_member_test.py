@@ -9,7 +9,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
 
 import servers
@@ -59,10 +61,10 @@ class Growing(servers.Cluster):
         self.processes.append(None)
         return len(self.ports) - 1
 
-    def add(self, *flags):
+    def add(self, *flags, via=0):
         """Adds a member; its number and id."""
         member = self.reserve()
-        added = etcdctl(self.endpoint(), 'member', 'add', 'm%d' % member,
+        added = etcdctl(self.endpoint(via), 'member', 'add', 'm%d' % member,
                         '--peer-urls=' + self.peer(member), *flags)
         check(added.code == 0, added.err)
         said = re.fullmatch(r'Member +([0-9a-f]+) added to cluster +[0-9a-f]+\n\n'
@@ -80,8 +82,8 @@ class Growing(servers.Cluster):
                 for row in etcdctl(self.endpoint(via), 'member', 'list').text().splitlines()]
         return {row[2]: row for row in rows}
 
-    def votes(self, member):
-        row = self.members().get('m%d' % member)
+    def votes(self, member, via=0):
+        row = self.members(via).get('m%d' % member)
         return row is not None and row[5] == 'false'
 
 
@@ -261,9 +263,60 @@ def one_grows_to_three(stage):
         cluster.wait_ready(1, 2)
 
 
+class Writer(threading.Thread):
+    """Puts keys through whoever answers; knows which were acknowledged."""
+
+    def __init__(self, cluster):
+        super().__init__()
+        self.cluster = cluster
+        self.acknowledged = []
+        self.over = threading.Event()
+
+    def run(self):
+        number = 0
+        while not self.over.is_set():
+            number += 1
+            endpoints = ','.join(self.cluster.endpoint(m)
+                                 for m, process in enumerate(list(self.cluster.processes))
+                                 if process is not None and process.poll() is None)
+            if etcdctl(endpoints, '--command-timeout=5s', 'put', 'w%06d' % number, 'v').code == 0:
+                self.acknowledged.append('w%06d' % number)
+
+
+def all_are_replaced_under_load_and_kills(stage):
+    with stage.cluster() as cluster:
+        writer = Writer(cluster)
+        writer.start()
+        try:
+            for old in range(3):
+                via = old + 1
+                identity = cluster.members(via)['m%d' % old][0]
+                member, _ = cluster.add(via=via)
+                cluster.start(member)
+                wait(lambda: cluster.votes(member, via), 'it does not vote')
+                cluster.stop(member, how=signal.SIGKILL)
+                cluster.start(member)
+                cluster.wait_ready(member)
+                # The member that is asked must have been connected to it for a while again.
+                wait(lambda: etcdctl(cluster.endpoint(via), 'member', 'remove',
+                                     identity).code == 0, 'it cannot be removed')
+                check(cluster.wait_exit(old) == 4, 'exit code of m%d' % old)
+        finally:
+            writer.over.set()
+            writer.join()
+        check(len(writer.acknowledged) > 20, 'only %d writes' % len(writer.acknowledged))
+        for member in range(3, 6):
+            cluster.wait_ready(member)
+            kept = set(etcdctl(cluster.endpoint(member), 'get', 'w', '--prefix',
+                               '--keys-only').text().split())
+            lost = [key for key in writer.acknowledged if key not in kept]
+            check(not lost, 'm%d has lost %s' % (member, lost[:10]))
+
+
 TESTS = [a_member_joins_and_votes, a_learner_is_promoted, a_removed_member_stops,
          who_was_away_is_told, every_member_is_asked_to_remove_itself, peer_urls_are_changed,
-         an_emptied_disk_is_refused, who_does_not_belong_is_refused, one_grows_to_three]
+         an_emptied_disk_is_refused, who_does_not_belong_is_refused, one_grows_to_three,
+         all_are_replaced_under_load_and_kills]
 
 
 def main():

@@ -272,10 +272,11 @@ def what_would_cost_the_quorum(options):
     """Refused with etcd's words, and with advice of ours."""
     with pair(options, 1) as both:
         both.same('add', 'm1', '--peer-urls={peer1}')
-        results = both.same('add', 'm2', '--peer-urls={peer2}', code=1, says='not enough started')
+        if is_etcd(options):  # Gavel lets voters in as learners, which cost no quorum.
+            both.same('add', 'm2', '--peer-urls={peer2}', code=1, says='not enough started')
+        results = both.same('remove', '{id0}', code=1, says='not enough started')
         if 'unstarted' not in results[1].err:
             both.differences.append('no advice: ' + results[1].err)
-        both.same('remove', '{id0}', code=1, says='not enough started')
     with pair(options, 3) as cut:
         for cluster in cut.clusters:
             cluster.stop(2)

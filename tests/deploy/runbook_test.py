@@ -253,12 +253,12 @@ def a_lost_member(options):
     with machines(options) as three:
         for number in range(20):
             check(three.put('kept%d' % number), 'put')
+        wait_for_changes(three)
         lost = three.members.pop(1)
         lost.kill()
         new = Member(os.path.join(three.folder, 'machine4'), 'm4', lost.program)
         three.created.append(new)
         new.write_scripts([], environment="$(tr -d '\"' <%s)" % new.path('variables'))
-        wait_for_changes(three)
         three.follow('A lost member', new, LOST=lost.name)
         three.members.append(new)
         three.wait_ready()

@@ -1,6 +1,9 @@
 #include "client/ctl/peer_urls.h"
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -16,8 +19,8 @@ TEST(PeerUrlsTest, WhatEtcdTakesIsTaken) {
   EXPECT_THAT(*ReadPeerUrls("http://a:1"), ElementsAre("http://a:1"));
   EXPECT_THAT(*ReadPeerUrls(" http://a:1 ,https://[::1]:2"),
               ElementsAre("http://a:1", "https://[::1]:2"));
-  for (const char* url : {"unix://a:1", "unixs://a:1", "http://:1", "http://a:", "http://u:p@a:1",
-                          "http://a:1?x", "http://a:99999"}) {
+  for (const char* url : {"unix://a:1", "unixs://a:1", "HTTP://a:1", "http://:1",
+                          "http://a:", "http://u:p@a:1", "http://a:1?x", "http://a:99999"}) {
     EXPECT_TRUE(ReadPeerUrls(url).ok()) << url;
   }
 }

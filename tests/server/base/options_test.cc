@@ -272,9 +272,22 @@ TEST(OptionsTest, WhatWouldBeLessSafeWithoutIsRefused) {
     EXPECT_THAT(Parse({flag}), StatusIs(kInvalid, HasSubstr("refused"))) << flag;
     EXPECT_THAT(Parse({flag}), StatusIs(kInvalid, HasSubstr(name + ":"))) << flag;
   }
-  EXPECT_THAT(Parse({"--initial-cluster-state=existing"}),
-              StatusIs(kInvalid, HasSubstr("--initial-cluster-state: \"existing\" is refused")));
   EXPECT_THAT(Parse({"--initial-cluster-state=old"}), StatusIs(kInvalid, HasSubstr("unknown")));
+}
+
+TEST(OptionsTest, ChangesOfMembers) {
+  absl::StatusOr<ParsedOptions> parsed = Parse({});
+  ASSERT_OK(parsed);
+  EXPECT_FALSE(parsed->options.initial_cluster_existing);
+  EXPECT_TRUE(parsed->options.strict_reconfig_check);
+  EXPECT_EQ(parsed->options.max_learners, 1u);
+  parsed = Parse(
+      {"--initial-cluster-state=existing", "--strict-reconfig-check=false", "--max-learners=3"});
+  ASSERT_OK(parsed);
+  EXPECT_TRUE(parsed->options.initial_cluster_existing);
+  EXPECT_FALSE(parsed->options.strict_reconfig_check);
+  EXPECT_EQ(parsed->options.max_learners, 3u);
+  EXPECT_TRUE(parsed->warnings.empty());
 }
 
 TEST(OptionsTest, RefusedFlagsThatAskForNothingAreTaken) {

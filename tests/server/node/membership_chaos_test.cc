@@ -236,7 +236,7 @@ class MembershipChaos {
 
 TEST(MembershipChaosTest, NothingAcknowledgedIsLost) {
   int changes = 0;
-  for (uint64_t seed = 1; seed <= 3000; ++seed) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     MembershipChaos chaos(seed);
     for (int round = 0; round < 12; ++round) chaos.Round();

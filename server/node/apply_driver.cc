@@ -58,7 +58,7 @@ bool ApplyDriver::RunOnce() {
       stalled_until_ = now + options_.stall_pause;
     }
   }
-  if (!failed_ && flush_.Wanted(now)) {
+  if (!failed_ && (flush_.Wanted(now) || (flush_asked_ && !flush_.running()))) {
     StartFlush(now);
     return true;
   }
@@ -70,6 +70,8 @@ void ApplyDriver::Take(ApplyInput input) {
     stage_.Queue(std::move(committed->entries));
   } else if (auto* collected = std::get_if<Collected>(&input)) {
     collected_.push_back(std::move(collected->batch));
+  } else if (auto* space = std::get_if<DiskSpace>(&input)) {
+    OnDiskSpace(space->low);
   } else {
     OnFlushed(std::get<Flushed>(input));
   }
@@ -121,7 +123,15 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
   }
 }
 
+void ApplyDriver::OnDiskSpace(bool low) {
+  disk_low_ = low;
+  if (!low) return;
+  flush_asked_ = flush_.unflushed();
+  CutLogIfWanted();
+}
+
 void ApplyDriver::StartFlush(MonotonicNs now) {
+  flush_asked_ = false;
   flush_.OnStarted(now);
   flush_began_ = now;
   Queues& queues = surroundings_.queues;
@@ -144,6 +154,10 @@ void ApplyDriver::OnFlushed(const Flushed& flushed) {
     durable_compacted_ = durable->compacted;
     surroundings_.collection.OnCompacted();
   }
+  CutLogIfWanted();
+}
+
+void ApplyDriver::CutLogIfWanted() {
   const raft::Index keep_from = KeepFrom();
   if (keep_from <= cut_) return;
   cut_ = keep_from;
@@ -155,7 +169,7 @@ raft::Index ApplyDriver::KeepFrom() const {
   // Members that lag are brought up from the log, unless they lag too far.
   const raft::Index everywhere = std::max(surroundings_.gate.replicated_everywhere(), lag_.Floor());
   uint64_t keep_from = std::min(durable_, everywhere).value();
-  keep_from -= std::min(keep_from, options_.catchup_entries);
+  if (!disk_low_) keep_from -= std::min(keep_from, options_.catchup_entries);
   return std::min(raft::Index(keep_from),
                   surroundings_.snapshots.log_floor().value_or(raft::Index(keep_from)));
 }

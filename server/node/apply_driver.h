@@ -71,6 +71,8 @@ class ApplyDriver {
   void ApplyBatch(MonotonicNs now);
   void StartFlush(MonotonicNs now);
   void OnFlushed(const Flushed& flushed);
+  void OnDiskSpace(bool low);
+  void CutLogIfWanted();
   // Where the log may be cut, as far as this member and the others go.
   raft::Index KeepFrom() const;
   void Fail(std::string_view what, const absl::Status& status);
@@ -90,6 +92,8 @@ class ApplyDriver {
   std::vector<std::shared_ptr<const storage::WriteBatch>> collected_;
   storage::Revision compacted_;          // Published.
   storage::Revision durable_compacted_;  // What a crash would keep of it.
+  bool disk_low_ = false;
+  bool flush_asked_ = false;  // To be able to cut the log.
   bool failed_ = false;
 };
 

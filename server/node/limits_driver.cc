@@ -104,6 +104,7 @@ std::optional<bool> LimitsDriver::WantedDiskAlarm(const storage::LimitsState& li
   }
   const uint64_t reserve = options_.disk_reserve_bytes;
   uint64_t free = 0;
+  Reclaim(raised);
   if (reserve > 0) {
     const absl::StatusOr<uint64_t> bytes = surroundings_.free_bytes();
     if (!bytes.ok()) {
@@ -118,6 +119,20 @@ std::optional<bool> LimitsDriver::WantedDiskAlarm(const storage::LimitsState& li
   if (raised && free / kDiskClearPercent >= reserve / 100) return false;
   if (!raised && free < reserve) return true;
   return std::nullopt;
+}
+
+void LimitsDriver::Reclaim(bool raised) {
+  if (raised || reclaiming_) surroundings_.set_disk_low(raised);
+  reclaiming_ = raised;
+  if (!raised) return;
+  // What a compaction has given up stays on the disk until the engine rewrites its files.
+  const storage::Revision compacted = surroundings_.gate.view()->compacted;
+  if (reclaimed_.exchange(compacted) == compacted) return;
+  surroundings_.gate.WhenCollected(compacted, std::nullopt, [this](GateResult result) {
+    if (result == GateResult::kStopped) return;
+    const bool started = result == GateResult::kOk && surroundings_.gate.StartCompaction().ok();
+    if (!started) reclaimed_ = kNothingReclaimed;
+  });
 }
 
 void LimitsDriver::Tell(const storage::LimitsState& limits, bool leads) {

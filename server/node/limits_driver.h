@@ -2,6 +2,7 @@
 // space.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -34,6 +35,8 @@ class LimitsDriver {
     Gate& gate;
     std::function<int64_t()> used_bytes;  // Of the quota.
     std::function<absl::StatusOr<uint64_t>()> free_bytes;
+    // While the disk is low, again and again: gives up what need not be kept.
+    std::function<void(bool low)> set_disk_low;
   };
   LimitsDriver(const LimitsOptions& options, Surroundings surroundings);
 
@@ -45,11 +48,15 @@ class LimitsDriver {
   static constexpr MonotonicNs kSoon = 50 * kNsPerMs;
   static constexpr MonotonicNs kEvery = kNsPerSecond;
 
+  static constexpr storage::Revision kNothingReclaimed = -2;
+
   // One look at a time, so that no lock is needed.
   void LookLater(MonotonicNs after);
   void Look();
   void ProposeQuota();
   void ProposeAlarm(bool raise);
+  // While this member's alarm for its disk is raised.
+  void Reclaim(bool raised);
   // Whether this member's disk should have its alarm raised; nothing: as it is.
   std::optional<bool> WantedDiskAlarm(const storage::LimitsState& limits);
   void Tell(const storage::LimitsState& limits, bool leads);
@@ -60,6 +67,9 @@ class LimitsDriver {
   const Surroundings surroundings_;
   storage::AlarmTable told_;
   bool free_fails_told_ = false;
+  bool reclaiming_ = false;
+  // The compaction after which the engine was last told to give back space.
+  std::atomic<storage::Revision> reclaimed_ = kNothingReclaimed;
   int64_t other_quota_ = -1;  // Seen at the last look, if it is not this member's.
   int64_t other_quota_told_ = -1;
 };

@@ -109,7 +109,8 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
                                  [&machine] { return machine.sizes().used_bytes; },
                                  [&disk = surroundings.disk, path = options_.place.data_dir] {
                                    return disk.FreeBytes(path);
-                                 }});
+                                 },
+                                 [this](bool low) { queues_.apply.Push(DiskSpace{low}); }});
 
   const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(),
                           identity_.incarnation};

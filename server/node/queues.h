@@ -32,7 +32,11 @@ struct Collected {
 struct Flushed {
   absl::Status status;
 };
-using ApplyInput = std::variant<Committed, Collected, Flushed>;
+// The disk is low, or no longer: while it is, no more of the log is kept than must be.
+struct DiskSpace {
+  bool low = false;
+};
+using ApplyInput = std::variant<Committed, Collected, Flushed, DiskSpace>;
 
 // Each bounded: peers' frames by the core's queue length, everything else by what the core has
 // under way (the replication window, the proposals admitted, one flush, one collector batch).

@@ -139,6 +139,37 @@ TEST(LimitsTest, ADiskBelowItsReserveRaisesTheAlarmUntilThereIsSpace) {
   EXPECT_EQ(cluster.PutAndWait(full, "k", "v").result, GateResult::kOk);
 }
 
+// What the log keeps for members that might lag goes first.
+TEST(LimitsTest, ADiskThatIsFullOfLogHealsByItself) {
+  constexpr uint64_t kReserve = 40'000'000;
+  NodeCluster cluster(1, 6,
+                      [](NodeOptions& options) { options.limits.disk_reserve_bytes = kReserve; });
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  const auto segments = [&] { return cluster.disk(0).List("/data/member/wal")->size(); };
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(cluster.PutAndWait(0, "k", std::string(1 << 20, 'v')).result, GateResult::kOk);
+  }
+  cluster.Run(500);
+  ASSERT_GE(segments(), 7U) << "100 MB in segments of 16 MiB, of which none is given up";
+  cluster.disk(0).SetFreeBytes(kReserve - 1);
+  ASSERT_TRUE(cluster.RunUntil([&] { return NoSpaceIs(cluster, true); }));
+  ASSERT_TRUE(cluster.RunUntil([&] { return NoSpaceIs(cluster, false); }));
+  EXPECT_LE(segments(), 4U);
+  EXPECT_EQ(cluster.PutAndWait(0, "k", "v").result, GateResult::kOk);
+  // With space it keeps the margin again.
+  cluster.disk(0).SetUnlimitedSpace();
+  cluster.Run(3'000);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(cluster.PutAndWait(0, "k", std::string(1 << 20, 'v')).result, GateResult::kOk);
+  }
+  cluster.Run(500);
+  EXPECT_GE(segments(), 7U);
+  cluster.Crash(0, CrashMode::kLoseAll);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  EXPECT_EQ(cluster.GetAndWait(0, "k").value, std::string(1 << 20, 'v'));
+}
+
 // Ended by an operator, it comes back: there still is no space.
 TEST(LimitsTest, AnAlarmOfADiskComesBackWhileThereIsNoSpace) {
   NodeCluster cluster(1, 5, [](NodeOptions& options) { options.limits.disk_reserve_bytes = 1000; });

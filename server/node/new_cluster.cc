@@ -98,6 +98,13 @@ absl::Status BeginLogAnew(const NewClusterStep::Parts& parts) {
   return absl::OkStatus();
 }
 
+absl::Status NothingThere(const std::string& data_dir) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "--force-new-cluster needs the data of a member that has been part of a cluster, "
+      "and there is none in ",
+      data_dir, ": check --data-dir"));
+}
+
 std::string Hex(uint64_t id) { return absl::StrFormat("%x", id); }
 
 }  // namespace
@@ -117,16 +124,18 @@ absl::StatusOr<std::optional<NewCluster>> ReadNewCluster(storage::Disk& disk,
   return NewCluster{storage::LoadLittleEndian<uint64_t>(body.data()), body.back() != 0};
 }
 
+absl::Status CheckThereIsData(storage::Disk& disk, const std::string& data_dir) {
+  GAVEL_ASSIGN_OR_RETURN(const bool exists, disk.Exists(data_dir));
+  return exists ? absl::OkStatus() : NothingThere(data_dir);
+}
+
 absl::StatusOr<NewClusterStep> NewClusterStep::Decide(storage::Disk& disk,
                                                       const storage::DataDirectory& directory,
                                                       bool forced, Logger& logger) {
   NewClusterStep step;
   if (directory.is_new() || directory.identity().incarnation.is_none()) {
     if (!forced) return step;
-    return absl::FailedPreconditionError(
-        absl::StrCat("--force-new-cluster needs the data of a member that has been part of a "
-                     "cluster, and ",
-                     directory.path(), " is new: check --data-dir"));
+    return NothingThere(directory.path());
   }
   GAVEL_ASSIGN_OR_RETURN(step.begun_, ReadNewCluster(disk, directory));
   const bool done = step.begun_.has_value() && step.begun_->done;

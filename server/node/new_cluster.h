@@ -31,6 +31,10 @@ struct NewCluster {
 absl::StatusOr<std::optional<NewCluster>> ReadNewCluster(storage::Disk& disk,
                                                          const storage::DataDirectory& directory);
 
+// FailedPrecondition: there is nothing at `data_dir` that a cluster could be made of. Changes
+// nothing.
+absl::Status CheckThereIsData(storage::Disk& disk, const std::string& data_dir);
+
 // What the start of a member does about it.
 class NewClusterStep {
  public:

@@ -374,6 +374,9 @@ bool IsRemovedError(const absl::Status& status) {
 
 absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStores& stores,
                                           const MemberPlace& place, Logger& logger) {
+  if (place.force_new_cluster) {
+    GAVEL_RETURN_IF_ERROR(CheckThereIsData(disk, place.data_dir));
+  }
   GAVEL_ASSIGN_OR_RETURN(storage::DataDirectory directory,
                          storage::DataDirectory::Open(disk, place.data_dir));
   GAVEL_ASSIGN_OR_RETURN(const NewClusterStep new_cluster,

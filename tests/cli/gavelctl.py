@@ -20,6 +20,11 @@ def clean_environment(extra=None):
     return environment
 
 
+def protobuf_without_header(data):
+    """The bytes behind the first field, which is the header."""
+    return data[2 + data[1]:] if len(data) > 1 and data[0] == 10 else data
+
+
 class Gavelctl:
     """The program at `path`."""
 

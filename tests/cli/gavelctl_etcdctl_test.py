@@ -16,7 +16,7 @@ import re
 import sys
 
 import versions
-from gavelctl import Gavelctl, unused_endpoint
+from gavelctl import Gavelctl, protobuf_without_header, unused_endpoint
 from report import Report
 from servers import Cluster, etcdctl
 
@@ -318,11 +318,6 @@ def outputs_of(label, fmt, theirs, ours, patterns):
     if row is not None and fmt != 'protobuf':
         new = row[1](new, fmt)
     return [old, new]
-
-
-def protobuf_without_header(data):
-    """The bytes behind the first field, which is the header."""
-    return data[2 + data[1]:] if len(data) > 1 and data[0] == 10 else data
 
 
 def compare(label, fmt, theirs, ours, patterns):

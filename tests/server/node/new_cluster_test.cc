@@ -11,8 +11,8 @@
 namespace gavel::server {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::CrashMode;
+using ::testing::HasSubstr;
 using testing::StatusIs;
 
 class NewClusterTest : public ::testing::Test {

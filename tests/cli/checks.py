@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 
 _tests = []
 
@@ -15,6 +16,14 @@ def test(function):
 def check(condition, message):
     if not condition:
         raise AssertionError(message)
+
+
+def wait(done, what, seconds=60):
+    """Until `done()`; a failure that says `what` there is to wait for."""
+    end = time.time() + seconds
+    while not done():
+        check(time.time() < end, 'after %d s: %s' % (seconds, what))
+        time.sleep(0.1)
 
 
 def parse_options(description, *required):

@@ -15,20 +15,9 @@ import threading
 import time
 
 import servers
+from checks import check, wait
 from report import Report
 from servers import etcdctl
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
-
-
-def wait(done, what, seconds=60):
-    end = time.time() + seconds
-    while not done():
-        check(time.time() < end, 'after %d s: %s' % (seconds, what))
-        time.sleep(0.1)
 
 
 class Growing(servers.Cluster):

@@ -8,24 +8,12 @@ Debian's etcdctl and gavelctl do the same things to clusters of real members.
 import argparse
 import contextlib
 import sys
-import time
 
 import servers
+from checks import check, wait
 from gavelctl import Gavelctl
 from report import Report
 from servers import etcdctl
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
-
-
-def wait(done, what, seconds=60):
-    end = time.time() + seconds
-    while not done():
-        check(time.time() < end, 'after %d s: %s' % (seconds, what))
-        time.sleep(0.1)
 
 
 class Stage:

@@ -11,11 +11,11 @@ import contextlib
 import json
 import re
 import sys
-import time
 import urllib.error
 import urllib.request
 
 import scenes
+from checks import check, wait
 from gavelctl import Gavelctl, protobuf_without_header
 from raw_grpc import Connection
 from report import Report
@@ -25,18 +25,6 @@ NOSPACE, CORRUPT = 1, 2
 FULL = 'etcdserver: mvcc: database space exceeded'
 QUOTA = 4_000_000
 VALUE = b'v' * 100_000
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
-
-
-def wait(done, what, seconds=60):
-    end = time.time() + seconds
-    while not done():
-        check(time.time() < end, 'after %d s: %s' % (seconds, what))
-        time.sleep(0.1)
 
 
 def activate(cluster, member, kind):

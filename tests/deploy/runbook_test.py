@@ -8,7 +8,6 @@ A scene brings a cluster of three into trouble, then runs the fenced commands of
 with the variables that the README names. A line that fails fails the test, and so does a section
 without a scene.
 """
-import argparse
 import contextlib
 import os
 import re
@@ -23,6 +22,7 @@ import time
 from cluster_test import ROOT, check
 
 sys.path.insert(0, os.path.join(ROOT, 'tests/cli'))
+import checks  # noqa: E402
 from servers import etcdctl, free_port  # noqa: E402
 
 # What stands before a section's commands: a failing line is named, also within $(...) and pipes.
@@ -37,10 +37,12 @@ echo $! >{process}
 '''
 STOP = '''#!/bin/bash
 # Ends a server, if it runs, and waits for it.
+set -e
 pid=$(cat {process} 2>/dev/null) || exit 0
 alive() {{ [ -d /proc/$pid ] && ! grep -q '^State:.Z' /proc/$pid/status; }}
-kill $pid 2>/dev/null || true
-while alive; do sleep 0.1; done
+kill $pid || ! alive
+for ((i = 0; i < 600; ++i)); do alive || break; sleep 0.1; done
+if alive; then echo "process $pid goes on" >&2; exit 1; fi
 rm -f {process}
 '''
 
@@ -133,8 +135,9 @@ class Machines:
         self.folder = tempfile.mkdtemp(prefix='gavel-runbook-')
         self.programs = os.path.join(self.folder, 'bin')
         os.makedirs(self.programs)
-        for name in ('gaveld', 'gavelctl', 'gavelutl'):
-            os.symlink(os.path.abspath(getattr(options, name)), os.path.join(self.programs, name))
+        for name, program in (('gaveld', options.server), ('gavelctl', options.gavelctl),
+                              ('gavelutl', options.gavelutl)):
+            os.symlink(os.path.abspath(program), os.path.join(self.programs, name))
         self.faults = options.faults
         self.members = [Member(os.path.join(self.folder, 'machine%d' % n), 'm%d' % n,
                                os.path.join(self.programs, 'gaveld')) for n in (1, 2, 3)]
@@ -211,12 +214,6 @@ class Machines:
 
 
 followed = set()
-SCENES = []
-
-
-def scene(function):
-    SCENES.append(function)
-    return function
 
 
 @contextlib.contextmanager
@@ -226,7 +223,7 @@ def machines(options):
         yield three
 
 
-@scene
+@checks.test
 def restore(options):
     """Two of three directories are gone; the backup brings everything up to it back."""
     with machines(options) as three:
@@ -247,7 +244,7 @@ def restore(options):
         check(three.put('after', member=2), 'no write after the restore')
 
 
-@scene
+@checks.test
 def a_lost_member(options):
     """A machine is gone for good; another takes its place while the cluster serves."""
     with machines(options) as three:
@@ -282,7 +279,7 @@ def wait_for_changes(three):
         time.sleep(0.2)
 
 
-@scene
+@checks.test
 def lost_quorum(options):
     """Two of three are gone with their data; the third goes on, and two new ones come."""
     with machines(options) as three:
@@ -302,7 +299,7 @@ def lost_quorum(options):
             check(time.time() < end, 'the new members do not count')
 
 
-@scene
+@checks.test
 def full_disk(options):
     """The disk of one member is full; the others acknowledge, and space brings it back."""
     with machines(options) as three:
@@ -333,7 +330,7 @@ def full_disk(options):
             check(acknowledged <= three.keys(member), 'acknowledged keys are lost')
 
 
-@scene
+@checks.test
 def damaged_log(options):
     """One bit of what had been durable is wrong: refused, and a whole copy serves again."""
     with machines(options) as three:
@@ -359,7 +356,7 @@ def damaged_log(options):
         check('meanwhile' in three.keys(victim) and 'kept7' in three.keys(victim), 'keys are lost')
 
 
-@scene
+@checks.test
 def upgrade(options):
     """The program is replaced on every machine under load; each write is acknowledged or told."""
     with machines(options) as three:
@@ -391,33 +388,14 @@ def upgrade(options):
             check(acknowledged and acknowledged <= three.keys(member), 'keys are lost')
 
 
-@scene
+@checks.test
 def every_section(options):
     """No runbook is without a scene."""
     check(followed == set(runbooks()) or options.k, 'not run: %s' % sorted(
         set(runbooks()) - followed))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--server', dest='gaveld', required=True)
-    parser.add_argument('--gavelctl', required=True)
-    parser.add_argument('--gavelutl', required=True)
-    parser.add_argument('--faults', required=True, help='libpowercut.so')
-    parser.add_argument('-k', default='', help='only scenes whose name contains this')
-    options = parser.parse_args()
-    options.faults = os.path.abspath(options.faults)
-    failed = 0
-    for function in SCENES:
-        if options.k not in function.__name__:
-            continue
-        try:
-            function(options)
-            print('ok     ' + function.__name__, flush=True)
-        except AssertionError as error:
-            failed += 1
-            print('FAILED %s: %s' % (function.__name__, error), flush=True)
-    sys.exit(1 if failed else 0)
-
-
-main()
+if __name__ == '__main__':
+    chosen = checks.parse_options(__doc__, 'server', 'gavelctl', 'gavelutl', 'faults')
+    chosen.faults = os.path.abspath(chosen.faults)
+    checks.run(chosen, chosen)

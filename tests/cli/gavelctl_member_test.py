@@ -179,9 +179,11 @@ class Pair:
 
 
 def wait_started(cluster, member):
-    """A learner serves serializable reads only."""
+    """Until it reads and is listed with its name. A learner serves serializable reads only."""
     end = time.time() + 60
-    while etcdctl(cluster.endpoint(member), 'get', 'x', '--consistency=s').code != 0:
+    named = ', started, m%d, ' % member
+    while (etcdctl(cluster.endpoint(member), 'get', 'x', '--consistency=s').code != 0 or
+           named not in etcdctl(cluster.endpoint(), 'member', 'list').text()):
         code = cluster.processes[member].poll()
         if code is not None or time.time() > end:
             raise AssertionError('member %d does not come up (%s):\n%s' % (

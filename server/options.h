@@ -106,7 +106,7 @@ struct ServerOptions {
 
   // Gavel's own.
   uint64_t block_cache_bytes = 64 << 20;
-  uint64_t key_cache_bytes = 16 << 20;
+  uint64_t key_cache_bytes = 32 << 20;
   uint64_t write_buffer_bytes = 32 << 20;
   uint64_t apply_backlog_entries_max = 5000;
   uint64_t pending_bytes_max = 256 << 20;

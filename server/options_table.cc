@@ -418,7 +418,7 @@ void AddGavelFlags(std::vector<Flag>& flags) {
   const std::string group = "Gavel's own (not in etcd)";
   flags.push_back(Served(group, "block-cache-bytes", "67108864", "Memory for data read from disk.",
                          Count(&O::block_cache_bytes, 1 << 20, kBytesMax)));
-  flags.push_back(Served(group, "key-cache-bytes", "16777216",
+  flags.push_back(Served(group, "key-cache-bytes", "33554432",
                          "Memory for the newest revisions of keys.",
                          Count(&O::key_cache_bytes, 0, kBytesMax)));
   flags.push_back(Served(group, "write-buffer-bytes", "33554432",

@@ -103,19 +103,25 @@ std::optional<LeaseExpiries> LeaseKeeper::Expire(MonotonicNs now) {
   return expiries;
 }
 
+size_t LeaseKeeper::EntryBound(int64_t late_ms) {
+  // In proportion between two points.
+  const auto between = [late_ms](int64_t from_ms, int64_t to_ms, size_t from, size_t to) {
+    const int64_t over_ms = std::clamp<int64_t>(late_ms - from_ms, 0, to_ms - from_ms);
+    return from + (to - from) * static_cast<size_t>(over_ms) / static_cast<size_t>(to_ms - from_ms);
+  };
+  if (late_ms <= kGoneMs) return between(kLateMsMin, kLateMsMax, kEntryLeasesMin, kEntryLeasesLate);
+  return between(kGoneMs, 2 * kGoneMs, kEntryLeasesLate, kEntryLeasesMax);
+}
+
 size_t LeaseKeeper::EntryLeases(MonotonicNs now) const {
   if (!full_began_) return kEntryLeasesMin;
   const int64_t late_ms = clock_.Read(now) - table_.due_since_ms();
-  const int64_t over_ms = std::clamp<int64_t>(late_ms - kLateMsMin, 0, kLateMsMax - kLateMsMin);
-  const size_t bound = kEntryLeasesMin + (kEntryLeasesMax - kEntryLeasesMin) *
-                                             static_cast<size_t>(over_ms) /
-                                             static_cast<size_t>(kLateMsMax - kLateMsMin);
   const auto due = static_cast<int64_t>(table_.CountDue());
   const int64_t left_ms = std::max<int64_t>(kGoneMs - late_ms, 1000);
   const int64_t pace =
       std::min(std::max(std::min(due, kPaceSteady), due * 1000 / left_ms), kPaceMax);
   const MonotonicNs in_pace = (now - *full_began_) / kNsPerMs * pace / 1000;
-  return std::clamp(static_cast<size_t>(in_pace), kEntryLeasesMin, bound);
+  return std::clamp(static_cast<size_t>(in_pace), kEntryLeasesMin, EntryBound(late_ms));
 }
 
 void LeaseKeeper::OnExpiryAppended(raft::EntryId entry) {

@@ -46,8 +46,11 @@ class LeaseKeeper {
   static constexpr MonotonicNs kPauseMax = 10 * kNsPerMs;
   // What an entry may end. Where entries take long, as beside much other work, the next one grows
   // with that time, so that ends keep a pace, but never beyond a bound that rises with how late the
-  // longest due is: from the least at kLateMsMin to the most at kLateMsMax.
+  // longest due is: from kEntryLeasesMin at kLateMsMin to kEntryLeasesLate at kLateMsMax, and to
+  // kEntryLeasesMax at twice kGoneMs from kGoneMs on. A larger entry itself takes longer, and all
+  // that is written waits for it.
   static constexpr size_t kEntryLeasesMin = 48;
+  static constexpr size_t kEntryLeasesLate = 112;
   static constexpr size_t kEntryLeasesMax = 512;
   static constexpr int64_t kLateMsMin = 500;
   static constexpr int64_t kLateMsMax = 2000;
@@ -108,6 +111,7 @@ class LeaseKeeper {
   bool MayExpire() const;
   // How many leases the next entry may end.
   size_t EntryLeases(MonotonicNs now) const;
+  static size_t EntryBound(int64_t late_ms);
 
   LeaseClock clock_;
   LeaseTable table_;

@@ -114,7 +114,8 @@ void ApplyDriver::ApplyBatch(MonotonicNs now) {
   surroundings_.gate.OnApplied(std::move(output->outcomes), applied);
   surroundings_.watches.OnApplied(std::move(output->changes), changes_wanted,
                                   *stage_.machine().view());
-  surroundings_.digests.OnApplied(output->digest_marked, output->digest_reports);
+  surroundings_.digests.OnApplied(
+      {output->digest_marked, output->digest_news, output->digest_reports});
   surroundings_.queues.core.Push(Applied{applied, lease_clock, std::move(output->leases)});
   const storage::Revision compacted = stage_.machine().view()->compacted;
   if (compacted > compacted_) {

@@ -51,6 +51,7 @@ absl::StatusOr<ApplyOutput> ApplyStage::Step(bool changes_wanted) {
   output.leases = std::move(result->leases);
   output.digest_reports = std::move(result->digest_reports);
   output.digest_marked = result->digest_marked;
+  output.digest_news = result->digest_news;
   output.members_changed = result->members_changed;
   output.applied = {entries.back().index, entries.back().term};
   output.entries = entries.size();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -30,6 +31,7 @@ struct ApplyOutput {
   std::vector<storage::LeaseChange> leases;
   std::vector<storage::DigestReport> digest_reports;
   bool digest_marked = false;
+  std::optional<bool> digest_news;
   raft::EntryId applied;  // The last entry applied; index 0 if none was.
   uint64_t entries = 0;
   uint64_t log_bytes = 0;

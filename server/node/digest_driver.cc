@@ -84,24 +84,31 @@ void DigestDriver::LookLater() {
 }
 
 void DigestDriver::Look() {
-  const raft::Status status = surroundings_.gate.status().raft;
   bool news = false;
   {
     const MutexLock lock(mutex_);
-    news = status.applied > compared_;
+    news = news_ || unreported_;
   }
-  if (status.role == raft::Role::kLeader && news) {
+  if (news && surroundings_.gate.status().raft.role == raft::Role::kLeader) {
     // What has failed is tried with the next look: to mark twice is harmless.
     surroundings_.gate.Propose(CommandField::kMarkDigest, "", std::nullopt, [](ProposeResult) {});
   }
   LookLater();
 }
 
-void DigestDriver::OnApplied(bool marked, std::span<const storage::DigestReport> reports) {
-  if (!marked && reports.empty()) return;
+void DigestDriver::OnApplied(const AppliedDigests& applied) {
   const storage::DigestMarks marks = surroundings_.marks();
-  if (marked && surroundings_.gate.status().raft.role == raft::Role::kLeader) Report(marks[0]);
-  for (const storage::DigestReport& report : reports) {
+  {
+    const MutexLock lock(mutex_);
+    if (applied.news) news_ = *applied.news;
+    if (applied.marked) unreported_ = true;
+    for (const storage::DigestReport& report : applied.reports) {
+      if (report.mark.index == marks[0].index) unreported_ = false;
+    }
+  }
+  const bool leads = surroundings_.gate.status().raft.role == raft::Role::kLeader;
+  if (applied.marked && leads) Report(marks[0]);
+  for (const storage::DigestReport& report : applied.reports) {
     const storage::DigestMark* const own = Find(marks, report.mark.index);
     if (Take(report, own)) Report(*own);
     TellOfDiffering(report.mark.index);
@@ -122,14 +129,11 @@ void DigestDriver::Report(const storage::DigestMark& mark) {
     if (reported_.size() > kReportedMax) reported_.erase(reported_.begin());
   }
   internal::ReportDigest report;
-  report.set_member(surroundings_.gate.member_id().value());
   report.set_mark(mark.index.value());
   report.set_digest(mark.digest);
+  // What has failed is marked anew.
   surroundings_.gate.Propose(CommandField::kReportDigest, report.SerializeAsString(), std::nullopt,
-                             [this](ProposeResult result) {
-                               const MutexLock lock(mutex_);
-                               compared_ = std::max(compared_, result.outcome.index);
-                             });
+                             [](ProposeResult) {});
 }
 
 void DigestDriver::TellOfDiffering(raft::Index mark) {
@@ -158,6 +162,8 @@ void DigestDriver::TellOfDiffering(raft::Index mark) {
 }
 
 void DigestDriver::RaiseAlarm(raft::NodeId member) {
+  storage::AlarmTable alarms = surroundings_.gate.limits()->alarms;
+  if (storage::FindAlarm(alarms, member, storage::kAlarmCorrupt) != alarms.end()) return;
   internal::ChangeAlarm change;
   change.set_member(member.value());
   change.set_alarm(storage::kAlarmCorrupt);

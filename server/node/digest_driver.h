@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -64,8 +65,14 @@ class DigestDriver {
   // Begins. The object must outlive the background's jobs.
   void Start();
 
-  // For apply's driver: what entries have said. `marked`: there is a new mark.
-  void OnApplied(bool marked, std::span<const storage::DigestReport> reports);
+  // What a batch of entries has said, as in storage::ApplyResult.
+  struct AppliedDigests {
+    bool marked = false;
+    std::optional<bool> news;
+    std::span<const storage::DigestReport> reports;
+  };
+  // For apply's driver.
+  void OnApplied(const AppliedDigests& applied);
 
  private:
   void LookLater();
@@ -84,7 +91,9 @@ class DigestDriver {
   DigestTally tally_ ABSL_GUARDED_BY(mutex_);
   std::set<raft::Index> reported_ ABSL_GUARDED_BY(mutex_);
   std::set<raft::NodeId> told_ ABSL_GUARDED_BY(mutex_);
-  raft::Index compared_ ABSL_GUARDED_BY(mutex_);  // This member's last report in the log.
+  // Something was applied after the last mark, or may have been.
+  bool news_ ABSL_GUARDED_BY(mutex_) = true;
+  bool unreported_ ABSL_GUARDED_BY(mutex_) = false;  // Nobody has said anything of the last mark.
 };
 
 }  // namespace gavel::server

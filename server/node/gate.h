@@ -119,7 +119,7 @@ class Gate {
   virtual void RenewLease(int64_t id, std::optional<MonotonicNs> deadline, RenewDone done) = 0;
   // The lease clock as it stands, as far as this member knows.
   virtual int64_t lease_clock_ms() const = 0;
-  // A positive number that no member has given before.
+  // A positive number that no member has given before; mostly next to the one given before.
   virtual int64_t NewId() = 0;
 
   // A view for a linearizable read that starts now.

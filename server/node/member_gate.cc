@@ -125,10 +125,12 @@ int64_t MemberGate::lease_clock_ms() const {
 }
 
 int64_t MemberGate::NewId() {
-  // The incarnation never comes back, so neither does the generator's state.
+  // The incarnation never comes back, so neither does where it begins, out of 2^63 places. Rows
+  // with ids next to each other are written and found next to each other.
   const uint64_t life = raft::Random(identity_.id.value() ^ identity_.incarnation.value()).Next();
-  const uint64_t id = raft::Random(life + ids_.fetch_add(1, std::memory_order_relaxed)).Next();
-  return static_cast<int64_t>(id >> 1 | 1);
+  uint64_t id = 0;
+  while (id == 0) id = (life + ids_.fetch_add(1, std::memory_order_relaxed)) << 1 >> 1;
+  return static_cast<int64_t>(id);
 }
 
 void MemberGate::Read(std::optional<MonotonicNs> deadline, ReadDone done) {

@@ -8,6 +8,7 @@
 #include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/gavel/v1/cluster.pb.h"
 #include "proto/internal/command.pb.h"
+#include "raft/random.h"
 #include "server/rpc/error_map.h"
 #include "server/rpc/member_checks.h"
 #include "storage/state/membership.h"
@@ -83,11 +84,12 @@ void Change(const ServiceSurroundings& s, ChangeMembers change, const CallContex
       });
 }
 
-// A member that never was, at `urls`. The id is one that no member gives again.
+// A member that never was, at `urls`. The id is one that no member gives again, and looks unlike
+// the one given before: people tell members apart by it.
 internal::AddedMember* AddMember(const ServiceSurroundings& s, std::vector<std::string> urls,
                                  ChangeMembers& change) {
   internal::AddedMember* added = change.add_add();
-  added->set_id(static_cast<uint64_t>(s.gate->NewId()));
+  added->set_id(raft::Random(static_cast<uint64_t>(s.gate->NewId())).Next());
   for (std::string& url : urls) added->add_peer_urls(std::move(url));
   return added;
 }

@@ -272,6 +272,15 @@ absl::Status StateMachine::Impl::ApplyEntry(const raft::Entry& entry, const Comm
     return absl::DataLossError(absl::StrCat("unknown kind ", static_cast<int>(entry.kind)));
   }
   GAVEL_ASSIGN_OR_RETURN(const Command* const command, DecodeCommand(*entry.payload, arena));
+  switch (command->body_case()) {
+    case Command::kMarkDigest:
+      draft.result.digest_news = false;
+      break;
+    case Command::kReportDigest:
+      break;
+    default:
+      draft.result.digest_news = true;
+  }
   const bool is_wanted = command->member() == wanted.member.value() &&
                          command->incarnation() == wanted.incarnation.value();
   absl::StatusOr<CommandOutcome> outcome =
@@ -390,7 +399,7 @@ absl::Status StateMachine::Impl::ApplyInternal(const Command& command, const raf
     case Command::kReportDigest: {
       const internal::ReportDigest& report = command.report_digest();
       draft.result.digest_reports.push_back(
-          {raft::NodeId(report.member()), {raft::Index(report.mark()), report.digest()}});
+          {raft::NodeId(command.member()), {raft::Index(report.mark()), report.digest()}});
       return absl::OkStatus();
     }
     default:

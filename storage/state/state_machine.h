@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -74,11 +75,14 @@ struct ApplyResult {
   std::vector<LeaseChange> leases;       // All, in order.
   std::vector<DigestReport> digest_reports;
   bool digest_marked = false;
+  // Whether anything but marks and reports came after the last mark here; none: nothing else and
+  // no mark did.
+  std::optional<bool> digest_news;
 };
 
 struct StateMachineOptions {
   // Bounds of the cache from key to its newest version (derived, never authoritative).
-  size_t newest_cache_bytes_max = 16 << 20;
+  size_t newest_cache_bytes_max = 32 << 20;
   // Of that from lease to its row; about 50 bytes each.
   size_t lease_cache_rows_max = 128 << 10;
   // Of that from lease to the keys that hang on it; about 120 bytes for a lease with one key.

@@ -32,6 +32,8 @@ constexpr milliseconds kWritePeriod{10};
 // The storm must begin no sooner than this after everything is prepared: the quiet time.
 constexpr seconds kQuiet{4};
 
+constexpr int64_t kSecondNs = std::chrono::nanoseconds(seconds(1)).count();
+
 struct Sample {
   int64_t start_ns = 0;
   int64_t took_ns = 0;
@@ -143,6 +145,11 @@ class LeaseStorm {
         "99%% of puts took at most %.2f ms before, %.2f ms meanwhile: %.2f times as long\n",
         static_cast<long long>(watch.gone()), static_cast<double>(gone - quiet_to) / 1e9, quiet_ms,
         storm_ms, storm_ms / quiet_ms);
+    std::printf("of each second:");
+    for (int64_t from = quiet_to; from < gone; from += kSecondNs) {
+      std::printf(" %.1f", writers.P99(from, from + kSecondNs));
+    }
+    std::printf(" ms\n");
     if (options_.strict && storm_ms > 3 * quiet_ms) Problem("puts took more than 3 times as long");
   }
 

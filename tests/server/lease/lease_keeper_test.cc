@@ -39,6 +39,7 @@ class LeaseKeeperTest : public ::testing::Test {
   }
 
   static constexpr size_t kLeast = LeaseKeeper::kEntryLeasesMin;
+  static constexpr size_t kLate = LeaseKeeper::kEntryLeasesLate;
   static constexpr size_t kMost = LeaseKeeper::kEntryLeasesMax;
 
   void GrantDueAt(int64_t deadline_ms, int64_t leases) {
@@ -128,36 +129,41 @@ TEST_F(LeaseKeeperTest, EntriesThatTakeLongGrowWithHowLateTheirLeasesAre) {
   EXPECT_EQ(Entry(1225, 20), kLeast) << "nothing is late";
   const size_t some = Entry(1250 + (LeaseKeeper::kLateMsMax - LeaseKeeper::kLateMsMin) / 2, 2);
   EXPECT_GT(some, kLeast);
-  EXPECT_LT(some, kMost);
-  EXPECT_EQ(Entry(late, 2), kMost) << "no entry has come for long";
-  EXPECT_EQ(Entry(late + 3, 20), kLeast) << "entries are quick";
-  EXPECT_EQ(Entry(late + 30, 20), InPace(27, LeaseKeeper::kPaceSteady));
-  EXPECT_EQ(Entry(late + 70, 20), InPace(40, LeaseKeeper::kPaceSteady));
-  EXPECT_EQ(Entry(late + 1000, 20), kMost);
+  EXPECT_LT(some, kLate);
+  EXPECT_EQ(Entry(late, 2), kLate) << "no entry has come for long";
+  EXPECT_EQ(Entry(late + 3, 8), kLeast) << "entries are quick";
+  EXPECT_EQ(Entry(late + 15, 12), InPace(12, LeaseKeeper::kPaceSteady));
+  EXPECT_EQ(Entry(late + 35, 20), InPace(20, LeaseKeeper::kPaceSteady));
+  EXPECT_EQ(Entry(1000 + LeaseKeeper::kGoneMs, 20), kLate) << "a larger one holds writers back";
+  const size_t overdue = Entry(1000 + LeaseKeeper::kGoneMs * 3 / 2, 20);
+  EXPECT_GT(overdue, kLate);
+  EXPECT_LT(overdue, kMost);
+  EXPECT_EQ(Entry(1000 + LeaseKeeper::kGoneMs * 2, 20), kMost);
   // What an earlier leadership took says nothing.
   keeper_.OnRole(std::nullopt);
   keeper_.OnRole(kTerm);
   keeper_.Look(late * kNsPerMs);
-  EXPECT_EQ(Entry(3 * late, 20), kLeast);
+  EXPECT_EQ(Entry(1000 + LeaseKeeper::kGoneMs * 3, 20), kLeast);
 }
 
 // However many are due, they end within a second only as far as the steady pace goes; beyond it the
 // pace is the one that has them gone in time, and never more than the most.
 TEST_F(LeaseKeeperTest, ThePaceIsWhatHasAllGoneInTime) {
   const int64_t late = 1000 + LeaseKeeper::kLateMsMax;
-  const auto pace_of = [&](int64_t leases, int64_t at_ms) {
+  const auto after = [&](int64_t took_ms, int64_t leases, int64_t at_ms) {
     keeper_ = LeaseKeeper(0, 0);
     index_ = 1;
     Lead(0);
     GrantDueAt(1000, leases);
-    static_cast<void>(Entry(at_ms - 20, 2));
+    static_cast<void>(Entry(at_ms - took_ms, 2));
     return Entry(at_ms, 2);
   };
-  EXPECT_EQ(pace_of(3048, late), InPace(20, 3000));
-  EXPECT_EQ(pace_of(20000, late), InPace(20, LeaseKeeper::kPaceSteady));
-  EXPECT_EQ(pace_of(48048, late), InPace(20, 48000 * 1000 / (LeaseKeeper::kGoneMs - 2000)));
-  EXPECT_EQ(pace_of(100000, late), InPace(20, LeaseKeeper::kPaceMax));
-  EXPECT_EQ(pace_of(8048, 1000 + LeaseKeeper::kGoneMs + 5000), InPace(20, 8000)) << "it is overdue";
+  EXPECT_EQ(after(20, 3048, late), InPace(20, 3000));
+  EXPECT_EQ(after(20, 20000, late), InPace(20, LeaseKeeper::kPaceSteady));
+  EXPECT_EQ(after(12, 48048, late), InPace(12, 48000 * 1000 / (LeaseKeeper::kGoneMs - 2000)));
+  EXPECT_EQ(after(9, 100000, late), InPace(9, LeaseKeeper::kPaceMax));
+  const int64_t overdue = 1000 + LeaseKeeper::kGoneMs + 5000;
+  EXPECT_EQ(after(20, 8048, overdue), InPace(20, 8000));
 }
 
 // A lease that was renewed before its expiry was applied goes on; the others are gone.

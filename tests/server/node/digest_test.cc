@@ -128,6 +128,11 @@ class DigestTest : public ::testing::Test {
     const ProposeResult refused = cluster_.PutAndWait(*cluster_.Leader(), "b", "1");
     EXPECT_EQ(refused.result, GateResult::kRefused);
     EXPECT_EQ(refused.outcome.error, storage::RequestError::kCorrupt);
+    // Nor is anything repeated as long as nothing is new.
+    cluster_.Run(5000);
+    const raft::Index applied = cluster_.gate(0).status().applied;
+    cluster_.Run(10000);
+    EXPECT_EQ(cluster_.gate(0).status().applied, applied);
   }
 
   testing::NodeCluster cluster_;

@@ -124,7 +124,7 @@ TEST(DigestTest, TheTwoNewestMarksAreKept) {
 TEST(DigestTest, ReportsAreHandedOn) {
   Replica replica;
   internal::Command command;
-  command.mutable_report_digest()->set_member(7);
+  command.set_member(7);
   command.mutable_report_digest()->set_mark(3);
   command.mutable_report_digest()->set_digest(0xffffffff);
   const raft::Entry entry = CommandEntry(1, command);
@@ -132,6 +132,20 @@ TEST(DigestTest, ReportsAreHandedOn) {
   ASSERT_EQ(result.digest_reports.size(), 1u);
   EXPECT_EQ(result.digest_reports[0].member, raft::NodeId(7));
   EXPECT_EQ(result.digest_reports[0].mark, (storage::DigestMark{raft::Index(3), 0xffffffff}));
+}
+
+// Marks and reports say nothing of what they would have to be compared for.
+TEST(DigestTest, NewsIsWhatCameAfterTheMark) {
+  Replica replica;
+  internal::Command report;
+  report.mutable_report_digest()->set_mark(2);
+  const std::vector<raft::Entry> entries = {Put(1, "a", "1"), Mark(2), CommandEntry(3, report),
+                                            Put(4, "a", "2"), Mark(5), Put(6, "a", "3")};
+  EXPECT_EQ(replica.Apply({entries.data(), 1}).digest_news, true);
+  EXPECT_EQ(replica.Apply({entries.data() + 1, 1}).digest_news, false);
+  EXPECT_EQ(replica.Apply({entries.data() + 2, 1}).digest_news, std::nullopt);
+  EXPECT_EQ(replica.Apply({entries.data() + 3, 2}).digest_news, false);
+  EXPECT_EQ(replica.Apply({entries.data() + 5, 1}).digest_news, true);
 }
 
 }  // namespace

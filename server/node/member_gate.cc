@@ -180,6 +180,8 @@ MemberStatus MemberGate::status() const {
     const MutexLock lock(mutex_);
     status.raft = raft_status_;
   }
+  // Apply may be ahead of what the core has told so far.
+  status.raft.commit = std::max(status.raft.commit, status.applied);
   status.learner = learner();
   const storage::EngineStats engine = surroundings_.engine.stats();
   // What is not flushed yet occupies the write buffers; etcd's file counts it too.

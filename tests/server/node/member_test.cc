@@ -226,6 +226,17 @@ TEST_F(MemberTest, ThreeMembersServeThroughALossOfTheirLeader) {
   EXPECT_TRUE(Await([&] { return Hash(0) == Hash(1) && Hash(1) == Hash(2); }));
 }
 
+// The core tells what it knows after it has handed on what is to be applied.
+TEST_F(MemberTest, NothingIsAppliedThatIsNotCommitted) {
+  for (int i = 0; i < 3; ++i) ASSERT_OK(Start(i));
+  const int leader = AwaitLeader();
+  for (int put = 0; put < 500; ++put) {
+    ASSERT_EQ(Put(leader, "k", "v"), GateResult::kOk);
+    const MemberStatus status = gate(leader).status();
+    ASSERT_GE(status.raft.commit, status.applied) << put;
+  }
+}
+
 TEST_F(MemberTest, AllAreStoppedAndStartedAgain) {
   for (int i = 0; i < 3; ++i) ASSERT_OK(Start(i));
   AwaitLeader();

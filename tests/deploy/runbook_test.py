@@ -259,15 +259,21 @@ def a_lost_member(options):
         three.follow('A lost member', new, LOST=lost.name)
         three.members.append(new)
         three.wait_ready()
-        listed = etcdctl(new.endpoint, 'member', 'list').text()
-        check([row.split(', ')[5] for row in listed.splitlines()] == ['false'] * 3 and
-              new.peer_url in listed and lost.peer_url not in listed, listed)
+        checks.wait(lambda: only_voters(new, with_url=new.peer_url, without_url=lost.peer_url),
+                    'the new member does not vote')
         check(three.put('after', member=2), 'no write through the new member')
         check(len(three.keys(new)) == 21, 'the new member lacks keys')
         # The old one does not disturb: it ends by itself.
         lost.run('start')
         lost.wait_end()
         check('removed' in lost.log(), lost.log())
+
+
+def only_voters(member, with_url, without_url):
+    """What the member lists: three voters, one with the first URL, none with the other."""
+    listed = etcdctl(member.endpoint, 'member', 'list').text()
+    return ([row.split(', ')[5] for row in listed.splitlines()] == ['false'] * 3 and
+            with_url in listed and without_url not in listed)
 
 
 def wait_for_changes(three):

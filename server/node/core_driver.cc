@@ -29,7 +29,10 @@ constexpr size_t kRestRequestsMin = 16;
 // A rest is so many times as long as the turn was. A turn takes longer when the processors are
 // busy.
 constexpr MonotonicNs kRestFactor = 10;
-constexpr MonotonicNs kRestMax = kNsPerMs / 2;
+// It is bounded by what is under way: nobody who shares the member with few others waits for many.
+constexpr MonotonicNs kRestPerRequest = 32'000;
+constexpr MonotonicNs kShortRestMax = kNsPerMs / 2;
+constexpr MonotonicNs kLongRestMax = 2 * kNsPerMs;
 
 std::string Hex(raft::NodeId id) { return absl::StrFormat("%x", id.value()); }
 
@@ -143,7 +146,9 @@ void CoreDriver::Turn(uint32_t ticks, std::vector<CoreInput> inputs, MemberGate:
 
 void CoreDriver::Rest(MonotonicNs began) {
   const MonotonicNs now = surroundings_.clock.Now();
-  rest_until_ = now + std::min(kRestFactor * (now - began), kRestMax);
+  const auto most = std::clamp(static_cast<MonotonicNs>(most_under_way_) * kRestPerRequest,
+                               kShortRestMax, kLongRestMax);
+  rest_until_ = now + std::min(kRestFactor * (now - began), most);
 }
 
 void CoreDriver::Observe(const std::vector<CoreInput>& inputs, MonotonicNs now) {

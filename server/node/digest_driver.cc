@@ -106,8 +106,9 @@ void DigestDriver::OnApplied(const AppliedDigests& applied) {
       if (report.mark.index == marks[0].index) unreported_ = false;
     }
   }
-  const bool leads = surroundings_.gate.status().raft.role == raft::Role::kLeader;
-  if (applied.marked && leads) Report(marks[0]);
+  if (applied.marked && surroundings_.gate.status().raft.role == raft::Role::kLeader) {
+    Report(marks[0]);
+  }
   for (const storage::DigestReport& report : applied.reports) {
     const storage::DigestMark* const own = Find(marks, report.mark.index);
     if (Take(report, own)) Report(*own);

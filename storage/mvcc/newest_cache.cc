@@ -18,6 +18,15 @@ NewestVersion NewestVersion::Of(const Version& version) {
           .value_bytes = static_cast<int64_t>(version.value.size())};
 }
 
+Version NewestVersion::WithoutValue() const {
+  return {.id = id,
+          .tombstone = !live,
+          .create = create,
+          .version = version,
+          .lease = lease,
+          .value = {}};
+}
+
 size_t NewestCache::EntryBytes(std::string_view key) {
   // A slot, its share of empty slots, and the key's own memory if it has any.
   const size_t slot = (sizeof(std::string) + sizeof(NewestVersion)) * 3 / 2;

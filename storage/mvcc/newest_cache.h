@@ -26,6 +26,7 @@ struct NewestVersion {
   int64_t value_bytes = 0;
 
   static NewestVersion Of(const Version& version);
+  Version WithoutValue() const;
 
   friend bool operator==(const NewestVersion&, const NewestVersion&) = default;
 };

@@ -54,7 +54,8 @@ bool Holds(const Compare& compare, const Version& version) {
   }
 }
 
-absl::StatusOr<bool> Holds(const Overlay& overlay, const Compare& compare, Revision revision) {
+absl::StatusOr<bool> HoldsForRange(const Overlay& overlay, const Compare& compare,
+                                   Revision revision) {
   bool found = false;
   bool holds = true;
   const absl::Status status =
@@ -70,8 +71,19 @@ absl::StatusOr<bool> Holds(const Overlay& overlay, const Compare& compare, Revis
   return compare.target() != Compare::VALUE && Holds(compare, Version());
 }
 
-absl::Status Decide(const Overlay& overlay, const TxnRequest& txn, Revision revision,
-                    TxnPath& path) {
+absl::StatusOr<bool> Holds(Overlay& overlay, const Compare& compare, Revision revision) {
+  if (compare.range_end().empty() && compare.target() != Compare::VALUE) {
+    // What is newest is mostly known without a look at the engine, all but its value.
+    const absl::StatusOr<NewestVersion> newest = overlay.Newest(compare.key());
+    if (!newest.ok()) return newest.status();
+    if (newest->id.main <= revision) {
+      return Holds(compare, newest->live ? newest->WithoutValue() : Version());
+    }
+  }
+  return HoldsForRange(overlay, compare, revision);
+}
+
+absl::Status Decide(Overlay& overlay, const TxnRequest& txn, Revision revision, TxnPath& path) {
   bool succeeded = true;
   for (const Compare& compare : txn.compare()) {
     const absl::StatusOr<bool> holds = Holds(overlay, compare, revision);
@@ -91,8 +103,7 @@ absl::Status Decide(const Overlay& overlay, const TxnRequest& txn, Revision revi
 
 }  // namespace
 
-absl::StatusOr<TxnPath> DecideTxn(const Overlay& overlay, const TxnRequest& txn,
-                                  Revision revision) {
+absl::StatusOr<TxnPath> DecideTxn(Overlay& overlay, const TxnRequest& txn, Revision revision) {
   TxnPath path;
   if (absl::Status status = Decide(overlay, txn, revision, path); !status.ok()) return status;
   return path;
@@ -134,7 +145,7 @@ bool IsReadOnly(const TxnRequest& txn) {
 absl::StatusOr<ReadTxnResult> ReadTxn(const ReadView& view, const TxnRequest& txn,
                                       AnswerRoom room) {
   GAVEL_CHECK(IsReadOnly(txn));
-  const Overlay overlay(*view.engine, nullptr);
+  Overlay overlay(*view.engine, nullptr);
   ReadTxnResult result;
   absl::StatusOr<TxnPath> path = DecideTxn(overlay, txn, view.revision);
   if (!path.ok()) return path.status();

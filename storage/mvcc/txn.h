@@ -22,7 +22,7 @@ namespace gavel::storage {
 using TxnPath = std::vector<bool>;
 
 // Evaluates all compares, nested ones included, on the state at `revision`.
-absl::StatusOr<TxnPath> DecideTxn(const Overlay& overlay, const etcdserverpb::TxnRequest& txn,
+absl::StatusOr<TxnPath> DecideTxn(Overlay& overlay, const etcdserverpb::TxnRequest& txn,
                                   Revision revision);
 
 // Whether a range of a transaction may run on a store at `revision`. Unlike a plain Range, any

@@ -51,6 +51,26 @@ TEST(ClusterTest, TheCoreRestsOnlyUnderLoad) {
   cluster.clock().SetStep(0);
 }
 
+// Who shares a member with few others must not wait as long as with many.
+TEST(ClusterTest, ARestIsBoundedByWhatIsUnderWay) {
+  NodeCluster cluster(1, 1);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  server::CoreDriver& core = cluster.node(0).core();
+  cluster.clock().SetStep(kNsPerMs);  // Each turn takes that long, or longer.
+  const auto rest_after = [&](int puts) {
+    for (int i = 0; i < puts; ++i) {
+      cluster.Put(0, "a", "1", [](const server::ProposeResult&) {});
+    }
+    EXPECT_TRUE(core.RunOnce());
+    return core.RestUntil() - (cluster.clock().Now() - kNsPerMs);
+  };
+  EXPECT_EQ(rest_after(16), kNsPerMs * 16 * 32 / 1000);
+  EXPECT_EQ(rest_after(16), kNsPerMs * (32 + 16) * 32 / 1000) << "the first wait, in the log";
+  EXPECT_EQ(rest_after(1000), 2 * kNsPerMs);
+  cluster.clock().SetStep(0);
+}
+
 // A member alone must not confirm a write that is only in memory (reliability: its own log counts
 // only once it is durable).
 TEST(ClusterTest, OneMemberConfirmsNothingBeforeItsDisk) {

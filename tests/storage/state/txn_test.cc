@@ -297,6 +297,23 @@ TEST_F(TxnTest, OnAViewAReadOnlyTransactionAnswersTheSame) {
   EXPECT_FALSE(storage::IsReadOnly(Then({DeleteOp("a")})));
 }
 
+TEST_F(TxnTest, OnAViewAComparisonSeesNothingNewer) {
+  const auto view = store_.machine().view();
+  const int64_t revision = view->revision;
+  Compare compare = On("a", Compare::MOD, Compare::GREATER);
+  compare.set_mod_revision(revision);
+  TxnRequest txn = Then({RangeOp("a")});
+  *txn.add_compare() = compare;
+  store_.Do(Put("a", "3"));
+  EXPECT_FALSE(storage::ReadTxn(*view, txn)->response.succeeded());
+  EXPECT_TRUE(storage::ReadTxn(*store_.machine().view(), txn)->response.succeeded());
+  store_.Do(Delete("a"));
+  txn.mutable_compare(0)->set_target(Compare::VERSION);
+  txn.mutable_compare(0)->set_version(0);
+  EXPECT_TRUE(storage::ReadTxn(*view, txn)->response.succeeded());
+  EXPECT_FALSE(storage::ReadTxn(*store_.machine().view(), txn)->response.succeeded());
+}
+
 TEST_F(TxnTest, OnAViewACompactionThatOvertakesIsNoticed) {
   const auto view = store_.machine().view();
   store_.Do(Put("a", "3"));

@@ -189,7 +189,12 @@ absl::StatusOr<std::string> YamlText(const YAML::Node& node) {
 // The TLS options, which the file keeps in two groups: `prefix` is "" or "peer-".
 absl::Status ApplyTransportSecurity(const YAML::Node& group, const std::string& prefix,
                                     const std::string& file, OptionsDraft& draft) {
-  if (!group.IsMap()) return absl::OkStatus();
+  if (group.IsNull()) return absl::OkStatus();
+  if (!group.IsMap()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        file, ": ", prefix.empty() ? "client-" : prefix,
+        "transport-security: refused: not a map, so what it asks for is not understood"));
+  }
   for (const auto& entry : group) {
     const std::string name = prefix + entry.first.as<std::string>();
     absl::StatusOr<std::string> text = YamlText(entry.second);
@@ -254,6 +259,20 @@ std::string VersionText() {
                       "\nServes etcd API: ", std::string(kEtcdServerVersion), "\n");
 }
 
+// What stands beside a file does not count, as in etcd; but who asks for safety must not start
+// without it.
+absl::Status IgnoreForFile(const Flag& flag, const std::string& shown_as, const std::string& value,
+                           const std::string& file, OptionsDraft& draft) {
+  if (flag.refused) {
+    absl::Status status = flag.set(value, ValueSource::kFlag, draft);
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(shown_as, ": ", status.message()));
+    }
+  }
+  draft.warnings.push_back(absl::StrCat(shown_as, " is ignored because of the config file ", file));
+  return absl::OkStatus();
+}
+
 // Reads whichever source counts.
 absl::Status ApplySources(const Arguments& arguments, const Environment& environment,
                           OptionsDraft& draft) {
@@ -267,14 +286,16 @@ absl::Status ApplySources(const Arguments& arguments, const Environment& environ
     return ApplyVariables(environment, draft);
   }
   for (const Arguments::Given& given : arguments.flags) {
-    draft.warnings.push_back(
-        absl::StrCat("--", given.spelling, " is ignored because of the config file ", file));
+    absl::Status status =
+        IgnoreForFile(*given.flag, absl::StrCat("--", given.spelling), given.value, file, draft);
+    if (!status.ok()) return status;
   }
   for (const Flag& flag : AllFlags()) {
-    if (environment.contains(VariableName(flag))) {
-      draft.warnings.push_back(
-          absl::StrCat(VariableName(flag), " is ignored because of the config file ", file));
-    }
+    const std::string variable = VariableName(flag);
+    const auto given = environment.find(variable);
+    if (given == environment.end()) continue;
+    absl::Status status = IgnoreForFile(flag, variable, given->second, file, draft);
+    if (!status.ok()) return status;
   }
   return ApplyFile(file, draft);
 }

@@ -270,6 +270,11 @@ absl::Status CompleteOptions(OptionsDraft& draft) {
   if (absl::Status status = ResolveCompaction(draft); !status.ok()) return status;
   if (absl::Status status = CheckRequestBounds(options); !status.ok()) return status;
   ResolveQuota(draft);
+  if (options.snapshot_count == 0) {  // As etcd takes it.
+    options.snapshot_count = ServerOptions().snapshot_count;
+    draft.warnings.push_back(
+        absl::StrCat("--snapshot-count 0 stands for the default, ", options.snapshot_count));
+  }
   if (options.max_request_bytes > 10 << 20) {
     draft.warnings.push_back(absl::StrCat("--max-request-bytes ", options.max_request_bytes,
                                           " is above 10 MiB, the most that is advised"));

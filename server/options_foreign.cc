@@ -32,6 +32,7 @@ Flag Refused(std::string name, FlagKind kind, std::string harmless, std::string 
   Flag flag;
   flag.name = name;
   flag.kind = kind;
+  flag.refused = true;
   flag.set = [=](std::string_view text, ValueSource, OptionsDraft&) -> absl::Status {
     if (text.empty() || text == harmless) return absl::OkStatus();
     if (kind == FlagKind::kSwitch) {
@@ -39,7 +40,7 @@ Flag Refused(std::string name, FlagKind kind, std::string harmless, std::string 
       if (!value.ok() || !*value) return value.status();
     }
     return absl::InvalidArgumentError(
-        absl::StrCat("refused: ", why, "; remove the flag to start without"));
+        absl::StrCat("refused: ", why, "; leave it out to start without"));
   };
   return flag;
 }
@@ -69,6 +70,7 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"distributed-tracing-sampling-rate", ""},
       {"distributed-tracing-service-name", ""},
       {"downgrade-check-time", ""},
+      {"enable-v2v3", "etcd's version 2 API is not served"},
       {"feature-gates", ""},
       {"listen-client-http-urls", "there is no JSON gateway; see --listen-metrics-urls"},
       {"log-package-levels", "see --log-level"},
@@ -96,7 +98,6 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"enable-log-rotation", "rotate the file from outside"},
       {"enable-pprof", ""},
       {"enable-v2", "etcd's version 2 API is not served"},
-      {"enable-v2v3", "etcd's version 2 API is not served"},
       {"initial-corrupt-check", compared},
       {"initial-election-tick-advance", "a member that knows no leader asks early by itself"},
       {"memory-mlock", ""},
@@ -130,9 +131,10 @@ std::vector<Flag> RefusedFlags() {
   }
   for (const char* name :
        {"client-crl-file", "client-cert-allowed-hostname", "peer-crl-file", "peer-cert-allowed-cn",
-        "peer-cert-allowed-hostname", "cipher-suites", "tls-min-version", "tls-max-version"}) {
+        "peer-cert-allowed-hostname", "cipher-suites", "tls-max-version"}) {
     flags.push_back(Refused(name, kValue, "", tls));
   }
+  flags.push_back(Refused("tls-min-version", kValue, "TLS1.2", tls));
   flags.push_back(Refused("self-signed-cert-validity", kValue, "1", tls));
   flags.push_back(Refused("peer-skip-client-san-verification", kSwitch, "", tls));
   flags.push_back(Refused("auth-token", kValue, "simple", auth));
@@ -142,10 +144,13 @@ std::vector<Flag> RefusedFlags() {
   for (const char* name :
        {"discovery", "discovery-endpoints", "discovery-token", "discovery-user",
         "discovery-password", "discovery-proxy", "discovery-srv", "discovery-srv-name",
-        "discovery-cert", "discovery-key", "discovery-cacert", "discovery-dial-timeout",
-        "discovery-request-timeout", "discovery-keepalive-time", "discovery-keepalive-timeout"}) {
+        "discovery-cert", "discovery-key", "discovery-cacert"}) {
     flags.push_back(Refused(name, kValue, "", discovery));
   }
+  flags.push_back(Refused("discovery-dial-timeout", kValue, "2s", discovery));
+  flags.push_back(Refused("discovery-request-timeout", kValue, "5s", discovery));
+  flags.push_back(Refused("discovery-keepalive-time", kValue, "2s", discovery));
+  flags.push_back(Refused("discovery-keepalive-timeout", kValue, "6s", discovery));
   flags.push_back(Refused("discovery-fallback", kValue, "proxy", discovery));
   flags.push_back(Refused("discovery-insecure-transport", kSwitch, "", discovery));
   flags.push_back(Refused("discovery-insecure-skip-tls-verify", kSwitch, "", discovery));

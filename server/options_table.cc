@@ -214,9 +214,10 @@ void AddMemberFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "election-timeout", "1000",
                          "Milliseconds without a leader before an election; the same on all.",
                          Milliseconds(&O::election_timeout)));
-  flags.push_back(Served(group, "snapshot-count", "100000",
-                         "Entries applied before the state is made durable and the log is cut.",
-                         Count(&O::snapshot_count, 1, 1'000'000'000)));
+  flags.push_back(
+      Served(group, "snapshot-count", "100000",
+             "Entries applied before the state is made durable and the log is cut; 0: default.",
+             Count(&O::snapshot_count, 0, 1'000'000'000)));
   flags.push_back(Served(group, "snapshot-catchup-entries", "5000",
                          "Entries of the log kept for slow followers.",
                          Count(&O::snapshot_catchup_entries, 0, 1'000'000'000)));

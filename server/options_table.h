@@ -38,6 +38,7 @@ enum class ValueSource { kFlag, kVariable, kFile };
 struct Flag {
   std::string name;
   FlagKind kind = FlagKind::kValue;
+  bool refused = false;  // What it asks for does not exist, and to go on would be less safe.
   // Puts a value into the draft. The error says what is wrong with the value.
   std::function<absl::Status(std::string_view text, ValueSource source, OptionsDraft& draft)> set;
   // The rest is for --help; a flag without a group is not listed by itself.

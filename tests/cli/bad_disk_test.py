@@ -186,6 +186,7 @@ def log_unreadable_at_the_start(options):
         said = last_line(cluster, VICTIM)
         check('.wal' in said and 'nput/output error' in said and disk.struck() > 0,
               'the message does not name file and cause: ' + said)
+        check('check the disk' in said, 'the message does not say what to do: ' + said)
         keys += others_serve(cluster, 'meanwhile')
         comes_back(cluster, disk, keys)
 

@@ -96,6 +96,20 @@ TEST_F(ConfigFileTest, GroupsOnTheSafetyOfConnectionsAreRefusedUnlessEmpty) {
               StatusIs(kInvalid, HasSubstr("peer-allowed-cn: refused")));
 }
 
+// Neither a group that is not understood nor what stands beside the file is left out in silence.
+TEST_F(ConfigFileTest, WhoAsksForSafetyDoesNotStartWithout) {
+  EXPECT_OK(Parse("client-transport-security:\npeer-transport-security:\n"));
+  EXPECT_THAT(Parse("client-transport-security:\n  - cert-file: a.pem\n"),
+              StatusIs(kInvalid, HasSubstr("client-transport-security: refused: not a map")));
+  EXPECT_THAT(Parse("peer-transport-security: cert\n"),
+              StatusIs(kInvalid, HasSubstr("peer-transport-security: refused: not a map")));
+  EXPECT_THAT(Parse("name: a\n", {"--cert-file=a.pem"}),
+              StatusIs(kInvalid, HasSubstr("--cert-file: refused")));
+  EXPECT_THAT(Parse("name: a\n", {}, {{"ETCD_PEER_AUTO_TLS", "true"}}),
+              StatusIs(kInvalid, HasSubstr("ETCD_PEER_AUTO_TLS: refused")));
+  EXPECT_OK(Parse("name: a\n", {"--cert-file=", "--auth-token=simple"}));
+}
+
 TEST_F(ConfigFileTest, DamagedFilesAreNamed) {
   EXPECT_THAT(Parse("name: [1, {\n"), StatusIs(kInvalid, HasSubstr(file_)));
   EXPECT_THAT(Parse("- a\n- b\n"), StatusIs(kInvalid, HasSubstr("not a YAML map")));

@@ -292,10 +292,18 @@ TEST(OptionsTest, ChangesOfMembers) {
 
 TEST(OptionsTest, RefusedFlagsThatAskForNothingAreTaken) {
   absl::StatusOr<ParsedOptions> parsed =
-      Parse({"--client-cert-auth=false", "--peer-auto-tls=false", "--auth-token=simple",
-             "--bcrypt-cost=10", "--cert-file=", "--initial-cluster-state=new"});
+      Parse({"--tls-min-version=TLS1.2", "--discovery-dial-timeout=2s", "--client-cert-auth=false",
+             "--peer-auto-tls=false", "--auth-token=simple", "--bcrypt-cost=10",
+             "--cert-file=", "--initial-cluster-state=new"});
   ASSERT_OK(parsed);
   EXPECT_THAT(parsed->warnings, IsEmpty());
+}
+
+TEST(OptionsTest, WhatEtcdTakesIsTaken) {
+  absl::StatusOr<ParsedOptions> parsed =
+      Parse({"--snapshot-count=0", "--experimental-enable-v2v3", "/v2"});
+  ASSERT_OK(parsed);
+  EXPECT_EQ(parsed->options.snapshot_count, 100'000U);
 }
 
 TEST(OptionsTest, EncryptedUrlsAreRefused) {

@@ -30,7 +30,7 @@ constexpr size_t kRestRequestsMin = 16;
 // busy.
 constexpr MonotonicNs kRestFactor = 10;
 // It is bounded by what is under way: nobody who shares the member with few others waits for many.
-constexpr MonotonicNs kRestPerRequest = 32'000;
+constexpr MonotonicNs kRestPerRequest = 32 * kNsPerMs / 1000;
 constexpr MonotonicNs kShortRestMax = kNsPerMs / 2;
 constexpr MonotonicNs kLongRestMax = 2 * kNsPerMs;
 

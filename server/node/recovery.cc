@@ -52,25 +52,11 @@ absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& dire
   return identity;
 }
 
-// What is wrong with the log says what to do; an error of the system does not.
-absl::Status WithAdvice(const absl::Status& status) {
-  const char* advice = nullptr;
-  switch (status.code()) {
-    case absl::StatusCode::kPermissionDenied:
-      advice = "let the user who runs this member read and write it, then start it again";
-      break;
-    case absl::StatusCode::kResourceExhausted:
-      advice = "free space, then start this member again";
-      break;
-    case absl::StatusCode::kInternal:
-    case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kUnknown:
-      advice = "check the disk and the kernel's messages, then start this member again";
-      break;
-    default:
-      return status;
-  }
-  return absl::Status(status.code(), absl::StrCat(status.message(), ": ", advice));
+absl::Status AtLog(const absl::Status& status) {
+  const char* const advice = storage::AdviceOn(status.code());
+  if (advice == nullptr) return status;
+  return absl::Status(status.code(), absl::StrCat(status.message(), ": ", advice,
+                                                  ", then start this member again"));
 }
 
 struct OpenedLog {
@@ -83,7 +69,7 @@ absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const storage::WalOptions
                                   bool first_start) {
   absl::StatusOr<storage::Wal::Opened> opened = storage::Wal::Open(disk, options, applied);
   if (opened.ok()) return OpenedLog{std::move(opened->wal), std::move(opened->contents)};
-  if (!absl::IsNotFound(opened.status())) return WithAdvice(opened.status());
+  if (!absl::IsNotFound(opened.status())) return AtLog(opened.status());
   if (!first_start || !applied.is_none()) {
     return absl::DataLossError(
         absl::StrCat("the write-ahead log in ", options.directory,
@@ -95,7 +81,7 @@ absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const storage::WalOptions
   log.contents.start.configuration = initial.configuration;
   absl::StatusOr<std::unique_ptr<storage::Wal>> created =
       storage::Wal::Create(disk, options, log.contents.start);
-  if (!created.ok()) return WithAdvice(created.status());
+  if (!created.ok()) return AtLog(created.status());
   log.wal = *std::move(created);
   return log;
 }

@@ -44,23 +44,12 @@ std::string Id(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
 
 // Adds to an error of the disk what a person can do about it.
 absl::Status Explain(const std::string& path, const absl::Status& status) {
-  std::string advice;
-  switch (status.code()) {
-    case absl::StatusCode::kPermissionDenied:
-      advice = "give the user that runs gaveld read and write access to it and all it holds";
-      break;
-    case absl::StatusCode::kResourceExhausted:
-      advice = "free some space on its file system";
-      break;
-    case absl::StatusCode::kFailedPrecondition:
-      advice = "choose a --data-dir that can be a directory";
-      break;
-    case absl::StatusCode::kNotFound:
-      advice = "choose a --data-dir in a place where directories can be made";
-      break;
-    default:
-      advice = "check the file system";
+  const char* advice = AdviceOn(status.code());
+  if (absl::IsFailedPrecondition(status)) advice = "choose a --data-dir that can be a directory";
+  if (absl::IsNotFound(status)) {
+    advice = "choose a --data-dir in a place where directories can be made";
   }
+  if (advice == nullptr) advice = "check the file system";
   return absl::Status(status.code(),
                       absl::StrCat("data directory ", path, ": ", status.message(), ": ", advice));
 }

@@ -3,9 +3,9 @@
 #include <iterator>
 #include <string>
 
+#include "proto/etcdserverpb/auth.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/lease.pb.h"
-#include "proto/etcdserverpb/maintenance.pb.h"
 #include "tests/conformance/requests.h"
 
 namespace gavel::conformance {
@@ -221,7 +221,7 @@ Operation UnknownMethod(Vocabulary& words) {
 }
 
 Operation OtherServices(Vocabulary& words) {
-  // The first and the last are answered from a member's own copy.
+  // The first is answered from a member's own copy; the last is not served by Gavel.
   switch (words.local() ? words.random().Below(4) : 1 + words.random().Below(2)) {
     case 0:
       return CallOf("/etcdserverpb.Lease/LeaseLeases", etcdserverpb::LeaseLeasesRequest());
@@ -236,7 +236,7 @@ Operation OtherServices(Vocabulary& words) {
       return CallOf("/etcdserverpb.Lease/LeaseRevoke", request);
     }
     default:
-      return CallOf("/etcdserverpb.Maintenance/Hash", etcdserverpb::HashRequest());
+      return CallOf("/etcdserverpb.Auth/UserList", etcdserverpb::AuthUserListRequest());
   }
 }
 

@@ -66,6 +66,26 @@ TEST_F(RecoveryTest, DamageOfTheStateIsNamedWithItsPlaceAndAdvice) {
   EXPECT_OK(Recover());
 }
 
+TEST_F(RecoveryTest, WhatKeepsTheLogFromBeingOpenedIsNamedWithAdvice) {
+  disk_.DenyAccess("/data/member/wal");
+  EXPECT_THAT(Recover(),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       AllOf(HasSubstr("/data/member/wal"), HasSubstr("give the user"))));
+  disk_.DenyAccess("");
+  // Whichever part of the first start runs out of space; some time it is the log.
+  bool in_log = false;
+  for (uint64_t bytes = 0; bytes < (1 << 20) && !in_log; bytes += 256) {
+    disk_.SetFreeBytes(bytes);
+    const absl::Status status = Recover();
+    ASSERT_THAT(status,
+                StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("free some space")));
+    in_log = status.message().find("/data/member/wal") != std::string_view::npos;
+  }
+  EXPECT_TRUE(in_log);
+  disk_.SetUnlimitedSpace();
+  EXPECT_OK(Recover());
+}
+
 TEST_F(RecoveryTest, ANewerFormatIsNamedWithItsPlace) {
   ASSERT_OK(Recover());
   Overwrite(storage::kMetaFormat, storage::EncodeMetaFormat({1000, 1}));

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace gavel::server {
 namespace {
@@ -67,11 +68,18 @@ double OpenFilesMax() {
   return static_cast<double>(limit.rlim_cur);
 }
 
+// As Prometheus' own clients tell what is unlimited.
+double VirtualMemoryMax() {
+  rlimit limit{};
+  getrlimit(RLIMIT_AS, &limit);
+  return static_cast<double>(limit.rlim_cur);
+}
+
 }  // namespace
 
 std::shared_ptr<void> AddProcessMetrics(Metrics& metrics) {
-  Gauge& cpu = metrics.AddGauge("process_cpu_seconds_total",
-                                "Total user and system CPU time spent in seconds.");
+  Counter& cpu = metrics.AddCounter("process_cpu_seconds_total",
+                                    "Total user and system CPU time spent in seconds.");
   Gauge& resident =
       metrics.AddGauge("process_resident_memory_bytes", "Resident memory size in bytes.");
   Gauge& virtual_memory =
@@ -80,14 +88,18 @@ std::shared_ptr<void> AddProcessMetrics(Metrics& metrics) {
   Gauge& used = metrics.AddGauge("os_fd_used", "The number of used file descriptors.");
   metrics.AddGauge("process_max_fds", "Maximum number of open file descriptors.")
       .Set(OpenFilesMax());
+  metrics
+      .AddGauge("process_virtual_memory_max_bytes",
+                "Maximum amount of virtual memory available in bytes.")
+      .Set(VirtualMemoryMax());
   metrics.AddGauge("os_fd_limit", "The file descriptor limit.").Set(OpenFilesMax());
   metrics
       .AddGauge("process_start_time_seconds",
                 "Start time of the process since unix epoch in seconds.")
       .Set(BootSeconds() + ReadStat().start_seconds_since_boot);
-  return metrics.OnScrape([&cpu, &resident, &virtual_memory, &open, &used] {
+  return metrics.OnScrape([&cpu, &resident, &virtual_memory, &open, &used, told = 0.0]() mutable {
     const ProcessStat stat = ReadStat();
-    cpu.Set(stat.cpu_seconds);
+    cpu.Increment(stat.cpu_seconds - std::exchange(told, stat.cpu_seconds));
     resident.Set(stat.resident_bytes);
     virtual_memory.Set(stat.virtual_bytes);
     const double files = OpenFiles();

@@ -1,7 +1,6 @@
 #include "server/http2/connection.h"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "server/rpc/error_map.h"
@@ -179,15 +178,17 @@ void Connection::Greet(std::string_view bytes) {
 }
 
 void Connection::OnOtherProtocol(std::string first_bytes) {
-  // Methods are letters; anything else is no HTTP.
-  if (std::isalpha(static_cast<unsigned char>(first_bytes[0])) == 0) {
-    Close();
-    return;
-  }
-  if (const OnHttp1Connection& hook = loop_.shared().on_http1; hook != nullptr) {
+  const ProtocolFault fault = FaultOf(first_bytes);
+  const OnHttp1Connection& hook = loop_.shared().on_http1;
+  if (fault == ProtocolFault::kHttp1 && hook != nullptr) {
     loop_.Unwatch(stream_->fd());
     hook(stream_->Release(), std::move(first_bytes));
     stream_ = nullptr;
+    Close();
+    return;
+  }
+  loop_.shared().protocol_teller.Note(fault, peer_);
+  if (fault != ProtocolFault::kHttp1) {
     Close();
     return;
   }

@@ -8,6 +8,7 @@
 
 #include "server/client_limits.h"
 #include "server/http2/limit_teller.h"
+#include "server/http2/protocol_teller.h"
 #include "server/rpc/front_methods.h"
 #include "server/rpc/front_options.h"
 
@@ -30,8 +31,8 @@ class Http2Shared final : public FrontShared {
       : FrontShared(front_options, std::move(methods), front_clock, front_logger, metrics),
         limits(front_options.limits),
         on_http1(front_options.on_http1),
-        teller(front_clock, front_logger,
-               front_options.metrics_prefix.empty() ? nullptr : &metrics) {}
+        teller(front_clock, front_logger, Counted(front_options, metrics)),
+        protocol_teller(front_clock, front_logger, Counted(front_options, metrics)) {}
 
   // Makes room for one more connection; false if there are as many as may be.
   bool AddConnection() {
@@ -65,8 +66,13 @@ class Http2Shared final : public FrontShared {
   const Http2Limits limits;
   const OnHttp1Connection on_http1;
   LimitTeller teller;
+  ProtocolTeller protocol_teller;
 
  private:
+  static Metrics* Counted(const Http2FrontOptions& front_options, Metrics& metrics) {
+    return front_options.metrics_prefix.empty() ? nullptr : &metrics;
+  }
+
   std::atomic<uint32_t> connections_ = 0;
   std::atomic<int64_t> held_ = 0;
   std::atomic<int64_t> stream_bytes_ = 0;

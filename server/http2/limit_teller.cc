@@ -6,8 +6,6 @@
 namespace gavel::server {
 namespace {
 
-constexpr MonotonicNs kLineInterval = 60 * kNsPerSecond;
-
 struct Row {
   ClientLimit limit;
   const char* flag;
@@ -60,16 +58,13 @@ LimitTeller::LimitTeller(Clock& clock, Logger& logger, Metrics* metrics)
 void LimitTeller::Note(ClientLimit limit, std::string_view client) {
   State& state = states_[static_cast<size_t>(limit)];
   if (state.counter != nullptr) state.counter->Increment();
-  state.untold.fetch_add(1, std::memory_order_relaxed);
-  const MonotonicNs now = clock_.Now();
-  MonotonicNs next = state.next_line.load(std::memory_order_relaxed);
-  if (now < next || !state.next_line.compare_exchange_strong(next, now + kLineInterval)) return;
+  const uint64_t times = state.line.Count(clock_.Now());
+  if (times == 0) return;
   const Row& row = kRows[static_cast<size_t>(limit)];
-  logger_.Warn("a client met a limit",
-               {{"limit", std::string("--") + row.flag},
-                {"consequence", row.consequence},
-                {"client", client},
-                {"times", state.untold.exchange(0, std::memory_order_relaxed)}});
+  logger_.Warn("a client met a limit", {{"limit", std::string("--") + row.flag},
+                                        {"consequence", row.consequence},
+                                        {"client", client},
+                                        {"times", times}});
 }
 
 }  // namespace gavel::server

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <string_view>
 
 #include "server/clock.h"
 #include "server/logging.h"
 #include "server/metrics.h"
+#include "server/rare_line.h"
 
 namespace gavel::server {
 
@@ -39,8 +39,7 @@ class LimitTeller {
  private:
   struct State {
     Counter* counter = nullptr;
-    std::atomic<MonotonicNs> next_line = 0;
-    std::atomic<uint64_t> untold = 0;
+    RareLine line;
   };
 
   Clock& clock_;

@@ -185,6 +185,7 @@ struct SessionCallbacks {
   }
 
   static int OnFrameSent(nghttp2_session* session, const nghttp2_frame* frame, void* self_ptr) {
+    if (frame->hd.type == NGHTTP2_GOAWAY) OnGoAwaySent(*frame, *static_cast<Session*>(self_ptr));
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     static_cast<Session*>(self_ptr)->pings_.OnSent();
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
@@ -193,6 +194,13 @@ struct SessionCallbacks {
     // The answer is whole, and the client is told to stop sending.
     nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
     return 0;
+  }
+
+  static void OnGoAwaySent(const nghttp2_frame& frame, const Session& self) {
+    const uint32_t error = frame.goaway.error_code;
+    // What was said of a limit, or at a shutdown, has been told.
+    if (error == NGHTTP2_NO_ERROR || error == NGHTTP2_ENHANCE_YOUR_CALM) return;
+    self.shared().protocol_teller.Note(ProtocolFault::kHttp2, self.peer());
   }
 
   static ssize_t ReadData(nghttp2_session*, int32_t stream, uint8_t*, size_t size, uint32_t* flags,

@@ -167,7 +167,7 @@ void Node::BuildSnapshots(const Surroundings& surroundings, const storage::State
   received_ = std::make_unique<SnapshotSink>(
       identity_.cluster_id, SnapshotPlaces(directory_->snapshots_path()),
       SnapshotSink::Surroundings{
-          logger_, surroundings.metrics, surroundings.disk, stores_,
+          clock_, logger_, surroundings.metrics, surroundings.disk, stores_,
           [this](Background::Step step) { queues_.background.Add(std::move(step)); },
           [this](raft::NodeId from) { return gate_->status().raft.leader == from; }, send,
           [this](raft::NodeId from, raft::SnapshotMeta meta) {

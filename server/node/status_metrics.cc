@@ -36,10 +36,10 @@ struct StatusGauges {
         used(metrics.AddGauge("gavel_quota_used_bytes",
                               "What --quota-backend-bytes bounds: live and superseded versions, "
                               "and leases.")),
-        put_ops(metrics.AddGauge("etcd_mvcc_put_total", "Puts applied.")),
-        delete_ops(metrics.AddGauge("etcd_mvcc_delete_total", "Deletions applied.")),
-        txn_ops(metrics.AddGauge("etcd_mvcc_txn_total",
-                                 "Transactions applied that are not of one operation.")),
+        put_ops(metrics.AddCounter("etcd_mvcc_put_total", "Puts applied.")),
+        delete_ops(metrics.AddCounter("etcd_mvcc_delete_total", "Deletions applied.")),
+        txn_ops(metrics.AddCounter("etcd_mvcc_txn_total",
+                                   "Transactions applied that are not of one operation.")),
         leases(metrics.AddGauge("gavel_leases", "Leases that exist.")),
         term(metrics.AddGauge("gavel_raft_term", "Current term.")) {}
 
@@ -57,15 +57,15 @@ struct StatusGauges {
   Gauge& live;
   Gauge& superseded;
   Gauge& used;
-  Gauge& put_ops;
-  Gauge& delete_ops;
-  Gauge& txn_ops;
+  Counter& put_ops;
+  Counter& delete_ops;
+  Counter& txn_ops;
   Gauge& leases;
   Gauge& term;
+  storage::OperationCounts told;  // That the counters of operations have.
 };
 
-void Refresh(const StatusGauges& gauges, const MemberGate& gate,
-             const storage::StateMachine& machine) {
+void Refresh(StatusGauges& gauges, const MemberGate& gate, const storage::StateMachine& machine) {
   const MemberStatus status = gate.status();
   gauges.pending.Set(static_cast<double>(gate.pending_proposals()));
   gauges.committed.Set(static_cast<double>(status.raft.commit.value()));
@@ -77,9 +77,10 @@ void Refresh(const StatusGauges& gauges, const MemberGate& gate,
   gauges.readers.Set(status.db_readers);
   const storage::StateMachine::Sizes sizes = machine.sizes();
   const storage::OperationCounts operations = machine.operations();
-  gauges.put_ops.Set(static_cast<double>(operations.puts));
-  gauges.delete_ops.Set(static_cast<double>(operations.deletes));
-  gauges.txn_ops.Set(static_cast<double>(operations.txns));
+  gauges.put_ops.Increment(static_cast<double>(operations.puts - gauges.told.puts));
+  gauges.delete_ops.Increment(static_cast<double>(operations.deletes - gauges.told.deletes));
+  gauges.txn_ops.Increment(static_cast<double>(operations.txns - gauges.told.txns));
+  gauges.told = operations;
   gauges.keys.Set(static_cast<double>(sizes.keys));
   gauges.live.Set(static_cast<double>(sizes.live_bytes));
   gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));

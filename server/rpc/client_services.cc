@@ -50,7 +50,7 @@ void AddContract(Router& router) {
 ClientServices::ClientServices(Gate& gate, Metrics& metrics, const ServiceLimits& limits)
     : router_(std::make_shared<Router>()) {
   const ServiceSurroundings surroundings{
-      &gate, limits, std::make_shared<ReadBytes>(limits.read_bytes_max),
+      &gate, limits, std::make_shared<ReadBytes>(limits.read_bytes_max), &metrics,
       &metrics.AddCounter("etcd_mvcc_range_total", "Ranges read for Range requests.")};
   const CallGuard guard(gate, metrics, limits.leader_patience);
   AddKvService(surroundings, guard, *router_);

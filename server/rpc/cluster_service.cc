@@ -142,10 +142,29 @@ void MemberUpdate(const ServiceSurroundings& s, std::string bytes, CallContext c
          [](const Gate& gate) { return NewResponse<etcdserverpb::MemberUpdateResponse>(gate); });
 }
 
+Counter& PromotionSuccesses(Metrics& metrics) {
+  return metrics.AddCounter("etcd_server_learner_promote_successes",
+                            "Promotions of learners that have come about.");
+}
+
+// `done`, and what becomes of a promotion counted.
+Completion Counting(Metrics* metrics, Completion done) {
+  return [metrics, done = std::move(done)](RpcStatus status, Encoded answer) mutable {
+    Counter& counter = status.ok()
+                           ? PromotionSuccesses(*metrics)
+                           : metrics->AddCounter("etcd_server_learner_promote_failures",
+                                                 "Promotions of learners that have not come about.",
+                                                 {{"Reason", status.message}});
+    counter.Increment();
+    std::move(done)(std::move(status), std::move(answer));
+  };
+}
+
 void MemberPromote(const ServiceSurroundings& s, std::string bytes, CallContext context,
                    Completion done) {
   etcdserverpb::MemberPromoteRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
+  done = Counting(s.metrics, std::move(done));
   if (const auto error = CheckPromote(*s.gate, s.limits, raft::NodeId(request.id()))) {
     return Fail(std::move(done), ToStatus(*error));
   }
@@ -181,6 +200,7 @@ void MemberReplace(const ServiceSurroundings& s, std::string bytes, CallContext 
 
 void AddClusterService(const ServiceSurroundings& surroundings, const CallGuard& guard,
                        Router& router) {
+  PromotionSuccesses(*surroundings.metrics);  // Told from the start.
   constexpr struct {
     const char* name;
     ServiceMethod method;

@@ -6,7 +6,8 @@
 
 namespace gavel::server {
 
-// Adds the methods of etcdserverpb.Cluster and gavel.v1.Cluster. The gate must outlive all calls.
+// Adds the methods of etcdserverpb.Cluster and gavel.v1.Cluster. What `surroundings` points to must
+// outlive all calls.
 void AddClusterService(const ServiceSurroundings& surroundings, const CallGuard& guard,
                        Router& router);
 

@@ -13,6 +13,34 @@ constexpr std::string_view kCodeNames[] = {
     "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
     "DataLoss", "Unauthenticated"};
 
+// What etcd measures of one method alone.
+struct MethodDuration {
+  const char* method;
+  const char* metric;
+  const char* help;
+  double shortest;
+  int buckets;
+};
+constexpr MethodDuration kMethodDurations[] = {
+    {"etcdserverpb.Maintenance/HashKV", "etcd_mvcc_hash_rev_duration_seconds",
+     "The latency distribution of hashes up to a revision.", .01, 15},
+    {"etcdserverpb.Maintenance/Hash", "etcd_mvcc_hash_duration_seconds",
+     "The latency distribution of hashes.", .01, 15},
+    {"etcdserverpb.Maintenance/Defragment", "etcd_disk_backend_defrag_duration_seconds",
+     "The latency distribution of Defragment, which does not wait for the disk.", .1, 13},
+    {"etcdserverpb.Maintenance/Snapshot", "etcd_disk_backend_snapshot_duration_seconds",
+     "The latency distribution of snapshots for clients, at their pace.", .01, 17},
+};
+
+// Streams of which etcd tells how many failed.
+struct FailingStream {
+  const char* method;
+  const char* api;
+};
+constexpr FailingStream kFailingStreams[] = {
+    {"etcdserverpb.Watch/Watch", "watch"},
+    {"etcdserverpb.Lease/LeaseKeepAlive", "lease-keepalive"}};
+
 }  // namespace
 
 std::string_view CodeName(StatusCode code) {
@@ -43,12 +71,22 @@ MethodMetrics::MethodMetrics(Metrics* metrics, std::string_view name, std::strin
         "Histogram of response latency (seconds) of gRPC that had been handled by the server.",
         {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, labels_);
   }
-  if (type == "unary") AddEtcdDurations(name);
+  if (type == "unary") AddRequestDurations(name);
+  for (const MethodDuration& row : kMethodDurations) {
+    if (name == row.method) AddDuration(row.metric, row.help, row.shortest, row.buckets);
+  }
+  for (const FailingStream& row : kFailingStreams) {
+    if (name != row.method) continue;
+    stream_failures_ =
+        &metrics_->AddCounter("etcd_network_server_stream_failures_total",
+                              "Streams that ended with an error which is not the client's wish.",
+                              {{"API", row.api}, {"Type", "receive"}});
+  }
   Handled(StatusCode::kOk);
 }
 
 // `name` is without the first slash.
-void MethodMetrics::AddEtcdDurations(std::string_view name) {
+void MethodMetrics::AddRequestDurations(std::string_view name) {
   constexpr std::string_view kKv = "etcdserverpb.KV/";
   constexpr std::string_view kLease = "etcdserverpb.Lease/";
   const auto add = [this](const std::string& metric, const std::string& help, double shortest,
@@ -69,13 +107,13 @@ void MethodMetrics::AddEtcdDurations(std::string_view name) {
     add("etcd_server_range_duration_seconds",
         "The latency distributions of Range, with the wait for a current view.", .0001, 20, {});
   }
-  if (name == "etcdserverpb.Maintenance/HashKV") {
-    Histogram& hashes =
-        metrics_->AddHistogram("etcd_mvcc_hash_rev_duration_seconds",
-                               "The latency distribution of storage hash by revision operation.",
-                               ExponentialBuckets(.01, 2, 15));
-    etcd_durations_.push_back({&hashes, nullptr});
-  }
+}
+
+void MethodMetrics::AddDuration(const std::string& metric, const std::string& help, double shortest,
+                                int buckets) {
+  Histogram& succeeded =
+      metrics_->AddHistogram(metric, help, ExponentialBuckets(shortest, 2, buckets));
+  etcd_durations_.push_back({&succeeded, nullptr});
 }
 
 void MethodMetrics::OnStarted() {
@@ -93,6 +131,9 @@ void MethodMetrics::OnSent(size_t messages) {
 void MethodMetrics::OnHandled(StatusCode code, MonotonicNs took) {
   if (metrics_ == nullptr) return;
   Handled(code)->Increment();
+  const bool wished = code == StatusCode::kOk || code == StatusCode::kCancelled ||
+                      code == StatusCode::kDeadlineExceeded;
+  if (stream_failures_ != nullptr && !wished) stream_failures_->Increment();
   const double seconds = static_cast<double>(took) / kNsPerSecond;
   if (durations_ != nullptr) durations_->Observe(seconds);
   for (const Durations& durations : etcd_durations_) {

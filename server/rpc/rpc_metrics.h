@@ -34,7 +34,10 @@ class MethodMetrics {
     Histogram* succeeded = nullptr;
     Histogram* failed = nullptr;
   };
-  void AddEtcdDurations(std::string_view name);
+  void AddRequestDurations(std::string_view name);
+  // Of calls that succeed.
+  void AddDuration(const std::string& metric, const std::string& help, double shortest,
+                   int buckets);
   Counter* Handled(StatusCode code);
 
   Metrics* metrics_;
@@ -44,6 +47,7 @@ class MethodMetrics {
   Counter* sent_ = nullptr;
   Histogram* durations_ = nullptr;
   std::vector<Durations> etcd_durations_;
+  Counter* stream_failures_ = nullptr;
   // Registered when a code is first seen, as etcd's clients of the metrics expect.
   std::array<std::atomic<Counter*>, 17> handled_{};
 };

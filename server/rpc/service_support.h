@@ -36,11 +36,13 @@ struct ServiceLimits {
   MonotonicNs connected_min = 0;  // How long a member must be connected to count as such.
 };
 
-// The gate outlives every call. Copied into what goes on after a method has returned.
+// The gate and the metrics outlive every call. Copied into what goes on after a method has
+// returned.
 struct ServiceSurroundings {
   Gate* gate = nullptr;
   ServiceLimits limits;
   std::shared_ptr<ReadBytes> read_bytes;
+  Metrics* metrics = nullptr;
   Counter* ranges = nullptr;
 };
 

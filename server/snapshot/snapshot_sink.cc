@@ -27,6 +27,7 @@ struct SnapshotSink::Arrival {
   ArrivalPtr before;  // Its store is closed first.
   std::shared_ptr<storage::Engine> engine;
   std::unique_ptr<storage::ArchiveInstaller> installer;
+  std::optional<MonotonicNs> began;  // Until its end is told.
 
   // Under the sink's mutex.
   std::deque<SnapshotPiece> queue;
@@ -43,7 +44,13 @@ SnapshotPlaces::SnapshotPlaces(const std::string& path)
       mark(storage::JoinPath(path, "install")) {}
 
 SnapshotSink::SnapshotSink(uint64_t cluster_id, SnapshotPlaces places, Surroundings surroundings)
-    : cluster_id_(cluster_id), places_(std::move(places)), surroundings_(std::move(surroundings)) {}
+    : cluster_id_(cluster_id),
+      places_(std::move(places)),
+      surroundings_(std::move(surroundings)),
+      metrics_(surroundings_.metrics, TransferMetrics::Side::kReceive),
+      applying_(surroundings_.metrics.AddGauge(
+          "etcd_server_snapshot_apply_in_progress_total",
+          "1 if a snapshot has come whole and is to become the state, else 0.")) {}
 
 void SnapshotSink::OnPiece(raft::NodeId from, SnapshotPiece piece) {
   if (!surroundings_.leads(from)) return;
@@ -124,10 +131,7 @@ SnapshotReply SnapshotSink::Take(Arrival& arrival, const SnapshotPiece& piece) {
   if (status.ok()) return reply;
   arrival.installer.reset();
   arrival.engine.reset();
-  surroundings_.metrics
-      .AddCounter("etcd_network_snapshot_receive_failures", "Snapshots that were refused.",
-                  {{"From", Hex(arrival.from.value())}})
-      .Increment();
+  TellEnd(arrival, false);
   surroundings_.logger.Warn("a snapshot was refused", {{"from", Hex(arrival.from.value())},
                                                        {"reason", std::string(status.message())}});
   reply.kind = SnapshotReply::Kind::kRefused;
@@ -136,7 +140,10 @@ SnapshotReply SnapshotSink::Take(Arrival& arrival, const SnapshotPiece& piece) {
 }
 
 absl::Status SnapshotSink::Begin(Arrival& arrival) {
-  arrival.before.reset();
+  if (const ArrivalPtr before = std::exchange(arrival.before, nullptr)) TellEnd(*before, false);
+  arrival.began = surroundings_.clock.Now();
+  metrics_.OnBegun(arrival.from);
+  applying_.Set(0);
   surroundings_.logger.Info("a snapshot arrives", {{"from", Hex(arrival.from.value())}});
   GAVEL_RETURN_IF_ERROR(surroundings_.stores.remove(places_.store));
   GAVEL_RETURN_IF_ERROR(surroundings_.disk.CreateDirectories(places_.directory));
@@ -155,10 +162,8 @@ absl::Status SnapshotSink::End(Arrival& arrival) {
                                                       Hex(summary.header.cluster_id),
                                                       ", this member of ", Hex(cluster_id_)));
   }
-  surroundings_.metrics
-      .AddCounter("etcd_network_snapshot_receive_success", "Snapshots received.",
-                  {{"From", Hex(arrival.from.value())}})
-      .Increment();
+  TellEnd(arrival, true);
+  applying_.Set(1);
   const storage::MetaState& state = summary.header.state;
   surroundings_.logger.Info("a snapshot has arrived whole", {{"from", Hex(arrival.from.value())},
                                                              {"index", state.applied.value()},
@@ -168,6 +173,11 @@ absl::Status SnapshotSink::End(Arrival& arrival) {
   arrival.whole =
       raft::SnapshotMeta{state.applied, state.applied_term, summary.header.configuration};
   return absl::OkStatus();
+}
+
+void SnapshotSink::TellEnd(Arrival& arrival, bool whole) {
+  const std::optional<MonotonicNs> began = std::exchange(arrival.began, std::nullopt);
+  if (began) metrics_.OnEnded(arrival.from, whole, surroundings_.clock.Now() - *began);
 }
 
 absl::Status SnapshotSink::MakeCurrent(const raft::SnapshotMeta& meta) {

@@ -14,10 +14,12 @@
 
 #include "raft/configuration.h"
 #include "raft/types.h"
+#include "server/clock.h"
 #include "server/logging.h"
 #include "server/metrics.h"
 #include "server/peer/frame.h"
 #include "server/snapshot/engine_stores.h"
+#include "server/snapshot/transfer_metrics.h"
 #include "storage/disk/disk.h"
 #include "storage/engine/engine.h"
 #include "storage/mutex.h"
@@ -40,6 +42,7 @@ class SnapshotSink {
   static constexpr uint64_t kQueuedBytesMax = 8 << 20;
 
   struct Surroundings {
+    const Clock& clock;
     Logger& logger;
     Metrics& metrics;
     storage::Disk& disk;
@@ -69,10 +72,14 @@ class SnapshotSink {
   SnapshotReply Take(Arrival& arrival, const SnapshotPiece& piece);
   absl::Status Begin(Arrival& arrival);
   absl::Status End(Arrival& arrival);
+  // Whether it has come whole or not.
+  void TellEnd(Arrival& arrival, bool whole);
 
   const uint64_t cluster_id_;
   const SnapshotPlaces places_;
   const Surroundings surroundings_;
+  TransferMetrics metrics_;
+  Gauge& applying_;
 
   Mutex mutex_;
   ArrivalPtr arrival_ ABSL_GUARDED_BY(mutex_);

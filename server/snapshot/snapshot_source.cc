@@ -41,7 +41,11 @@ struct SnapshotSource::Transfer {
 
 SnapshotSource::SnapshotSource(const storage::ArchiveOrigin& origin, raft::Incarnation life,
                                const SnapshotLimits& limits, Surroundings surroundings)
-    : origin_(origin), life_(life), limits_(limits), surroundings_(std::move(surroundings)) {}
+    : origin_(origin),
+      life_(life),
+      limits_(limits),
+      surroundings_(std::move(surroundings)),
+      metrics_(surroundings_.metrics, TransferMetrics::Side::kSend) {}
 
 void SnapshotSource::Start(raft::NodeId to) {
   const MonotonicNs now = surroundings_.clock.Now();
@@ -53,6 +57,7 @@ void SnapshotSource::Start(raft::NodeId to) {
     transfer->to = to;
     transfer->id = (life_.value() << 32) + ++transfers_ever_;
     transfer->began = transfer->heard = now;
+    metrics_.OnBegun(to);
     Run(transfer, now);
   }
   surroundings_.logger.Info(
@@ -195,8 +200,11 @@ void SnapshotSource::OnTick(MonotonicNs now, const std::vector<raft::PeerProgres
 void SnapshotSource::Stop() {
   const MutexLock lock(mutex_);
   for (auto& [to, transfer] : transfers_) {
-    if (!transfer->ended.has_value()) Run(transfer, surroundings_.clock.Now());
-    transfer->ended = transfer->ended.value_or(surroundings_.clock.Now());
+    if (transfer->ended.has_value()) continue;
+    const MonotonicNs now = surroundings_.clock.Now();
+    Run(transfer, now);
+    transfer->ended = now;
+    metrics_.OnEnded(to, false, now - transfer->began);
   }
   transfers_.clear();
 }
@@ -216,12 +224,7 @@ void SnapshotSource::End(const TransferPtr& transfer, const absl::Status& status
     if (!status.ok()) transfers_.erase(transfer->to);
   }
   const std::string to = Hex(transfer->to);
-  surroundings_.metrics
-      .AddCounter(status.ok() ? "etcd_network_snapshot_send_success"
-                              : "etcd_network_snapshot_send_failures",
-                  status.ok() ? "Snapshots sent to a member." : "Snapshots that did not arrive.",
-                  {{"To", to}})
-      .Increment();
+  metrics_.OnEnded(transfer->to, status.ok(), now - transfer->began);
   if (status.ok()) {
     surroundings_.logger.Info("a snapshot has arrived",
                               {{"member", to},

@@ -23,6 +23,7 @@
 #include "server/logging.h"
 #include "server/metrics.h"
 #include "server/peer/frame.h"
+#include "server/snapshot/transfer_metrics.h"
 #include "storage/engine/engine.h"
 #include "storage/mutex.h"
 #include "storage/snapshot/archive_writer.h"
@@ -97,6 +98,7 @@ class SnapshotSource {
   const raft::Incarnation life_;
   const SnapshotLimits limits_;
   const Surroundings surroundings_;
+  TransferMetrics metrics_;
 
   mutable Mutex mutex_;
   uint64_t transfers_ever_ ABSL_GUARDED_BY(mutex_) = 0;

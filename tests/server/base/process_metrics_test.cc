@@ -33,6 +33,19 @@ TEST(ProcessMetricsTest, MemoryAndTimesAreThoseOfThisProcess) {
   EXPECT_GT(Value(metrics, "os_fd_limit"), 10);
 }
 
+TEST(ProcessMetricsTest, TimeOfTheProcessorIsACounterThatGrows) {
+  Metrics metrics;
+  const std::shared_ptr<void> handle = AddProcessMetrics(metrics);
+  const std::string type = "# TYPE process_cpu_seconds_total counter\n";
+  EXPECT_NE(metrics.Text().find(type), std::string::npos);
+  const double before = Value(metrics, "process_cpu_seconds_total");
+  for (int i = 0; i < 100000 && Value(metrics, "process_cpu_seconds_total") <= before; ++i) {
+  }
+  EXPECT_GT(Value(metrics, "process_cpu_seconds_total"), before);
+  // Every scrape tells the whole, not the whole once more.
+  EXPECT_LT(Value(metrics, "process_cpu_seconds_total"), 2 * before + 10);
+}
+
 TEST(ProcessMetricsTest, OpenFilesAreCountedAtEachScrape) {
   Metrics metrics;
   const std::shared_ptr<void> handle = AddProcessMetrics(metrics);

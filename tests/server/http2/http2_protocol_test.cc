@@ -31,6 +31,20 @@ class Http2ProtocolTest : public Http2Test {
     EXPECT_EQ(*answer.reset, error);
     ExpectAlive(connection, 101);
   }
+
+  // So many connections had `fault`, and one line of the log gives `reason`.
+  void ExpectTold(const std::string& fault, int times, const std::string& reason) {
+    const std::string counter = "gavel_clients_protocol_errors_total{fault=\"" + fault + "\"} ";
+    EXPECT_TRUE(Eventually([&] {
+      return fixture().metrics.Text().find(counter + std::to_string(times) + "\n") !=
+             std::string::npos;
+    })) << fault;
+    int lines = 0;
+    for (const std::string& line : fixture().log.lines()) {
+      if (line.find(reason) != std::string::npos) ++lines;
+    }
+    EXPECT_EQ(lines, 1) << fault;
+  }
 };
 
 TEST_F(Http2ProtocolTest, ACallMayComeByteByByte) {
@@ -58,6 +72,9 @@ TEST_F(Http2ProtocolTest, AWrongPrefaceIsNoHttp2) {
     connection.Send(bytes);
     EXPECT_EQ(connection.ReadRaw(), "");
   }
+  ExpectTold("http1", 3, "speaks HTTP/1");
+  ExpectTold("tls", 1, "begins with TLS");
+  ExpectTold("unknown", 1, "speaks no HTTP");
 }
 
 TEST_F(Http2ProtocolTest, ThePrefaceIsFollowedBySettings) {
@@ -65,6 +82,7 @@ TEST_F(Http2ProtocolTest, ThePrefaceIsFollowedBySettings) {
   connection.Send(kPreface);
   connection.Send(FrameType::kPing, 0, 0, std::string(8, 'p'));
   EXPECT_EQ(connection.ReadGoAway(), kProtocolError);
+  ExpectTold("http2", 1, "breaks the rules of HTTP/2");
 }
 
 TEST_F(Http2ProtocolTest, FramesOfAWrongSizeEndTheConnection) {

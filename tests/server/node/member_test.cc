@@ -326,7 +326,7 @@ TEST_F(MemberTest, MetricsAreServedUnderTheNamesThatDashboardsKnow) {
   }));
   const std::string text = metrics_text(leader);
   for (const char* name : {"etcd_server_has_leader 1",
-                           "etcd_mvcc_put_total 1",
+                           "# TYPE etcd_mvcc_put_total counter\netcd_mvcc_put_total 1\n",
                            "etcd_server_is_leader 1",
                            "etcd_server_leader_changes_seen",
                            "etcd_server_proposals_pending 0",

@@ -37,6 +37,9 @@ class RpcMembersTest : public ::testing::Test {
     request.set_islearner(learner);
     return Call<etcdserverpb::MemberAddResponse>("MemberAdd", request);
   }
+  void ExpectPromotions(const std::string& line) {
+    EXPECT_THAT(caller_.metrics.Text(), ::testing::HasSubstr(line));
+  }
   RpcStatus Remove(uint64_t id) {
     etcdserverpb::MemberRemoveRequest request;
     request.set_id(id);
@@ -92,8 +95,12 @@ TEST_F(RpcMembersTest, AMemberIsAddedChangedAndRemoved) {
   const auto updated = Update(member.id(), {"http://c:3"});
   ASSERT_TRUE(updated.status.ok()) << updated.status.message;
   EXPECT_EQ(updated.response.members_size(), 2);
+  ExpectPromotions("etcd_server_learner_promote_successes 0\n");
   EXPECT_TRUE(Promote(member.id()).ok());
+  ExpectPromotions("etcd_server_learner_promote_successes 1\n");
   EXPECT_EQ(Promote(member.id()), ToStatus(Error::kNotLearner));
+  ExpectPromotions("etcd_server_learner_promote_failures{Reason=\"" +
+                   ToStatus(Error::kNotLearner).message + "\"} 1\n");
   EXPECT_TRUE(Remove(member.id()).ok());
   EXPECT_EQ(Remove(member.id()), ToStatus(Error::kMemberNotFound));
 }

@@ -60,7 +60,7 @@ class TransferTest : public ::testing::Test {
     sink_ = std::make_unique<server::SnapshotSink>(
         cluster_id, server::SnapshotPlaces(kDirectory),
         server::SnapshotSink::Surroundings{
-            *logger_, metrics_, disk_, stores_,
+            clock_, *logger_, metrics_, disk_, stores_,
             [this](server::SnapshotSource::Step step) { steps_.push_back({0, std::move(step)}); },
             [this](raft::NodeId from) { return leads_ && from == kLeader; },
             [this](raft::NodeId, SnapshotMessage message) {
@@ -99,6 +99,13 @@ class TransferTest : public ::testing::Test {
       source_->OnTick(clock_.Now(), peers_);
       Settle();
     }
+  }
+
+  // Of a metric with its labels; -1: it is not told.
+  double Told(const std::string& name) {
+    const std::string text = metrics_.Text();
+    const size_t at = text.find("\n" + name + " ");
+    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
   }
 
   struct Step {
@@ -163,6 +170,36 @@ TEST_F(TransferTest, TheReceiverHasWhatTheSenderHad) {
   peers_[0].match = whole_[0].index;
   Pass(1);
   EXPECT_EQ(source_->log_floor(), std::nullopt);
+}
+
+TEST_F(TransferTest, BothSidesCountWhatIsUnderWayAndWhatArrives) {
+  const std::string sent = "etcd_network_snapshot_send_";
+  const std::string received = "etcd_network_snapshot_receive_";
+  const std::string to = "{To=\"2\"}";
+  const std::string from = "{From=\"1\"}";
+  FillWithNoise(store_);
+  EXPECT_EQ(Told("etcd_server_snapshot_apply_in_progress_total"), 0);
+  lose_reply_ = [](const SnapshotReply&) { return true; };
+  source_->Start(kFollower);
+  Settle();
+  EXPECT_EQ(Told(sent + "inflights_total" + to), 1);
+  EXPECT_EQ(Told(received + "inflights_total" + from), 1);
+  Pass(40);
+  EXPECT_EQ(Told(sent + "inflights_total" + to), 0);
+  EXPECT_EQ(Told(sent + "failures" + to), 1);
+  EXPECT_EQ(Told(sent + "success" + to), -1);
+  lose_reply_ = [](const SnapshotReply&) { return false; };
+  source_->Start(kFollower);
+  Pass(2);
+  ASSERT_EQ(whole_.size(), 1u);
+  EXPECT_EQ(Told(sent + "success" + to), 1);
+  EXPECT_EQ(Told(sent + "failures" + to), 1);
+  EXPECT_EQ(Told(sent + "total_duration_seconds_count" + to), 1);
+  EXPECT_EQ(Told(received + "success" + from), 1);
+  EXPECT_EQ(Told(received + "failures" + from), 1) << "the one that the second took the place of";
+  EXPECT_EQ(Told(received + "inflights_total" + from), 0);
+  EXPECT_EQ(Told(received + "total_duration_seconds_count" + from), 1);
+  EXPECT_EQ(Told("etcd_server_snapshot_apply_in_progress_total"), 1);
 }
 
 TEST_F(TransferTest, TheLogDoesNotWaitForEver) {
@@ -323,6 +360,7 @@ TEST_F(TransferTest, WithLeadershipItEnds) {
   EXPECT_EQ(source_->log_floor(), std::nullopt);
   EXPECT_TRUE(steps_.empty());
   EXPECT_TRUE(ended_.empty());
+  EXPECT_EQ(Told("etcd_network_snapshot_send_inflights_total{To=\"2\"}"), 0);
 }
 
 }  // namespace

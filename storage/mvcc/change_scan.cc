@@ -62,6 +62,7 @@ ChangeScan::Result ChangeScan::Next(ScanBudget& budget) {
   at_row_ = true;
   id_ = *id;
   tombstone_ = record.tombstone;
+  superseded_total_ = record.superseded_total;
   user_key_ = record.user_key;
   position_ = {id_.main, id_.sub + 1};
   return Result::kRow;

@@ -28,7 +28,7 @@ class ChangeScan {
   ~ChangeScan();
 
   enum class Result {
-    kRow,     // id(), tombstone() and user_key() are valid until the next call.
+    kRow,     // What follows is valid until the next call.
     kEnd,     // No more changes.
     kBudget,  // Call again with a new budget.
     kFailed,  // status().
@@ -37,6 +37,7 @@ class ChangeScan {
 
   ChangeId id() const { return id_; }
   bool tombstone() const { return tombstone_; }
+  int64_t superseded_total() const { return superseded_total_; }
   std::string_view user_key() const { return user_key_; }
   absl::Status status() const { return status_; }
   // Where it goes on: after the last row returned.
@@ -50,6 +51,7 @@ class ChangeScan {
   bool at_row_ = false;  // The iterator stands on the row last returned.
   ChangeId id_;
   bool tombstone_ = false;
+  int64_t superseded_total_ = 0;
   std::string_view user_key_;
   absl::Status status_;
 };

@@ -17,14 +17,19 @@ RequestError CheckSort(const etcdserverpb::RangeRequest& request);
 // Filters, sorts, limits and counts. With a limit it holds no more than about twice as many rows,
 // however many there are.
 //
-// `count` is the number of keys in the range, whatever the filters and the limit; finding it
-// takes a walk over all of them.
+// `count` is the number of keys in the range, whatever the filters and the limit.
 class RangeResult {
  public:
   explicit RangeResult(const etcdserverpb::RangeRequest& request);
 
   // Requires: keys come in ascending order.
   void Add(std::string_view key, const Version& version);
+  // Whether nothing but the count depends on the keys that are still to come.
+  bool complete() const {
+    return mode_ == Mode::kCountOnly || (rows_max_ > 0 && passed_ > rows_max_);
+  }
+  // In place of Add, for so many keys. Requires: complete().
+  void AddCounted(int64_t keys) { count_ += keys; }
 
   // Hands out the rows that have become final, for an answer in chunks.
   // Requires: ordered_by_key().

@@ -10,6 +10,7 @@
 
 namespace gavel::storage {
 
+class KeyCounts;
 class LeaseRenewals;
 
 // What can be read, as of one applied batch. Keys are versioned, so a view needs no engine
@@ -25,6 +26,8 @@ struct ReadView {
   std::shared_ptr<const std::atomic<Revision>> published_compacted;
   // Of the newest state, like all that concerns leases; null: there are none.
   std::shared_ptr<const LeaseRenewals> lease_renewals;
+  // What has been counted of this store; null: counts are walks.
+  std::shared_ptr<KeyCounts> counts;
 };
 
 }  // namespace gavel::storage

@@ -59,17 +59,30 @@ absl::Status Initialise(Engine& engine, const InitialState& initial) {
   return engine.Write(batch);
 }
 
-absl::Status CheckContents(const Engine& engine, const Totals& totals) {
+absl::StatusOr<MetaBase> ReadMetaBase(const Engine& engine) {
+  MetaBase base;
+  std::string row;
+  const absl::Status status = engine.Get(Family::kMeta, kMetaBase, &row);
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  if (status.ok() && !DecodeMetaBase(row, &base)) return absl::DataLossError("meta: damaged base");
+  return base;
+}
+
+absl::StatusOr<MetaLeases> ReadMetaLeases(const Engine& engine) {
+  MetaLeases leases;
+  std::string row;
+  const absl::Status status = engine.Get(Family::kMeta, kMetaLeases, &row);
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  if (status.ok() && !DecodeMetaLeases(row, &leases)) {
+    return absl::DataLossError("meta: damaged leases");
+  }
+  return leases;
+}
+
+absl::Status CheckContents(const Engine& engine, const MetaBase& base, const Totals& totals) {
   if (totals.compacted > totals.revision) {
     return absl::DataLossError(absl::StrCat("meta: the compacted revision ", totals.compacted,
                                             " is above the revision ", totals.revision));
-  }
-  MetaBase base;
-  std::string row;
-  if (absl::Status status = engine.Get(Family::kMeta, kMetaBase, &row); status.ok()) {
-    if (!DecodeMetaBase(row, &base)) return absl::DataLossError("meta: damaged base");
-  } else if (!absl::IsNotFound(status)) {
-    return status;
   }
   auto iterator = engine.NewIterator(Family::kChanges);
   iterator->SeekToLast();

@@ -11,6 +11,7 @@
 #include "raft/check.h"
 #include "raft/sim_point.h"
 #include "storage/mutex.h"
+#include "storage/mvcc/key_counts.h"
 #include "storage/mvcc/newest_cache.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/writer.h"
@@ -49,7 +50,8 @@ class StateMachine::Impl {
         cache_(options.newest_cache_bytes_max),
         lease_cache_(options.lease_cache_rows_max),
         lease_key_cache_(options.lease_key_cache_bytes_max),
-        lease_renewals_(std::make_shared<LeaseRenewals>(options.lease_renewals_max)) {}
+        lease_renewals_(std::make_shared<LeaseRenewals>(options.lease_renewals_max)),
+        count_part_keys_(options.count_part_keys) {}
 
   absl::Status Open(const InitialState& initial);
   absl::StatusOr<ApplyResult> Apply(std::span<const raft::Entry> entries, const Wanted& wanted);
@@ -133,6 +135,8 @@ class StateMachine::Impl {
   LeaseCache lease_cache_;
   LeaseKeyCache lease_key_cache_;
   const std::shared_ptr<LeaseRenewals> lease_renewals_;
+  const int64_t count_part_keys_;
+  std::shared_ptr<KeyCounts> counts_;
   MetaState state_;
   MetaLeases leases_;
   MemberTable members_;
@@ -174,17 +178,16 @@ absl::Status StateMachine::Impl::Open(const InitialState& initial) {
   absl::StatusOr<raft::Configuration> configuration = raft::DecodeConfiguration(row);
   if (!configuration.ok()) return absl::DataLossError("meta: damaged configuration");
   configuration_ = *std::move(configuration);
-  if (absl::Status status = engine_->Get(Family::kMeta, kMetaLeases, &row); status.ok()) {
-    if (!DecodeMetaLeases(row, &leases_)) return absl::DataLossError("meta: damaged leases");
-  } else if (!absl::IsNotFound(status)) {
-    return status;
-  }
+  GAVEL_ASSIGN_OR_RETURN(leases_, ReadMetaLeases(*engine_));
   if (absl::Status status = lease_renewals_->Load(*engine_, state_.applied); !status.ok()) {
     return status;
   }
   GAVEL_ASSIGN_OR_RETURN(membership_, ReadMembership(*engine_, configuration_));
   GAVEL_ASSIGN_OR_RETURN(limits_, ReadLimits(*engine_));
-  if (absl::Status status = CheckContents(*engine_, state_.totals); !status.ok()) return status;
+  GAVEL_ASSIGN_OR_RETURN(const MetaBase base, ReadMetaBase(*engine_));
+  GAVEL_RETURN_IF_ERROR(CheckContents(*engine_, base, state_.totals));
+  counts_ = std::make_shared<KeyCounts>(HistoryPlace{{base.revision + 1, 0}, base.superseded_total},
+                                        count_part_keys_);
   Publish({});
   return absl::OkStatus();
 }
@@ -418,6 +421,7 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   view->applied_term = state_.applied_term;
   view->published_compacted = compacted_;
   view->lease_renewals = lease_renewals_;
+  view->counts = counts_;
   const Totals& totals = state_.totals;
   const Sizes sizes = {.live_bytes = totals.live_bytes,
                        .superseded_bytes = totals.superseded_total - totals.superseded_compacted,

@@ -90,6 +90,8 @@ struct StateMachineOptions {
   // Renewals that are not in the rows of their leases. Not a member's choice: the rows of members
   // that differ in it differ, though never what they say.
   size_t lease_renewals_max = 64 << 10;
+  // Keys that are counted together, so that a count need not walk over them again.
+  int64_t count_part_keys = 1024;
 };
 
 class StateMachine {

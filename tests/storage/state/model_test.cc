@@ -140,11 +140,13 @@ void Compare(uint64_t seed, std::shared_ptr<storage::Engine> engine, int steps) 
       {.newest_cache_bytes_max = 0,
        .lease_cache_rows_max = 0,
        .lease_key_cache_bytes_max = 0,
-       .lease_renewals_max = 5},
+       .lease_renewals_max = 5,
+       .count_part_keys = 1},
       {.newest_cache_bytes_max = 2000,
        .lease_cache_rows_max = 4,
        .lease_key_cache_bytes_max = 1000,
-       .lease_renewals_max = 0},
+       .lease_renewals_max = 0,
+       .count_part_keys = 2},
       {.newest_cache_bytes_max = 1 << 20, .lease_cache_rows_max = 1000}};
   Run run(seed, std::move(engine), options[seed % 3]);
   for (int step = 0; step < steps; ++step) {

@@ -1,0 +1,60 @@
+// A stretch of keys in parts, and how many keys are live in each.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gavel::storage {
+
+// User keys from `begin` to before `end`; without `end`, all from `begin` on.
+struct KeySpan {
+  std::string begin;
+  std::optional<std::string> end;
+
+  bool Contains(std::string_view key) const { return key >= begin && (!end || key < *end); }
+  // Whether all of `other` is in it.
+  bool Covers(const KeySpan& other) const;
+};
+
+// Filled by a walk over the keys, then kept up to date change by change. Not thread-safe.
+class CountedParts {
+ public:
+  // With more parts than this, two become one.
+  static constexpr size_t kPartsMax = 8192;
+
+  // `part_keys`: live keys of a part, when the walk has left it.
+  CountedParts(KeySpan span, int64_t part_keys) : span_(std::move(span)), part_keys_(part_keys) {}
+
+  // The walk has come to `key`. Requires: keys come in ascending order.
+  void Add(std::string_view key);
+  // `key` has come to exist (1), or ceased to (-1). Keys outside the span are not counted.
+  void Count(std::string_view key, int difference);
+
+  const KeySpan& span() const { return span_; }
+  int64_t keys() const { return keys_; }
+
+  // The whole parts inside `span`; if there are none, an empty span and 0.
+  struct Inside {
+    KeySpan span;
+    int64_t keys = 0;
+  };
+  Inside PartsInside(const KeySpan& span) const;
+
+ private:
+  struct Part {
+    std::string begin;
+    int64_t keys = 0;
+  };
+
+  void Halve();
+
+  const KeySpan span_;
+  int64_t part_keys_;
+  std::vector<Part> parts_;  // The first begins where the span does.
+  int64_t keys_ = 0;
+};
+
+}  // namespace gavel::storage

@@ -23,7 +23,7 @@ struct KeySpan {
 class CountedParts {
  public:
   // With more parts than this, two become one.
-  static constexpr size_t kPartsMax = 8192;
+  static constexpr size_t kPartsMax = 16384;
 
   // `part_keys`: live keys of a part, when the walk has left it.
   CountedParts(KeySpan span, int64_t part_keys) : span_(std::move(span)), part_keys_(part_keys) {}

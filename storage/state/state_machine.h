@@ -91,7 +91,7 @@ struct StateMachineOptions {
   // that differ in it differ, though never what they say.
   size_t lease_renewals_max = 64 << 10;
   // Keys that are counted together, so that a count need not walk over them again.
-  int64_t count_part_keys = 1024;
+  int64_t count_part_keys = 256;
 };
 
 class StateMachine {

@@ -19,6 +19,7 @@ import time
 import etcdctl_lock_test
 import etcdctl_watch_test
 import scenes
+from checks import check
 from gavelctl import Gavelctl, clean_environment, unused_endpoint
 from report import Report
 
@@ -66,11 +67,6 @@ def without_left_out(scene, name):
             stage.transcript = [line for line in stage.transcript
                                 if not re.search(LEFT_OUT[name][0], line)]
     return played
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 def lock_mixed(stage, gavelctl):

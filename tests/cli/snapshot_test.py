@@ -17,14 +17,10 @@ import sys
 import threading
 
 import servers
+from checks import check
 from gavelctl import FakeServer, Gavelctl, clean_environment, proxy_to
 from report import Report
 from servers import Result, etcdctl
-
-
-def check(condition, message):
-    if not condition:
-        raise AssertionError(message)
 
 
 class Stage:

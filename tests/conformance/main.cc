@@ -2,7 +2,7 @@
 // compares every answer.
 //
 //   gavel_conformance --gaveld build/bin/gaveld [--etcd etcd] [--seed 1] [--operations 10000]
-//       [--runs 1] [--members 1] [--require-every-accepted] [--replay FILE]
+//       [--runs 1] [--members 1] [--streams] [--require-every-accepted] [--replay FILE]
 //       [--shrink-seconds 120] [--plant OPERATION]
 //
 // The README says what the options do. Exit status 1: an answer differs, or an accepted difference

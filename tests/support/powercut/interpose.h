@@ -6,8 +6,7 @@
 //   POWERCUT_SHADOW   folder of the durable image; without it syncs go to the real disk
 //   POWERCUT_RULES    faults (rules.h)
 //   POWERCUT_CONTROL  a file of faults; read again whenever it changes, in place of the rules
-//   before POWERCUT_LOG      file to which each fault that struck is appended: "struck RULE: CALL
-//   PATH",
+//   POWERCUT_LOG      file to which each fault that struck is appended: "struck RULE: CALL PATH",
 //                     and with POWERCUT_SITES=1 each new call site of a sync: "site SITE CALL
 //                     PATH FRAMES"
 #pragma once

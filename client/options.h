@@ -15,7 +15,7 @@ struct ClientOptions {
 
   // A call's time from start to end, over all attempts, unless CallOptions say otherwise. Longer
   // than the 7 s after which a member gives up itself, so that its reason is heard.
-  std::chrono::milliseconds timeout{10'000};
+  std::chrono::nanoseconds timeout = std::chrono::seconds(10);
 
   // How long a call waits for a connection to any endpoint before it ends as
   // Reason::kNoEndpoint.
@@ -38,7 +38,7 @@ struct ClientOptions {
 
 struct CallOptions {
   // 0: the client's.
-  std::chrono::milliseconds timeout{0};
+  std::chrono::nanoseconds timeout{0};
 
   // Asks this endpoint only, instead of any that answers; it need not be one of the client's. Such
   // a call ends at once if the endpoint refuses the connection.

@@ -16,6 +16,25 @@ void CollectRunnable(CommandPath* path, std::vector<CommandPath>* found) {
   }
 }
 
+// What to say of a command of etcdctl's that is not here; empty of any other word.
+std::string HintOfMissing(const CommandPath& path, std::string_view word) {
+  if (path.size() == 1) {
+    if (word == "auth" || word == "user" || word == "role") {
+      return "The servers of this release have no users and roles yet, so 'auth', 'user' and "
+             "'role' are not there yet either.";
+    }
+    if (word == "downgrade") {
+      return "The servers of this release cannot be downgraded yet, so 'downgrade' is not there "
+             "yet either.";
+    }
+    return {};
+  }
+  if (path.back()->name == "snapshot" && (word == "restore" || word == "status")) {
+    return "'gavelutl snapshot " + std::string(word) + "' does that: it needs no server.";
+  }
+  return {};
+}
+
 Expected<const Command*> FindSubcommand(const CommandPath& path, const std::string& word) {
   std::vector<const Command*> begun;
   std::vector<std::string_view> names;
@@ -27,6 +46,10 @@ Expected<const Command*> FindSubcommand(const CommandPath& path, const std::stri
   if (begun.size() == 1) return begun.front();
   Failure failure{
       ExitCode::kError, "unknown command " + Quote(word) + " for " + Quote(FullName(path)), {}};
+  if (std::string hint = HintOfMissing(path, word); !hint.empty()) {
+    failure.hint = std::move(hint);
+    return failure;
+  }
   if (begun.size() > 1) {
     std::vector<std::string> meant;
     for (const Command* command : begun) meant.emplace_back(command->name);

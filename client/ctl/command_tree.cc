@@ -293,39 +293,6 @@ Command SnapshotCommand() {
            .run = &RunSnapshotSave}}};
 }
 
-Command CheckCommand() {
-  return {
-      .name = "check",
-      .summary = "Check what the cluster can do.",
-      .subcommands = {
-          {.name = "perf",
-           .summary = "Write at a given rate for a minute, and say whether the cluster bears it.",
-           .description =
-               "Passes if 90% of the rate are reached, no write took longer than 0.5 s, their\n"
-               "times deviate by at most 0.1 s, and none failed. The keys are deleted afterwards.\n"
-               "Loads: s 150, m 1000, l 8000, xl 15000 writes each second of 1 KiB.",
-           .flags = {{.name = "load",
-                      .default_text = "s",
-                      .help = "Load: s(mall), m(edium), l(arge) or xl(arge).",
-                      .value_name = "s|m|l|xl",
-                      .choices = {"s", "m", "l", "xl"}},
-                     {.name = "prefix",
-                      .default_text = "/etcdctl-check-perf/",
-                      .help = "Prefix of the keys that are written; no other keys may have it.",
-                      .value_name = "PREFIX"},
-                     {.name = "duration",
-                      .type = FlagType::kDuration,
-                      .default_text = "60s",
-                      .help = "How long to write."},
-                     {.name = "auto-compact",
-                      .type = FlagType::kSwitch,
-                      .help = "Compact the history afterwards."},
-                     {.name = "auto-defrag",
-                      .type = FlagType::kSwitch,
-                      .help = "Defragment the endpoints afterwards."}},
-           .run = &RunCheckPerf}}};
-}
-
 FlagSpec FormatFlag(std::string_view help) {
   return {.name = "format", .help = help, .value_name = "yaml|json", .choices = {"yaml", "json"}};
 }
@@ -377,7 +344,9 @@ Command ConfigCommand() {
        .description =
            "Shows the difference, then writes one transaction. If others have changed, created or\n"
            "deleted a key with the prefix since it was read, nothing is done. Keys that the file\n"
-           "does not have are deleted. Keys keep their leases.",
+           "does not have are deleted, but for --keep-others. Keys keep their leases. Where the\n"
+           "prefix has more than 127 keys, a deletion by others of one that was not to change is\n"
+           "told afterwards.",
        .flags = {DryRunFlag(), KeepOthersFlag(),
                  FormatFlag("Default: by the file's ending, .json or not.")},
        .formats = kSimpleOnly,
@@ -425,6 +394,7 @@ Command MakeRoot() {
   root.subcommands.push_back(MoveLeaderCommand());
   root.subcommands.push_back(SnapshotCommand());
   root.subcommands.push_back(CheckCommand());
+  root.subcommands.push_back(MirrorCommand());
   root.subcommands.push_back(ConfigCommand());
   root.subcommands.push_back({.name = "completion",
                               .arguments = "<bash|zsh|fish>",

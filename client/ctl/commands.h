@@ -44,6 +44,8 @@ MaybeFailure RunAlarmList(Session& session);
 MaybeFailure RunAlarmDisarm(Session& session);
 MaybeFailure RunSnapshotSave(Session& session);
 MaybeFailure RunCheckPerf(Session& session);
+MaybeFailure RunCheckDatascale(Session& session);
+MaybeFailure RunMakeMirror(Session& session);
 
 MaybeFailure RunConfigExport(Session& session);
 MaybeFailure RunConfigDiff(Session& session);

@@ -77,8 +77,9 @@ Failure Refused(const ConfigState& state, const TxnResponse& response) {
 }
 
 // Shows the changes and, unless it is a dry run, makes them.
+// `keep_others` is what the changes were found with.
 MaybeFailure MakeChanges(Session& session, const Client& client, const ConfigState& state,
-                         const std::vector<Change>& changes) {
+                         const std::vector<Change>& changes, bool keep_others) {
   Output& output = session.output();
   ShowChanges(changes, &output);
   if (changes.empty()) {
@@ -107,7 +108,9 @@ MaybeFailure MakeChanges(Session& session, const Client& client, const ConfigSta
     return Failure{ExitCode::kError,
                    "the changes are made, but others have deleted keys meanwhile that were not "
                    "to change",
-                   "Run the command again to put them back."};
+                   keep_others ? "Run the command again to put back those that the file has; what "
+                                 "it does not have stays deleted."
+                               : "Run the command again to put them back."};
   }
   return std::nullopt;
 }
@@ -161,8 +164,9 @@ MaybeFailure RunConfigApply(Session& session) {
   if (!client.ok()) return client.failure();
   const Expected<ConfigState> state = ReadState(**client, KeyRange::Prefix(wanted->prefix), 0);
   if (!state.ok()) return state.failure();
-  return MakeChanges(session, **client, *state,
-                     FindChanges(*state, wanted->keys, session.flags().Switch("keep-others")));
+  const bool keep_others = session.flags().Switch("keep-others");
+  return MakeChanges(session, **client, *state, FindChanges(*state, wanted->keys, keep_others),
+                     keep_others);
 }
 
 MaybeFailure RunConfigHistory(Session& session) {
@@ -205,7 +209,8 @@ MaybeFailure RunConfigRevert(Session& session) {
     return failure;
   }
   return MakeChanges(session, **client, *now,
-                     FindChanges(*now, ValuesOf(*past), /*keep_others=*/false));
+                     FindChanges(*now, ValuesOf(*past), /*keep_others=*/false),
+                     /*keep_others=*/false);
 }
 
 }  // namespace gavel::client::ctl

@@ -12,6 +12,23 @@
 namespace gavel::client::ctl {
 namespace {
 
+Failure AtPlace(std::string_view file_name, Place place, const std::string& message) {
+  return Failure{ExitCode::kInvalidInput,
+                 std::string(file_name) + ": line " + std::to_string(place.line) + ", column " +
+                     std::to_string(place.column) + ": " + message,
+                 {}};
+}
+
+// Either language is text. What is not is damaged, or bytes that were pasted into it.
+MaybePlacedError FindBytes(std::string_view text) {
+  const std::optional<size_t> at = FindNoUtf8(text);
+  if (!at) return std::nullopt;
+  return PlacedError{PlaceAt(text, *at),
+                     "the byte " + HexEscape(text.substr(*at, 1)) +
+                         " is no UTF-8; a value of bytes is written {base64: ...}, and a key of "
+                         "bytes under binary_keys"};
+}
+
 class DocumentBuilder : public ConfigBuilder {
  public:
   MaybePlacedError OnText(Place place, std::string text) override {
@@ -65,6 +82,7 @@ class DocumentBuilder : public ConfigBuilder {
     if (ended == In::kBytes && !bytes_given_) {
       error = PlacedError{value_place_, "this mapping needs the field base64"};
     } else if (ended == In::kBinaryEntry) {
+      if (entry_.key && entry_.key->empty()) empty_name_ = entry_place_;
       error = entry_.key && entry_.value
                   ? AddKey(entry_place_, *std::move(entry_.key), *std::move(entry_.value))
                   : PlacedError{entry_place_, "this entry needs the fields key and value"};
@@ -81,6 +99,9 @@ class DocumentBuilder : public ConfigBuilder {
     if (!missing.empty()) {
       return Failure{ExitCode::kInvalidInput, std::string(file_name) + ": " + missing + " missing",
                      "'gavelctl config export <prefix>' writes a file as it should be."};
+    }
+    if (document_.prefix.empty() && empty_name_) {
+      return AtPlace(file_name, *empty_name_, "a key is empty, as its prefix and its name are");
     }
     ConfigDocument whole{.prefix = document_.prefix, .revision = document_.revision, .keys = {}};
     for (auto& [key, value] : document_.keys) {
@@ -140,7 +161,10 @@ class DocumentBuilder : public ConfigBuilder {
     if (stack_.back() == In::kTop) error = known({"prefix", "revision", "keys", "binary_keys"});
     if (stack_.back() == In::kBytes) error = known({"base64"});
     if (stack_.back() == In::kBinaryEntry) error = known({"key", "value"});
-    if (stack_.back() == In::kKeys) value_place_ = place;
+    if (stack_.back() == In::kKeys) {
+      value_place_ = place;
+      if (text.empty()) empty_name_ = place;
+    }
     name_ = std::move(text);
     return error;
   }
@@ -184,6 +208,7 @@ class DocumentBuilder : public ConfigBuilder {
   Entry entry_;
   Place entry_place_;
   Place value_place_;
+  std::optional<Place> empty_name_;  // Which is a key only behind a prefix.
   bool bytes_given_ = false;
   bool has_prefix_ = false;
   bool has_keys_ = false;
@@ -205,22 +230,14 @@ ConfigFormat FormatOfFile(std::string_view path) {
 
 Expected<ConfigDocument> ParseConfig(std::string_view text, ConfigFormat format,
                                      std::string_view file_name) {
+  if (const MaybePlacedError bytes = FindBytes(text)) {
+    return AtPlace(file_name, bytes->place, bytes->message);
+  }
   DocumentBuilder builder;
   const MaybePlacedError error =
       format == ConfigFormat::kJson ? ReadJson(text, &builder) : ReadYaml(text, &builder);
-  if (error) {
-    return Failure{ExitCode::kInvalidInput,
-                   std::string(file_name) + ": line " + std::to_string(error->place.line) +
-                       ", column " + std::to_string(error->place.column) + ": " + error->message,
-                   {}};
-  }
-  Expected<ConfigDocument> document = builder.Finish(file_name);
-  if (document.ok() && document->keys.contains("")) {
-    return Failure{ExitCode::kInvalidInput,
-                   std::string(file_name) + ": a key is empty, as its prefix and its name are",
-                   {}};
-  }
-  return document;
+  if (error) return AtPlace(file_name, error->place, error->message);
+  return builder.Finish(file_name);
 }
 
 }  // namespace gavel::client::ctl

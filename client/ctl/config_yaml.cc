@@ -1,5 +1,6 @@
 // YAML as events, read by yaml-cpp.
 #include <algorithm>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -16,15 +17,44 @@
 namespace gavel::client::ctl {
 namespace {
 
-Place PlaceOf(const YAML::Mark& mark) {
-  return {static_cast<size_t>(std::max(mark.line, 0)) + 1,
-          static_cast<size_t>(std::max(mark.column, 0)) + 1};
-}
+// Where yaml-cpp is in a text: it counts bytes, and people count characters. A long line is counted
+// once, if what is asked for comes from its beginning to its end.
+class Lines {
+ public:
+  explicit Lines(std::string_view text) : lines_(Split(text, '\n')) {}
+
+  Place PlaceOf(const YAML::Mark& mark) const {
+    const size_t number = static_cast<size_t>(std::max(mark.line, 0));
+    const size_t bytes = static_cast<size_t>(std::max(mark.column, 0));
+    if (number >= lines_.size()) return {number + 1, bytes + 1};
+    if (number != counted_line_ || bytes < counted_bytes_) {
+      counted_line_ = number;
+      counted_bytes_ = 0;
+      counted_ = 0;
+    }
+    const std::string_view line = lines_[number];
+    const size_t end = std::min(bytes, line.size());
+    counted_ += CountCharacters(line.substr(counted_bytes_, end - counted_bytes_));
+    counted_bytes_ = end;
+    return {number + 1, counted_ + 1};
+  }
+
+  // Requires: `number` counts from 1. Empty beyond the end.
+  std::string_view At(size_t number) const {
+    return number <= lines_.size() ? std::string_view(lines_[number - 1]) : std::string_view();
+  }
+
+ private:
+  const std::vector<std::string> lines_;
+  mutable size_t counted_line_ = 0;
+  mutable size_t counted_bytes_ = 0;
+  mutable size_t counted_ = 0;  // Characters in that many bytes of that line.
+};
 
 // Once it has an error it ignores what follows.
 class Handler : public YAML::EventHandler {
  public:
-  explicit Handler(ConfigBuilder* builder) : builder_(*builder) {}
+  Handler(const Lines* lines, ConfigBuilder* builder) : lines_(*lines), builder_(*builder) {}
 
   const MaybePlacedError& error() const { return error_; }
   bool empty() const { return empty_; }
@@ -33,13 +63,18 @@ class Handler : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark& mark) override { start_ = PlaceOf(mark); }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
-    Keep([&] { return builder_.OnOther(PlaceOf(mark), "nothing", ""); });
+    // What is not written is found missing at what comes next, lines below the name it belongs to.
+    const Place place = PlaceOf(mark);
+    const bool missing = last_scalar_ && place.line > last_scalar_->line && !WrittenAt(mark);
+    Keep([&] { return builder_.OnOther(missing ? *last_scalar_ : place, "nothing", ""); });
+    last_scalar_.reset();
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     Keep([&] { return PlacedError{PlaceOf(mark), "aliases are not supported; write it out"}; });
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    last_scalar_ = PlaceOf(mark);
     Keep([&]() -> MaybePlacedError {
       if (MaybePlacedError error = Refuse(mark, tag, anchor)) return error;
       const bool plain = tag == "?" || tag.empty();
@@ -51,6 +86,7 @@ class Handler : public YAML::EventHandler {
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
     Keep([&]() -> MaybePlacedError {
+      last_scalar_.reset();
       if (MaybePlacedError error = Refuse(mark, tag, anchor)) return error;
       return builder_.OnListBegin(PlaceOf(mark));
     });
@@ -61,6 +97,7 @@ class Handler : public YAML::EventHandler {
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
     Keep([&]() -> MaybePlacedError {
+      last_scalar_.reset();
       if (MaybePlacedError error = Refuse(mark, tag, anchor)) return error;
       return builder_.OnMapBegin(PlaceOf(mark));
     });
@@ -70,8 +107,20 @@ class Handler : public YAML::EventHandler {
   }
 
  private:
-  static MaybePlacedError Refuse(const YAML::Mark& mark, const std::string& tag,
-                                 YAML::anchor_t anchor) {
+  Place PlaceOf(const YAML::Mark& mark) const { return lines_.PlaceOf(mark); }
+
+  // Whether nothing is written there in so many words, or stands for a name before its colon.
+  bool WrittenAt(const YAML::Mark& mark) const {
+    const std::string_view line = lines_.At(static_cast<size_t>(std::max(mark.line, 0)) + 1);
+    const size_t column = static_cast<size_t>(std::max(mark.column, 0));
+    if (column >= line.size()) return false;
+    const std::string_view rest = line.substr(column);
+    const std::string_view word = rest.substr(0, rest.find_first_of(" \t\r,}]:"));
+    return rest[0] == ':' || OtherThanText(std::string(word)) == "nothing";
+  }
+
+  MaybePlacedError Refuse(const YAML::Mark& mark, const std::string& tag,
+                          YAML::anchor_t anchor) const {
     if (anchor != 0) return PlacedError{PlaceOf(mark), "anchors are not supported"};
     // "?" is what yaml-cpp calls plain, "!" what stands in quotes.
     if (tag.empty() || tag == "?" || tag == "!" || tag == "tag:yaml.org,2002:str") {
@@ -85,7 +134,9 @@ class Handler : public YAML::EventHandler {
     if (!error_) error_ = event();
   }
 
+  const Lines& lines_;
   ConfigBuilder& builder_;
+  std::optional<Place> last_scalar_;
   MaybePlacedError error_;
   bool empty_ = true;
   Place start_;
@@ -110,18 +161,13 @@ const char* EndMark(std::string_view text) {
   return !text.empty() && text.back() == '\n' ? "...\n" : "";
 }
 
-std::string Explain(const YAML::Exception& error, std::string_view text) {
+std::string Explain(const YAML::Exception& error, const Lines& lines) {
   if (error.msg == YAML::ErrorMsg::DOC_IN_SCALAR || error.msg == YAML::ErrorMsg::EOF_IN_SCALAR) {
     return "the file ends within a quoted text";
   }
-  const std::vector<std::string> lines = Split(text, '\n');
-  const size_t number = PlaceOf(error.mark).line - 1;
-  if (number < lines.size()) {
-    const std::string& line = lines[number];
-    const size_t indentation = line.find_first_not_of(" \t");
-    if (line.substr(0, indentation).find('\t') != std::string::npos) {
-      return "a tab cannot indent; use spaces";
-    }
+  const std::string_view line = lines.At(lines.PlaceOf(error.mark).line);
+  if (line.substr(0, line.find_first_not_of(" \t")).find('\t') != std::string_view::npos) {
+    return "a tab cannot indent; use spaces";
   }
   return error.msg;
 }
@@ -154,8 +200,11 @@ std::string_view OtherThanText(const std::string& word) {
 }
 
 MaybePlacedError ReadYaml(std::string_view text, ConfigBuilder* builder) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   if (MaybePlacedError error = FindTab(text)) return error;
-  Handler handler(builder);
+  const Lines lines(text);
+  Handler handler(&lines, builder);
   // yaml-cpp speaks by exceptions; none leaves this function.
   try {
     std::istringstream stream(std::string(text) + EndMark(text));
@@ -163,14 +212,14 @@ MaybePlacedError ReadYaml(std::string_view text, ConfigBuilder* builder) {
     parser.HandleNextDocument(handler);
     if (handler.error()) return handler.error();
     if (handler.empty()) return PlacedError{{1, 1}, "the file is empty"};
-    Handler second(builder);
+    Handler second(&lines, builder);
     if (parser.HandleNextDocument(second)) {
       return PlacedError{second.start(), "the file holds more than one document"};
     }
   } catch (const YAML::Exception& error) {
     // A file that is nested deeper than yaml-cpp follows, and is told to be bad, was wrong before.
     if (error.msg == YAML::ErrorMsg::BAD_FILE && handler.error()) return handler.error();
-    return PlacedError{PlaceOf(error.mark), Explain(error, text)};
+    return PlacedError{lines.PlaceOf(error.mark), Explain(error, lines)};
   }
   return std::nullopt;
 }

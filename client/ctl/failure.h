@@ -1,6 +1,8 @@
 // How a command of gavelctl ends when it does not succeed: a message, what to try, an exit code.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -66,12 +68,14 @@ Failure FromStatus(const Status& status, Effect effect = Effect::kReads);
 // The name among `names` that `word` was probably meant to be; empty if none is near.
 std::string_view Nearest(std::string_view word, const auto& names);
 
-// How many characters must be changed, added or taken away to make `b` of `a`.
+// How many characters must be changed, added, taken away, or swapped with their neighbour to make
+// `b` of `a`.
 size_t EditDistance(std::string_view a, std::string_view b);
 
 std::string_view Nearest(std::string_view word, const auto& names) {
   std::string_view nearest;
-  size_t best = 1 + (word.size() < 6 ? 2 : word.size() / 3);
+  // One slip in four characters; of a short word more would make any other.
+  size_t best = 1 + std::max<size_t>(1, word.size() / 4);
   for (const std::string_view name : names) {
     const size_t distance = EditDistance(word, name);
     if (distance < best) {

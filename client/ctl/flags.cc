@@ -41,9 +41,19 @@ Failure UnknownFlag(const FlagTables& tables, std::string_view name) {
   for (const std::vector<FlagSpec>* table : tables) {
     for (const FlagSpec& flag : *table) names.push_back(flag.name);
   }
-  const std::string_view nearest = Nearest(name, names);
+  std::vector<std::string> meant;
+  for (const std::string_view each : names) {
+    if (!name.empty() && each.starts_with(name)) meant.push_back("--" + std::string(each));
+  }
+  // One letter may begin anything.
+  constexpr size_t kMeantMax = 3;
+  if (meant.size() > kMeantMax) meant.clear();
+  if (meant.empty()) {
+    const std::string_view nearest = Nearest(name, names);
+    if (!nearest.empty()) meant.push_back("--" + std::string(nearest));
+  }
   Failure failure{ExitCode::kError, "unknown flag: --" + std::string(name), {}};
-  if (!nearest.empty()) failure.hint = "Did you mean --" + std::string(nearest) + "? ";
+  if (!meant.empty()) failure.hint = "Did you mean " + Join(meant, " or ") + "? ";
   failure.hint += "A key, a value or a command's option that begins with '-' comes after '--'.";
   return failure;
 }

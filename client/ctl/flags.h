@@ -46,8 +46,12 @@ class FlagValues {
 
   bool Switch(std::string_view name) const { return Find(name).number != 0; }
   int64_t Integer(std::string_view name) const { return Find(name).number; }
-  std::chrono::milliseconds Duration(std::string_view name) const {
-    return std::chrono::milliseconds(Find(name).number);
+  std::chrono::nanoseconds Duration(std::string_view name) const {
+    return std::chrono::nanoseconds(Find(name).number);
+  }
+  // Rounded up, so that a time above 0 does not become none.
+  std::chrono::milliseconds Milliseconds(std::string_view name) const {
+    return std::chrono::ceil<std::chrono::milliseconds>(Duration(name));
   }
   const std::string& Text(std::string_view name) const { return Find(name).text; }
   // Comma-separated, without spaces around and without empty parts.

@@ -150,6 +150,10 @@ MaybeFailure RunTxn(Session& session) {
     return BadArguments("txn command does not accept argument",
                         "A file is named by --file, or comes on standard input.");
   }
+  if (session.flags().Switch("interactive") && !session.flags().Text("file").empty()) {
+    return BadArguments("--interactive and --file cannot be given at the same time",
+                        "Drop --interactive to read the file, or --file to be asked.");
+  }
   const Expected<Txn> txn = ReadTxn(session);
   if (!txn.ok()) return txn.failure();
   const Expected<const Client*> client = session.client();

@@ -77,21 +77,24 @@ LoadStatistics Summarize(const std::vector<double>& times_s, double total_s) {
 
 LoadStatistics RunLoad(const LoadPlan& plan, const std::vector<Client>& clients,
                        const std::atomic<bool>& stop,
-                       const std::function<void(int64_t)>& each_second) {
+                       const std::function<void(int64_t, int64_t)>& each_second) {
   const auto results = std::make_shared<Results>();
   const std::string value(plan.value_bytes, '\0');
+  const bool even = plan.writes_per_second > 0;
   const Clock::duration interval =
-      std::chrono::duration_cast<Clock::duration>(std::chrono::seconds(1)) / plan.writes_per_second;
+      even ? Clock::duration(std::chrono::seconds(1)) / plan.writes_per_second
+           : Clock::duration::zero();
   std::mt19937_64 random(std::random_device{}());
   const Clock::time_point start = Clock::now();
   Clock::time_point due = start;
   int64_t second = 0;
-  for (size_t number = 0; !stop; ++number) {
-    std::this_thread::sleep_until(due);
+  for (int64_t number = 0; !stop; ++number) {
+    if (plan.writes_max > 0 && number == plan.writes_max) break;
+    if (even) std::this_thread::sleep_until(due);
     const Clock::time_point now = Clock::now();
-    if (now - start >= plan.duration) break;
+    if (plan.duration.count() > 0 && now - start >= plan.duration) break;
     due = std::max(due, now - kCatchUpMax) + interval;
-    if (now - start >= std::chrono::seconds(second + 1)) each_second(++second);
+    if (now - start >= std::chrono::seconds(second + 1)) each_second(++second, number);
     std::string key = plan.prefix;
     const uint64_t name = random();
     for (size_t i = 0; i < plan.key_bytes; ++i) {
@@ -99,7 +102,7 @@ LoadStatistics RunLoad(const LoadPlan& plan, const std::vector<Client>& clients,
     }
     results->Begin(plan.under_way_max);
     const Clock::time_point begun = Clock::now();
-    clients[number % clients.size()]
+    clients[static_cast<size_t>(number) % clients.size()]
         .kv()
         .PutAsync(key, value)
         .Then([results, begun](const Result<PutResponse>& result) {

@@ -107,7 +107,7 @@ CommandEnd RunWhileHeld(Session& session, const Turn& turn, StartedCommand* comm
   if (!ended.stop_requested()) {
     session.output().Complain("Warning: the lock was lost; its command is asked to end.");
     command->Send(SIGTERM);
-    if (!WaitFor(ended.get_token(), session.flags().Duration("kill-after"))) {
+    if (!WaitFor(ended.get_token(), session.flags().Milliseconds("kill-after"))) {
       session.output().Complain("Warning: the command goes on, and is killed.");
       command->Send(SIGKILL);
     }

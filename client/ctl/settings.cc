@@ -8,8 +8,6 @@
 namespace gavel::client::ctl {
 namespace {
 
-constexpr std::string_view kNoTls = "this release of gavelctl has no TLS";
-constexpr std::string_view kNoUsers = "this release of gavelctl cannot log in";
 constexpr std::string_view kNoDiscovery = "this release of gavelctl has no discovery";
 constexpr std::string_view kPrefixes[] = {"GAVELCTL_", "ETCDCTL_"};
 
@@ -155,8 +153,8 @@ std::vector<std::string> UnknownVariables(const char* const* variables) {
   return unknown;
 }
 
-Expected<Settings> ReadSettings(const FlagValues& values) {
-  for (const FlagSpec& flag : GlobalFlags()) {
+MaybeFailure RefuseUnserved(const std::vector<FlagSpec>& flags, const FlagValues& values) {
+  for (const FlagSpec& flag : flags) {
     if (flag.refusal.empty() || !values.given(flag.name)) continue;
     const bool harmless = flag.type == FlagType::kSwitch
                               ? values.Switch(flag.name) == (flag.default_text == "true")
@@ -166,6 +164,11 @@ Expected<Settings> ReadSettings(const FlagValues& values) {
                    "--" + std::string(flag.name) + " is refused: " + std::string(flag.refusal),
                    "To go on without would be less safe than what you asked for."};
   }
+  return std::nullopt;
+}
+
+Expected<Settings> ReadSettings(const FlagValues& values) {
+  if (MaybeFailure failure = RefuseUnserved(GlobalFlags(), values)) return *std::move(failure);
   Settings settings;
   settings.endpoints = values.List("endpoints");
   if (settings.endpoints.empty()) {
@@ -191,15 +194,15 @@ Expected<Settings> ReadSettings(const FlagValues& values) {
     return BadArguments("--command-timeout is above 0s", "A request needs some time.");
   }
   // 0: no time of its own.
-  client.dial_timeout = values.Duration("dial-timeout").count() == 0
-                            ? client.timeout
-                            : values.Duration("dial-timeout");
+  const std::chrono::milliseconds whole = values.Milliseconds("command-timeout");
+  client.dial_timeout =
+      values.Duration("dial-timeout").count() == 0 ? whole : values.Milliseconds("dial-timeout");
   // Leaves a read the time to be asked of another member.
   client.silence_timeout =
-      std::clamp(client.timeout / 2, std::chrono::milliseconds(1), client.silence_timeout);
-  client.keepalive_time = std::max(values.Duration("keepalive-time"), kKeepAliveTimeMin);
+      std::clamp(whole / 2, std::chrono::milliseconds(1), client.silence_timeout);
+  client.keepalive_time = std::max(values.Milliseconds("keepalive-time"), kKeepAliveTimeMin);
   client.keepalive_timeout =
-      std::max(values.Duration("keepalive-timeout"), std::chrono::milliseconds(1));
+      std::max(values.Milliseconds("keepalive-timeout"), std::chrono::milliseconds(1));
   settings.format_text = values.Text("write-out");
   settings.format = ParseFormat(settings.format_text);
   settings.input_bytes_max = static_cast<size_t>(input_bytes_max);

@@ -42,6 +42,13 @@ struct Settings {
 // Refuses what this release cannot do: TLS, users, discovery.
 Expected<Settings> ReadSettings(const FlagValues& values);
 
+// The refusals of this release, for flags.
+inline constexpr std::string_view kNoTls = "this release of gavelctl has no TLS";
+inline constexpr std::string_view kNoUsers = "this release of gavelctl cannot log in";
+
+// Refuses the first of the flags that has a refusal and any value but its default.
+MaybeFailure RefuseUnserved(const std::vector<FlagSpec>& flags, const FlagValues& values);
+
 // What --debug shows: every global flag as its variable.
 std::vector<std::string> DescribeSettings(const FlagValues& values);
 

@@ -190,6 +190,25 @@ std::optional<std::string> Unquote(std::string_view text, size_t* position) {
   return out;
 }
 
+QuoteError ExplainQuote(std::string_view text, size_t position) {
+  const char quote = text[position];
+  for (size_t at = position + 1; quote == '"' && at < text.size();) {
+    if (text[at] != '\\') {
+      ++at;
+      continue;
+    }
+    const size_t escape = at++;
+    if (at == text.size()) break;
+    std::string ignored;
+    if (!ReadEscape(text, &at, &ignored)) {
+      return {escape, std::string("no escape begins with ") + Quote(text.substr(escape, 2)) +
+                          "; a backslash is written \\\\, a byte \\xNN"};
+    }
+  }
+  return {position, std::string("this quoted text does not end: a closing ") + quote +
+                        " is missing before the end of the line"};
+}
+
 std::string HexEscape(std::string_view bytes) {
   std::string out;
   for (const char byte : bytes) AppendByteEscape(static_cast<unsigned char>(byte), &out);
@@ -213,14 +232,16 @@ std::string SafeText(std::string_view bytes, bool multi_line) {
   return out;
 }
 
-bool IsUtf8(std::string_view bytes) {
+std::optional<size_t> FindNoUtf8(std::string_view bytes) {
   for (size_t at = 0; at < bytes.size();) {
     const Rune rune = ReadRune(bytes, at);
-    if (!rune.valid) return false;
+    if (!rune.valid) return at;
     at += rune.bytes;
   }
-  return true;
+  return std::nullopt;
 }
+
+bool IsUtf8(std::string_view bytes) { return !FindNoUtf8(bytes); }
 
 size_t CountCharacters(std::string_view bytes) {
   size_t count = 0;
@@ -306,16 +327,16 @@ std::optional<uint64_t> ParseMemberId(std::string_view text) {
   return id;
 }
 
-std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text) {
-  if (text == "0") return std::chrono::milliseconds(0);
+std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text) {
+  if (text == "0") return std::chrono::nanoseconds(0);
   if (text.empty()) return std::nullopt;
   struct Unit {
     std::string_view name;
-    double ms;
+    double ns;
   };
   // The longer names first: "ms" is no "m".
-  constexpr Unit kUnits[] = {{"ns", 1e-6}, {"us", 1e-3}, {"µs", 1e-3}, {"ms", 1},
-                             {"s", 1e3},   {"m", 6e4},   {"h", 3.6e6}};
+  constexpr Unit kUnits[] = {{"ns", 1},  {"us", 1e3}, {"µs", 1e3},  {"ms", 1e6},
+                             {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}};
   double total = 0;
   while (!text.empty()) {
     double number = 0;
@@ -328,12 +349,12 @@ std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text) {
     });
     if (unit == std::end(kUnits)) return std::nullopt;
     text.remove_prefix(unit->name.size());
-    total += number * unit->ms;
+    total += number * unit->ns;
   }
-  constexpr double kYearMs = 366 * 86'400'000.0;
-  if (!(total <= kYearMs)) return std::nullopt;
-  if (total > 0 && total < 1) return std::chrono::milliseconds(1);  // Rather than none.
-  return std::chrono::milliseconds(static_cast<int64_t>(std::llround(total)));
+  constexpr double kYearNs = 366 * 86'400e9;
+  if (!(total <= kYearNs)) return std::nullopt;
+  if (total > 0 && total < 1) return std::chrono::nanoseconds(1);  // Rather than none.
+  return std::chrono::nanoseconds(std::llround(total));
 }
 
 std::string FormatDuration(std::chrono::microseconds duration) {

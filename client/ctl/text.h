@@ -19,6 +19,15 @@ std::string Quote(std::string_view bytes);
 // `position` on; moves `position` behind it. Nothing if none begins there or it is damaged.
 std::optional<std::string> Unquote(std::string_view text, size_t* position);
 
+// What keeps Unquote from reading a text that begins with a quote at `position`: that it does not
+// end, or an escape that there is not.
+struct QuoteError {
+  size_t at = 0;  // In bytes.
+  std::string message = {};
+};
+// Requires: a quote at `position`, and Unquote gives nothing.
+QuoteError ExplainQuote(std::string_view text, size_t position);
+
 // Every byte as \xNN.
 std::string HexEscape(std::string_view bytes);
 
@@ -27,6 +36,8 @@ std::string HexEscape(std::string_view bytes);
 std::string SafeText(std::string_view bytes, bool multi_line);
 
 bool IsUtf8(std::string_view bytes);
+// The first byte that belongs to no character of UTF-8; nothing if all do.
+std::optional<size_t> FindNoUtf8(std::string_view bytes);
 // Characters, of which a broken byte is one.
 size_t CountCharacters(std::string_view bytes);
 
@@ -45,7 +56,7 @@ std::optional<int64_t> ParseInteger(std::string_view text, int base = 10);
 std::optional<uint64_t> ParseMemberId(std::string_view text);
 
 // "1.5s", "200ms", "1m30s". Nothing if it is none, negative, or beyond a year.
-std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text);
+std::optional<std::chrono::nanoseconds> ParseDuration(std::string_view text);
 // As Go writes it: "3.053ms", "1.2s".
 std::string FormatDuration(std::chrono::microseconds duration);
 

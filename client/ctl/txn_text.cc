@@ -33,6 +33,13 @@ class LineScanner {
   }
   std::optional<std::string> TakeQuoted() { return Unquote(line_, &at_); }
 
+  bool AtQuote() const { return !done() && (next() == '"' || next() == '`'); }
+  // Requires: AtQuote(), and TakeQuoted() has given nothing.
+  LineError QuoteErrorHere() const {
+    QuoteError error = ExplainQuote(line_, at_);
+    return ErrorAt(error.at, std::move(error.message));
+  }
+
   LineError Error(std::string message) const { return ErrorAt(at_, std::move(message)); }
   LineError ErrorAt(size_t at, std::string message) const {
     return {CountCharacters(line_.substr(0, at)) + 1, std::move(message)};
@@ -77,12 +84,15 @@ Line<std::vector<Word>> SplitWords(std::string_view line) {
     const size_t begin = scanner.at();
     if (scanner.next() == '"') {
       std::optional<std::string> text = scanner.TakeQuoted();
-      if (!text)
-        return scanner.ErrorAt(begin, "this quoted text does not end, or has a bad escape");
+      if (!text) return scanner.QuoteErrorHere();
       words.push_back({*std::move(text), begin});
     } else if (scanner.Take('\'')) {
       const std::string_view text = scanner.TakeWhile([](char c) { return c != '\''; });
-      if (!scanner.Take('\'')) return scanner.ErrorAt(begin, "this quoted text does not end");
+      if (!scanner.Take('\'')) {
+        return scanner.ErrorAt(begin,
+                               "this quoted text does not end: a closing ' is missing before the "
+                               "end of the line");
+      }
       words.push_back({std::string(text), begin});
     } else {
       words.push_back({std::string(scanner.TakeWhile([](char c) { return !IsSpace(c); })), begin});
@@ -150,8 +160,11 @@ Line<Compare> ParseCompare(std::string_view line) {
   if (!scanner.Take('(')) return scanner.Error("expected ( after " + std::string(name));
   scanner.SkipSpace();
   std::optional<std::string> key = scanner.TakeQuoted();
+  if (!key && scanner.AtQuote()) return scanner.QuoteErrorHere();
   if (!key) return scanner.Error("expected the key in double quotes");
-  if (!scanner.Take(')')) return scanner.Error("expected ) after the key");
+  if (!scanner.Take(')')) {
+    return scanner.Error("expected ) after the key " + Quote(*key) + "; or is a quote missing?");
+  }
   scanner.SkipSpace();
   const size_t result_at = scanner.at();
   const std::string_view sign =
@@ -164,6 +177,7 @@ Line<Compare> ParseCompare(std::string_view line) {
   scanner.SkipSpace();
   const size_t value_at = scanner.at();
   std::optional<std::string> value = scanner.TakeQuoted();
+  if (!value && scanner.AtQuote()) return scanner.QuoteErrorHere();
   if (!value) {
     return scanner.Error("expected a value in double quotes; numbers are quoted too");
   }

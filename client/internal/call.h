@@ -63,7 +63,7 @@ struct Call {
   bool read_only = false;
   bool require_leader = false;
   EndpointPtr only;  // Null: any.
-  std::chrono::milliseconds timeout{0};
+  std::chrono::nanoseconds timeout{0};
   MonotonicUs deadline = 0;
   CallDone done;
   std::optional<std::stop_callback<std::function<void()>>> stop;

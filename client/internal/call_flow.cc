@@ -138,7 +138,8 @@ void Core::JudgeAttempt(const CallPtr& call, const EndpointPtr& endpoint, Status
   NoteAnswer(endpoint, status, call->only != nullptr);
   if (status.reason() == Reason::kDeadline) {
     // gRPC's text does not say how long that was.
-    const milliseconds timeout = now >= call->deadline ? call->timeout : options_.silence_timeout;
+    const std::chrono::nanoseconds timeout =
+        now >= call->deadline ? call->timeout : options_.silence_timeout;
     // A write is only sent again after an answer.
     Status late = !call->read_only && call->last_status
                       ? DeadlineOverAfter(*call->last_status, timeout)

@@ -17,6 +17,10 @@ MonotonicUs LeaseNow();
 // For gRPC's deadlines and alarms.
 gpr_timespec ToTimespec(MonotonicUs time);
 
-inline MonotonicUs ToUs(std::chrono::milliseconds duration) { return duration.count() * 1000; }
+// Rounded up: a time above 0 does not become none.
+template <class Rep, class Period>
+MonotonicUs ToUs(std::chrono::duration<Rep, Period> duration) {
+  return std::chrono::ceil<std::chrono::microseconds>(duration).count();
+}
 
 }  // namespace gavel::client::internal

@@ -148,6 +148,14 @@ Status FromHttpStatus(Code code, std::string_view digits) {
                     " and none of etcd's v3 API; is this endpoint the client port of a member?");
 }
 
+// To the nanosecond, in milliseconds if they are whole.
+std::string WithUnit(std::chrono::nanoseconds time) {
+  const int64_t ns = time.count();
+  if (ns % 1'000'000 == 0) return std::to_string(ns / 1'000'000) + " ms";
+  if (ns % 1000 == 0) return std::to_string(ns / 1000) + " \xc2\xb5s";
+  return std::to_string(ns) + " ns";
+}
+
 }  // namespace
 
 std::span<const KnownText> KnownTexts() { return kTexts; }
@@ -203,13 +211,13 @@ Status RequestTooLarge(size_t bytes, int64_t bytes_max) {
                     std::to_string(bytes_max) + ")");
 }
 
-Status DeadlineOver(std::chrono::milliseconds timeout, bool sent) {
-  const std::string within = " within " + std::to_string(timeout.count()) + " ms";
+Status DeadlineOver(std::chrono::nanoseconds timeout, bool sent) {
+  const std::string within = " within " + WithUnit(timeout);
   return Status(Code::kDeadlineExceeded, sent ? ErrorClass::kUnknown : ErrorClass::kDropped,
                 Reason::kDeadline, sent ? "no answer" + within : "could not be sent" + within);
 }
 
-Status DeadlineOverAfter(const Status& earlier, std::chrono::milliseconds timeout) {
+Status DeadlineOverAfter(const Status& earlier, std::chrono::nanoseconds timeout) {
   const Status late = DeadlineOver(timeout, /*sent=*/true);
   return Status(
       late.code(), late.error_class(), late.reason(),

@@ -36,9 +36,9 @@ Status NoEndpoint(std::string details);
 // By ClientOptions::request_bytes_max; nothing was sent. As etcd's own client says it.
 Status RequestTooLarge(size_t bytes, int64_t bytes_max);
 // No answer came in time. `sent`: the request may have arrived.
-Status DeadlineOver(std::chrono::milliseconds timeout, bool sent);
+Status DeadlineOver(std::chrono::nanoseconds timeout, bool sent);
 // The same of a request that was sent again after `earlier`, which says more: both are told.
-Status DeadlineOverAfter(const Status& earlier, std::chrono::milliseconds timeout);
+Status DeadlineOverAfter(const Status& earlier, std::chrono::nanoseconds timeout);
 Status Cancelled(bool sent);
 Status ClientClosed();
 Status BadResponse();

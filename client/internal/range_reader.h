@@ -65,7 +65,7 @@ class RangeReader : public std::enable_shared_from_this<RangeReader> {
   const std::shared_ptr<Core> core_;
   const Kv kv_;
   const CallOptions options_;
-  const std::chrono::milliseconds timeout_;
+  const std::chrono::nanoseconds timeout_;
   const Status refused_;
   const bool limited_;
   std::optional<std::stop_callback<std::function<void()>>> stop_;

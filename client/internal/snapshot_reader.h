@@ -42,7 +42,7 @@ class SnapshotReader : public std::enable_shared_from_this<SnapshotReader> {
 
   const std::shared_ptr<Core> core_;
   const CallOptions options_;
-  const std::chrono::milliseconds timeout_;
+  const std::chrono::nanoseconds timeout_;
   std::optional<std::stop_callback<std::function<void()>>> stop_;
 
   mutable LocalMutex mutex_;

@@ -52,7 +52,7 @@ class UpdateLoop : public std::enable_shared_from_this<UpdateLoop> {
                           "others kept changing the key; try again"),
                    {});
     }
-    options_.timeout = std::chrono::milliseconds((deadline_ - Now()) / 1000);
+    options_.timeout = std::chrono::microseconds(deadline_ - Now());
     if (options_.timeout.count() <= 0) return done_(DeadlineOver(timeout_, /*sent=*/false), {});
     value_ = *std::move(value);
     Txn txn;
@@ -79,7 +79,7 @@ class UpdateLoop : public std::enable_shared_from_this<UpdateLoop> {
   std::optional<std::stop_callback<std::function<void()>>> relay_;
   const Compute compute_;
   const Updated done_;
-  std::chrono::milliseconds timeout_{0};
+  std::chrono::nanoseconds timeout_{0};
   MonotonicUs deadline_ = 0;
   int tries_ = 0;
   std::string value_;

@@ -151,7 +151,17 @@ def many_keys(store):
         lambda: store.run('del', 'm/1499'))))
     with contextlib.closing(proxy):
         done = store.run('config', 'apply', file, code=1, endpoint=proxy.endpoint)
-    check('others have deleted keys' in done.err, done.err)
+    check('others have deleted keys' in done.err and 'again to put them back' in done.err, done.err)
+    values['0700'] = 'newer'
+    del values['1498']
+    some = store.write('s.json', document(values))
+    proxy = FakeServer(proxy_to(store.endpoint, on_request=before_txn(
+        lambda: store.run('del', 'm/1498'))))
+    with contextlib.closing(proxy):
+        done = store.run('config', 'apply', some, '--keep-others', code=1, endpoint=proxy.endpoint)
+    check('what it does not have stays deleted' in done.err, done.err)
+    store.run('config', 'apply', some, '--keep-others')
+    check(b'm/1498' not in store.keys('m/') and b'm/1499' in store.keys('m/'), 'keep-others')
     store.run('config', 'apply', file)
     check(len(store.keys('m/')) == 1500, 'keys are missing')
     too_many = store.run('config', 'apply', store.write('e.json', document({})), code=1)

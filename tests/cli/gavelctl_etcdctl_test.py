@@ -83,9 +83,14 @@ THEIRS = [
      'a header without a revision shows none, as in 3.6; 3.4 writes "Revision" : 0'),
     (r'^defrag', lambda text, _: re.sub(r'(etcd member\[[^\]]*\])$', r'\1. took 1ms', text,
                                         flags=re.M), 'how long it took is told, as in 3.5'),
-    (r'^(member list --hex \((json|fields)|get .* --hex \(fields)', versions.hex_ids,
+    (r'^(member list --hex \((json|fields)|.* --hex.* \(fields)', versions.hex_ids,
      'ids in hexadecimal, as in 3.6'),
 ]
+
+# Of which gavelctl, as etcdctl 3.6, warns: what is deleted, and the words.
+RANGE = re.compile(r'^del ([^ -]\S*) ([^ -]\S*)( --prev-kv)? \(')
+WARNING = ('Warning: Keys between "%s" and "%s" will be deleted. Please interrupt the command '
+           'within next 2 seconds to cancel. You can provide `--range` flag to avoid the delay.')
 
 # What gavelctl, as etcdctl 3.6, writes more of: its output is taken to that of 3.4.
 OURS = [
@@ -163,6 +168,10 @@ SCRIPTS = {
         ('del', 'b', '--prev-kv'),
         ('del', 'a/', '--prefix', '--prev-kv'),
         ('del', 'c', '--from-key'),
+        ('put', 'r/1', 'x'), ('put', 'r/2', 'y'), ('put', 'r/3', 'z'),
+        ('del', 'r/1', 'r/3', '--prev-kv'),
+        ('del', 'r/3', 'r/1'),
+        ('del', 'r/1', 'r/9'),
         ('put', 'a', 'again'),
         ('get', 'a'),
         ('del', ''),
@@ -199,6 +208,18 @@ SCRIPTS = {
         ('txn', 'argument'),
         (('txn', '-i'), b'ver("a") = "0"\n\nput a 1\n\nget a\n\n', None),
         ('get', '', '--prefix'),
+    ],
+    'hex': [
+        ('put', 'h', 'a<\u00fc', '--hex'),
+        ('put', 'h', 'b', '--hex', '--prev-kv'),
+        ('get', 'h', '--hex'),
+        ('get', 'h', '--hex', '--print-value-only'),
+        ('get', '', '--prefix', '--hex', '--keys-only'),
+        ('get', 'none', '--hex'),
+        (('txn', '--hex'), b'value("h") = "b"\n\nget h\nput h c --prev-kv\n\n\n', 'hex'),
+        ('endpoint', 'health', '--hex'),
+        ('endpoint', 'hashkv', '--hex'),
+        ('del', 'h', '--hex', '--prev-kv'),
     ],
     'compaction': [
         ('put', 'k', '1'), ('put', 'k', '2'), ('put', 'k', '3'), ('del', 'k'),
@@ -333,6 +354,9 @@ def compare(label, fmt, theirs, ours, patterns):
         theirs.out, theirs.err = theirs.err.encode(), theirs.text()
     outputs = outputs_of(label, fmt, theirs, ours, patterns)
     complaints = [replaced(complaint(r), patterns) for r in (theirs, ours)]
+    warned = RANGE.search(label)
+    if warned and theirs.code == 0:
+        complaints[0] = (complaints[0] + WARNING) % warned.groups()[:2]
     for what, a, b in (('output', *outputs), ('complaint', *complaints),
                        ('code', theirs.code, ours.code)):
         if a != b:

@@ -83,7 +83,7 @@ def hex_ids(text, fmt):
     if fmt == 'json':
         return re.sub(r'"(cluster_id|member_id|ID)":(\d+)',
                       lambda m: '"%s":"%x"' % (m.group(1), int(m.group(2))), text)
-    return re.sub(r'"(ClusterID|MemberID|ID|Lease)" : (\d+)',
+    return re.sub(r'"(ClusterID|MemberID|ID|(?:Prev)?Lease)" : (\d+)',
                   lambda m: '"%s" : %016x' % (m.group(1), int(m.group(2))), text)
 
 

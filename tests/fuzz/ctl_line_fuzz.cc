@@ -132,7 +132,8 @@ void OneValue(std::string_view text) {
   const auto duration = ParseDuration(text);
   if (!duration) return;
   GAVEL_CHECK(duration->count() >= 0) << duration->count();
-  GAVEL_CHECK(ParseDuration(FormatDuration(*duration)) == duration) << FormatDuration(*duration);
+  const auto written = std::chrono::ceil<std::chrono::microseconds>(*duration);
+  GAVEL_CHECK(ParseDuration(FormatDuration(written)) == written) << FormatDuration(written);
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ MAY_INCLUDE = {
     # gavelctl is a program on the library's stable headers, like any other, but for the mutex.
     "client/ctl/": ("proto/", "client/ctl/", "client/client.h", "client/cluster.h", "client/kv.h",
                     "client/internal/local_mutex.h", "client/lease.h", "client/maintenance.h",
-                    "client/options.h", "client/recipes/", "client/snapshot_stream.h",
+                    "client/options.h", "client/pager.h", "client/recipes/",
+                    "client/snapshot_stream.h",
                     "client/status.h", "client/txn.h",
                     "client/types.h", "client/watch.h"),
     "tests/": ("raft/", "proto/", "storage/", "server/", "client/", "tests/"),
@@ -55,7 +56,7 @@ FORBIDDEN = {
 HOMES = {
     r"rocksdb/.*": ("storage/engine/",),
     r"grpc(pp)?/.*": ("server/peer/", "client/"),
-    r"boost/.*": ("server/http/",),
+    r"boost/.*": ("server/http/", "client/ctl/metrics_page.cc"),
     r"nghttp2/.*": ("server/http2/",),
     r"spdlog/.*": ("server/logging.cc",),
     r"yaml-cpp/.*": ("server/options.cc", "client/ctl/config_yaml.cc"),

@@ -67,7 +67,9 @@ def main(arguments):
     files = source_files.all_files(root)
     checks = {
         "layers": lambda: layers.check(files),
-        "banned": lambda: banned_calls.check(files),
+        "banned": lambda: itertools.chain(
+            banned_calls.check(files),
+            banned_calls.unused_exemptions([file.path for file in files])),
         "shape": lambda: shape.check(files),
         "format": lambda: check_format(root, files),
         "headers": lambda: check_headers(root, files, os.path.abspath(arguments[2])),

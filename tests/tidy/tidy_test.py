@@ -98,6 +98,14 @@ class BannedCallsTest(unittest.TestCase):
         finding, = self.findings("server/a.cc", "/* a\nb */\nint x;\nthrow x;")
         self.assertTrue(finding.startswith("server/a.cc:4:"), finding)
 
+    def test_exemptions_of_files_that_do_not_exist_are_found(self):
+        paths = [path for rule in banned_calls.RULES for path in rule.allowed]
+        self.assertEqual(list(banned_calls.unused_exemptions(paths)), [])
+        for path in set(paths):
+            others = [each for each in paths if not each.startswith(path)]
+            findings = list(banned_calls.unused_exemptions(others))
+            self.assertTrue(any(line.startswith(path) for line in findings), path)
+
 
 class ShapeTest(unittest.TestCase):
     def findings(self, path, text):

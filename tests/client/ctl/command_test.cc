@@ -13,8 +13,10 @@
 namespace gavel::client::ctl {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 std::string NameOf(std::vector<std::string> tokens) {
   const Expected<CommandLine> line = ReadCommandLine(std::move(tokens));
@@ -42,6 +44,36 @@ TEST(CommandLineTest, UnknownCommandsGetASuggestion) {
   const Expected<CommandLine> two = ReadCommandLine({"co"});
   ASSERT_FALSE(two.ok());
   EXPECT_THAT(two.failure().hint, HasSubstr("compaction or config or completion"));
+}
+
+TEST(CommandLineTest, AFlagCutShortIsAnsweredWithThoseItBegins) {
+  EXPECT_THAT(ReadCommandLine({"get", "k", "--pre"}).failure().hint,
+              HasSubstr("Did you mean --prefix? "));
+  EXPECT_THAT(ReadCommandLine({"del", "k", "--pre"}).failure().hint,
+              HasSubstr("Did you mean --prefix or --prev-kv? "));
+}
+
+TEST(CommandLineTest, OnlyWhatIsNearIsSuggested) {
+  EXPECT_THAT(ReadCommandLine({"wacth"}).failure().hint, HasSubstr("'watch'"));
+  EXPECT_THAT(ReadCommandLine({"gte"}).failure().hint, HasSubstr("'get'"));
+  EXPECT_THAT(ReadCommandLine({"compactoin"}).failure().hint, HasSubstr("'compaction'"));
+  for (const char* far : {"outh", "usr", "delta", "x"}) {
+    EXPECT_THAT(ReadCommandLine({far}).failure().hint, Not(HasSubstr("Did you mean"))) << far;
+  }
+}
+
+TEST(CommandLineTest, CommandsOfEtcdctlThatAreNotHereAreToldOf) {
+  for (const char* name : {"auth", "user", "role", "downgrade"}) {
+    const Expected<CommandLine> line = ReadCommandLine({name, "list"});
+    ASSERT_FALSE(line.ok()) << name;
+    EXPECT_EQ(line.failure().message,
+              "unknown command \"" + std::string(name) + "\" for \"gavelctl\"");
+    EXPECT_THAT(line.failure().hint, AllOf(HasSubstr("yet"), Not(HasSubstr("Did you mean"))));
+  }
+  for (const char* name : {"restore", "status"}) {
+    EXPECT_THAT(ReadCommandLine({"snapshot", name, "f"}).failure().hint,
+                HasSubstr("'gavelutl snapshot " + std::string(name) + "'"));
+  }
 }
 
 TEST(CommandLineTest, WordsBehindACommandAreItsArguments) {

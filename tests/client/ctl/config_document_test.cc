@@ -31,6 +31,17 @@ TEST(ConfigDocumentTest, ALargeFileIsRead) {
   ExpectRoundTrip(document);
 }
 
+// Where something stands in a line is not counted from its beginning each time.
+TEST(ConfigDocumentTest, ALongLineOfYamlIsRead) {
+  std::string text = "{prefix: app/, keys: {";
+  for (int i = 0; i < 200000; ++i) text += "k" + std::to_string(i) + ": some value, ";
+  const Expected<ConfigDocument> read =
+      ParseConfig(text + "last: 1}}\n", ConfigFormat::kYaml, "file");
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.failure().message,
+              HasSubstr("line 1, column " + std::to_string(text.size() + 7) + ": this value is"));
+}
+
 TEST(ConfigDocumentTest, JsonErrorsNameTheirPlaceWhateverStandsBefore) {
   const Expected<ConfigDocument> read = ParseConfig(
       "{\"prefix\": \"a\", \"keys\": {\n  \"\xc3\xa9\": \"\\\"x\", \"b\":\n\n\"y\",  \"\xc3\xa9\": "
@@ -212,7 +223,30 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{kYaml, "keys: {}\n", "prefix missing"},
         BadFile{kYaml, "- a\n", "line 1, column 1: a mapping with prefix and keys"},
         BadFile{kYaml, "prefix: a\nkeys: {}\n---\nprefix: a\n", "line 3, column 1: the file holds"},
-        BadFile{kYaml, "prefix: \"\"\nkeys:\n  \"\": \"x\"\n", "a key is empty"},
+        BadFile{kYaml, "prefix: \"\"\nkeys:\n  a: \"1\"\n  \"\": \"x\"\n",
+                "line 4, column 3: a key is empty"},
+        BadFile{kYaml, "keys: {\"\": x}\nprefix: \"\"\n", "line 1, column 8: a key is empty"},
+        BadFile{kYaml, "prefix: \"\"\nbinary_keys: [{key: \"\", value: eA==}]\n",
+                "line 2, column 15: a key is empty"},
+        BadFile{kYaml, "prefix: a\nkeys:\n  a: \"1\"\n  : \"x\"\n",
+                "line 4, column 3: this name is nothing"},
+        BadFile{kYaml, "prefix: a\nkeys:\n  a:\n  b: \"1\"\n",
+                "line 3, column 3: this value is nothing"},
+        BadFile{kYaml, "prefix: a\nkeys:\n  a:\n\n# the end\n",
+                "line 3, column 3: this value is nothing"},
+        BadFile{kYaml, "prefix: a\nkeys:\n  a:\n    null\n",
+                "line 4, column 5: this value is nothing"},
+        BadFile{kYaml, "prefix:\nkeys: {}\n", "line 1, column 1: this value is nothing"},
+        BadFile{kYaml, "prefix: a\nkeys: {a: , b: x}\n", "line 2, column 11: this value is noth"},
+        // Columns count characters.
+        BadFile{kYaml, "\xef\xbb\xbfprefix: a\nkeys: {\xc3\xbc: 1}\n",
+                "line 2, column 11: this value is a number"},
+        // Bytes that are no text.
+        BadFile{kYaml, "prefix: a\nkeys:\n  \xc3\xbc: \"x\xff\"\n",
+                "line 3, column 8: the byte \\xff is no UTF-8; a value of bytes is written "
+                "{base64: ...}, and a key of bytes under binary_keys"},
+        BadFile{kYaml, "prefix: a\nkeys:\n  \xc0\x80: x\n", "line 3, column 3: the byte \\xc0"},
+        BadFile{kYaml, "prefix: a\nkeys: {}\n# \xed\xa0\x80\n", "line 3, column 3: the byte \\xed"},
         BadFile{kYaml, "prefix: a\nkeys:\n  a: \"tru", "line 3, column 10: the file ends within"},
         BadFile{kYaml, "keys:\n  a: \"1\"\nprefix: \"a\n",
                 "line 4, column 1: the file ends within"},
@@ -237,7 +271,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{kJson, "{\"prefix\": \"a\", \"keys\": {\"\\\"q\": \"x\", \"\\\"q\": \"y\"}}",
                 "line 1, column 38: duplicate key \"\\\"q\""},
         BadFile{kJson, "{\"prefix\": \"a\", \"keys\": {}} x", "line 1, column 29: "},
-        BadFile{kJson, "{\"prefix\": \"a\", \"keys\": {\"a\": \"\xff\"}}", "line 1, column "}));
+        BadFile{kJson, "{\"prefix\": \"a\", \"keys\": {\"a\": \"\xff\"}}",
+                "line 1, column 32: the byte \\xff is no UTF-8"},
+        BadFile{kJson, "{\"prefix\": \"\",\n \"keys\": {\"\": \"x\"}}",
+                "line 2, column 11: a key is empty"}));
 
 // Damage must not pass for another configuration.
 TEST(ConfigDocumentTest, AFileThatIsCutOffIsRefused) {

@@ -11,6 +11,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 const std::vector<FlagSpec>& Table() {
   static const std::vector<FlagSpec> table = {
@@ -97,6 +98,10 @@ TEST(FlagReaderTest, AListGrowsWhenItIsGivenAgain) {
 TEST(FlagReaderTest, ErrorsNameTheFlag) {
   EXPECT_EQ(ReadAll({"--bogus"}).failure->message, "unknown flag: --bogus");
   EXPECT_THAT(ReadAll({"--limt=1"}).failure->hint, HasSubstr("--limit"));
+  EXPECT_THAT(ReadAll({"--pre"}).failure->hint, HasSubstr("Did you mean --prefix? "));
+  EXPECT_THAT(ReadAll({"--li=1"}).failure->hint, HasSubstr("Did you mean --limit? "));
+  EXPECT_THAT(ReadAll({"--limti=1"}).failure->hint, HasSubstr("Did you mean --limit? "));
+  EXPECT_THAT(ReadAll({"--xyz"}).failure->hint, Not(HasSubstr("Did you mean")));
   EXPECT_THAT(ReadAll({"--limit=x"}).failure->message, HasSubstr("\"--limit\""));
   EXPECT_THAT(ReadAll({"--prefix=maybe"}).failure->message, HasSubstr("\"maybe\""));
   EXPECT_THAT(ReadAll({"--timeout=5"}).failure->hint, HasSubstr("5s"));

@@ -105,6 +105,10 @@ TEST(SettingsTest, TimesOfNought) {
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.failure().code, ExitCode::kBadArguments);
   EXPECT_THAT(none.failure().message, HasSubstr("--command-timeout"));
+  const Expected<Settings> shortest = ReadSettings(Given({{"command-timeout", "1ns"}}, {}));
+  ASSERT_TRUE(shortest.ok());
+  EXPECT_EQ(shortest->client.timeout, std::chrono::nanoseconds(1));
+  EXPECT_EQ(shortest->client.silence_timeout, std::chrono::milliseconds(1));
   const Expected<Settings> least = ReadSettings(Given({{"command-timeout", "1ms"}}, {}));
   ASSERT_TRUE(least.ok());
   EXPECT_EQ(least->client.silence_timeout, std::chrono::milliseconds(1));

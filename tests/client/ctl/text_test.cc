@@ -10,6 +10,7 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 
 TEST(CtlTextTest, QuoteWritesWhatGoWrites) {
   EXPECT_EQ(Quote("plain"), "\"plain\"");
@@ -85,8 +86,9 @@ TEST(CtlTextTest, ParsesDurationsAsGoWritesThem) {
   EXPECT_EQ(ParseDuration("1.5s"), milliseconds(1500));
   EXPECT_EQ(ParseDuration("2h"), milliseconds(7'200'000));
   EXPECT_EQ(ParseDuration("200ms"), milliseconds(200));
-  EXPECT_EQ(ParseDuration("1500us"), milliseconds(2));
-  EXPECT_EQ(ParseDuration("1ns"), milliseconds(1));
+  EXPECT_EQ(ParseDuration("1500us"), microseconds(1500));
+  EXPECT_EQ(ParseDuration("1ns"), nanoseconds(1));
+  EXPECT_EQ(ParseDuration("0.1ns"), nanoseconds(1));
   EXPECT_EQ(ParseDuration("0"), milliseconds(0));
   for (const char* text : {"", "5", "s", "-1s", "5 s", "1s5", "inf", "1e3s", "99999999h", "5d"}) {
     EXPECT_EQ(ParseDuration(text), std::nullopt) << text;

@@ -80,7 +80,12 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{R"(  x)", 3, "unknown target \"x\""},
                     BadLine{R"(mod "k" = "7")", 4, "expected ( after mod"},
                     BadLine{R"(mod(k) = "7")", 5, "the key in double quotes"},
-                    BadLine{R"(mod("k) = "7")", 12, "expected )"},
+                    BadLine{R"(mod("k) = "7")", 12, "or is a quote missing?"},
+                    BadLine{R"(mod("k)", 5, "a closing \" is missing before the end of the line"},
+                    BadLine{R"(mod("k") = "7)", 12, "a closing \" is missing"},
+                    BadLine{R"(mod("k") = "7\")", 12, "a closing \" is missing"},
+                    BadLine{"mod(`k) = \"7\"", 5, "a closing ` is missing"},
+                    BadLine{R"(val("k") = "\x4")", 13, "no escape begins with \"\\\\x\""},
                     BadLine{R"(mod("k" = "7")", 8, "expected )"},
                     BadLine{R"(mod("k") == "7")", 10, "unknown comparison \"==\""},
                     BadLine{R"(mod("k") ~ "7")", 10, "unknown comparison \"~\""},
@@ -138,23 +143,23 @@ TEST_P(BadRequestTest, IsRefusedWithItsColumn) {
   EXPECT_THAT(std::get<LineError>(read).message, HasSubstr(GetParam().message));
 }
 
-INSTANTIATE_TEST_SUITE_P(Grammar, BadRequestTest,
-                         testing::Values(BadLine{"putt k v", 1, "unknown request \"putt\""},
-                                         BadLine{"  foo a b", 3, "unknown request \"foo\""},
-                                         BadLine{"put k", 1, "put needs a key and a value"},
-                                         BadLine{"put", 1, "put command needs"},
-                                         BadLine{"put k v w", 1, "not 3"},
-                                         BadLine{"get", 1, "get command needs"},
-                                         BadLine{R"(put k "v)", 7, "does not end"},
-                                         BadLine{"put k 'v", 7, "does not end"},
-                                         BadLine{R"(put k "\q")", 7, "bad escape"},
-                                         BadLine{"put k v --bogus", 9, "unknown flag: --bogus"},
-                                         BadLine{"get k --limit=x", 7, "\"--limit\""},
-                                         BadLine{"get a b --prefix", 1, "too many arguments"},
-                                         BadLine{"get k --order=up", 1, "bad sort order"},
-                                         BadLine{"put k v --lease=zz", 1, "bad lease ID"},
-                                         BadLine{"put \xc3\xbc \"x", 7, "does not end"},
-                                         BadLine{"del k --help", 7, "no place"}));
+INSTANTIATE_TEST_SUITE_P(
+    Grammar, BadRequestTest,
+    testing::Values(BadLine{"putt k v", 1, "unknown request \"putt\""},
+                    BadLine{"  foo a b", 3, "unknown request \"foo\""},
+                    BadLine{"put k", 1, "put needs a key and a value"},
+                    BadLine{"put", 1, "put command needs"}, BadLine{"put k v w", 1, "not 3"},
+                    BadLine{"get", 1, "get command needs"},
+                    BadLine{R"(put k "v)", 7, "a closing \" is missing"},
+                    BadLine{"put k 'v", 7, "a closing ' is missing"},
+                    BadLine{R"(put k "\q")", 8, "no escape begins with \"\\\\q\""},
+                    BadLine{"put k v --bogus", 9, "unknown flag: --bogus"},
+                    BadLine{"get k --limit=x", 7, "\"--limit\""},
+                    BadLine{"get a b --prefix", 1, "too many arguments"},
+                    BadLine{"get k --order=up", 1, "bad sort order"},
+                    BadLine{"put k v --lease=zz", 1, "bad lease ID"},
+                    BadLine{"put \xc3\xbc \"x", 7, "does not end"},
+                    BadLine{"del k --help", 7, "no place"}));
 
 TEST(TxnTextTest, ThreeListsMakeATransaction) {
   const Expected<Txn> txn =

@@ -26,10 +26,13 @@ class CountedParts {
   static constexpr size_t kPartsMax = 16384;
 
   // `part_keys`: live keys of a part, when the walk has left it.
-  CountedParts(KeySpan span, int64_t part_keys) : span_(std::move(span)), part_keys_(part_keys) {}
+  CountedParts(std::string begin, int64_t part_keys)
+      : span_{std::move(begin), std::nullopt}, part_keys_(part_keys) {}
 
   // The walk has come to `key`. Requires: keys come in ascending order.
   void Add(std::string_view key);
+  // The walk ends before `end`.
+  void EndAt(std::optional<std::string> end) { span_.end = std::move(end); }
   // `key` has come to exist (1), or ceased to (-1). Keys outside the span are not counted.
   void Count(std::string_view key, int difference);
 
@@ -51,7 +54,7 @@ class CountedParts {
 
   void Halve();
 
-  const KeySpan span_;
+  KeySpan span_;
   int64_t part_keys_;
   std::vector<Part> parts_;  // The first begins where the span does.
   int64_t keys_ = 0;

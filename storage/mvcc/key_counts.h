@@ -72,13 +72,11 @@ class KeyCounts {
   void Forget(const StretchPtr& stretch);
 
   int64_t part_keys() const { return part_keys_; }
-  // A walk over what is not a whole part ends about here, unless the stretch has worn out.
-  int64_t worn_keys() const { return 16 * part_keys_; }
   // Fewer keys than this are walked over.
   int64_t worth_keys() const { return 2 * part_keys_; }
 
  private:
-  static constexpr size_t kStretchesMax = 8;
+  static constexpr size_t kStretchesMax = 32;
 
   const HistoryPlace base_;
   const int64_t part_keys_;

@@ -1,32 +1,45 @@
 #include "storage/mvcc/range_count.h"
 
+#include <string>
 #include <utility>
 
 namespace gavel::storage {
+namespace {
 
-RangeCount::RangeCount(const ReadView& view, KeySpan span, Revision revision)
-    : view_(view), span_(std::move(span)), revision_(revision) {
-  if (view_.counts != nullptr) stretch_ = view_.counts->Find(span_, revision_);
-  if (stretch_ == nullptr) WalkOverAll();
-}
+// A walk looks so often whether another one has counted what it has still to come to.
+constexpr int64_t kKeysBetweenLooks = 4096;
+
+}  // namespace
 
 RangeCount::Progress RangeCount::Step(ScanBudget& budget) {
   Progress progress = Progress::kDone;
-  while (phase_ != Phase::kDone && progress == Progress::kDone) progress = Run(budget);
+  while (progress == Progress::kDone && (phase_ != Phase::kBegin || !left_.empty())) {
+    progress = Run(budget);
+  }
   return progress;
 }
 
 RangeCount::Progress RangeCount::Run(ScanBudget& budget) {
   switch (phase_) {
+    case Phase::kBegin:
+      Begin();
+      return Progress::kDone;
     case Phase::kKnown:
       return TakeKnown(budget);
     case Phase::kCorrect:
       return Correct(budget);
-    case Phase::kDone:
-      return Progress::kDone;
-    default:
-      return Walk(budget);
+    case Phase::kWalk:
+      break;
   }
+  return Walk(budget);
+}
+
+void RangeCount::Begin() {
+  span_ = std::move(left_.back());
+  left_.pop_back();
+  if (view_.counts != nullptr) stretch_ = view_.counts->Find(span_, revision_);
+  phase_ = Phase::kKnown;
+  if (stretch_ == nullptr) BeginWalk();
 }
 
 RangeCount::Progress RangeCount::TakeKnown(ScanBudget& budget) {
@@ -39,17 +52,13 @@ RangeCount::Progress RangeCount::TakeKnown(ScanBudget& budget) {
       return Failed(known_.status);
     case CountedStretch::Progress::kLost:
       view_.counts->Forget(stretch_);
-      return WalkOverAll();
+      return BeginWalk();
   }
-  if (known_.inside.keys < view_.counts->worth_keys()) return WalkOverAll();
-  keys_ = known_.inside.keys;
-  if (known_.revision == revision_) {
-    BeginWalk(Phase::kBefore, {span_.begin, known_.inside.span.begin});
-    return Progress::kDone;
-  }
+  if (known_.inside.keys < view_.counts->worth_keys()) return BeginWalk();
+  if (known_.revision == revision_) return AddKnown();
   const absl::StatusOr<std::optional<HistoryPlace>> place = PlaceAfter(*view_.engine, revision_);
   if (!place.ok()) return Failed(place.status());
-  if (!*place) return WalkOverAll();
+  if (!*place) return BeginWalk();
   changes_.emplace(view_, **place, known_.revision);
   phase_ = Phase::kCorrect;
   return Progress::kDone;
@@ -58,36 +67,41 @@ RangeCount::Progress RangeCount::TakeKnown(ScanBudget& budget) {
 RangeCount::Progress RangeCount::Correct(ScanBudget& budget) {
   LiveChanges::Result result = changes_->Next(budget);
   for (; result == LiveChanges::Result::kRow; result = changes_->Next(budget)) {
-    if (known_.inside.span.Contains(changes_->user_key())) keys_ -= changes_->difference();
+    if (!known_.inside.span.Contains(changes_->user_key())) continue;
+    known_.inside.keys -= changes_->difference();
   }
   switch (result) {
     case LiveChanges::Result::kEnd:
-      BeginWalk(Phase::kBefore, {span_.begin, known_.inside.span.begin});
-      return Progress::kDone;
+      return AddKnown();
     case LiveChanges::Result::kBudget:
       return Progress::kMore;
     case LiveChanges::Result::kFailed:
       return Failed(changes_->status());
     default:
-      return WalkOverAll();
+      return BeginWalk();
   }
 }
 
-void RangeCount::BeginWalk(Phase phase, const KeySpan& span) {
-  changes_.reset();
-  phase_ = phase;
-  walked_ = 0;
-  KeyRange range;
-  range.begin = span.begin;
-  range.end = span.end;
-  scan_.emplace(*view_.engine, range, revision_);
+RangeCount::Progress RangeCount::AddKnown() {
+  phase_ = Phase::kBegin;
+  stretch_ = nullptr;
+  keys_ += known_.inside.keys;
+  const KeySpan& inside = known_.inside.span;
+  if (inside.end && inside.end != span_.end) left_.push_back({*inside.end, span_.end});
+  if (inside.begin != span_.begin) left_.push_back({span_.begin, inside.begin});
+  return Progress::kDone;
 }
 
-RangeCount::Progress RangeCount::WalkOverAll() {
+RangeCount::Progress RangeCount::BeginWalk() {
+  phase_ = Phase::kWalk;
   stretch_ = nullptr;
-  keys_ = 0;
-  if (view_.counts != nullptr) parts_.emplace(span_, view_.counts->part_keys());
-  BeginWalk(Phase::kAll, span_);
+  changes_.reset();
+  walked_ = 0;
+  if (view_.counts != nullptr) parts_.emplace(span_.begin, view_.counts->part_keys());
+  KeyRange range;
+  range.begin = span_.begin;
+  range.end = span_.end;
+  scan_.emplace(*view_.engine, range, revision_);
   return Progress::kDone;
 }
 
@@ -95,25 +109,25 @@ RangeCount::Progress RangeCount::Walk(ScanBudget& budget) {
   VersionScan::Result result = scan_->Next(budget);
   for (; result == VersionScan::Result::kRow; result = scan_->Next(budget)) {
     ++walked_;
-    if (parts_) parts_->Add(scan_->user_key());
+    if (!parts_) continue;
+    parts_->Add(scan_->user_key());
+    if (walked_ % kKeysBetweenLooks != 0) continue;
+    KeySpan rest = {std::string(scan_->user_key()) + '\0', span_.end};
+    if (view_.counts->Find(rest, revision_) == nullptr) continue;
+    left_.push_back(rest);
+    return EndWalk(rest.begin);
   }
   if (result == VersionScan::Result::kBudget) return Progress::kMore;
   if (result == VersionScan::Result::kFailed) return Failed(scan_->status());
-  keys_ += walked_;
-  if (phase_ == Phase::kAll) return KeepAll();
-  if (walked_ > view_.counts->worn_keys()) view_.counts->Forget(stretch_);
-  const std::optional<std::string>& end = known_.inside.span.end;
-  if (phase_ == Phase::kBefore && end && end != span_.end) {
-    BeginWalk(Phase::kAfter, {*end, span_.end});
-  } else {
-    phase_ = Phase::kDone;
-  }
-  return Progress::kDone;
+  return EndWalk(span_.end);
 }
 
-RangeCount::Progress RangeCount::KeepAll() {
-  phase_ = Phase::kDone;
+RangeCount::Progress RangeCount::EndWalk(std::optional<std::string> end) {
+  phase_ = Phase::kBegin;
+  scan_.reset();
+  keys_ += walked_;
   if (!parts_) return Progress::kDone;
+  parts_->EndAt(std::move(end));
   const absl::Status kept = view_.counts->Keep(view_, *std::move(parts_), revision_);
   return kept.ok() ? Progress::kDone : Failed(kept);
 }

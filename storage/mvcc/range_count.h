@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 
@@ -23,7 +24,8 @@ namespace gavel::storage {
 class RangeCount {
  public:
   // `view` must outlive it. Requires: view.compacted <= revision <= view.revision.
-  RangeCount(const ReadView& view, KeySpan span, Revision revision);
+  RangeCount(const ReadView& view, KeySpan span, Revision revision)
+      : view_(view), revision_(revision), left_({std::move(span)}) {}
 
   enum class Progress {
     kMore,    // The budget is spent; call Step again.
@@ -36,31 +38,33 @@ class RangeCount {
   absl::Status status() const { return status_; }
 
  private:
-  // Either a walk over everything; or what is known, corrected by what has changed since, and a
-  // walk over what lies before and after it.
-  enum class Phase { kKnown, kCorrect, kBefore, kAfter, kAll, kDone };
+  // Of the span under way: parts of it are known, then corrected by what has changed since; or it
+  // is walked over.
+  enum class Phase { kBegin, kKnown, kCorrect, kWalk };
 
   // One phase, to its end or the budget's.
   Progress Run(ScanBudget& budget);
+  void Begin();
   Progress TakeKnown(ScanBudget& budget);
   Progress Correct(ScanBudget& budget);
+  Progress AddKnown();
+  Progress BeginWalk();
   Progress Walk(ScanBudget& budget);
-  Progress KeepAll();
-  void BeginWalk(Phase phase, const KeySpan& span);
-  // What is known is of no use.
-  Progress WalkOverAll();
+  // The walk has come to `end`; the rest of the span is for another.
+  Progress EndWalk(std::optional<std::string> end);
   Progress Failed(absl::Status status);
 
   const ReadView& view_;
-  const KeySpan span_;
   const Revision revision_;
-  Phase phase_ = Phase::kKnown;
-  KeyCounts::StretchPtr stretch_;
-  CountedStretch::Result known_;
-  std::optional<LiveChanges> changes_;  // kCorrect.
-  std::optional<VersionScan> scan_;     // kBefore, kAfter, kAll.
-  int64_t walked_ = 0;                  // Keys of the walk.
-  std::optional<CountedParts> parts_;   // kAll.
+  std::vector<KeySpan> left_;  // To be counted, after the one under way.
+  KeySpan span_;               // Under way, unless in kBegin.
+  Phase phase_ = Phase::kBegin;
+  KeyCounts::StretchPtr stretch_;  // kKnown.
+  CountedStretch::Result known_;   // kCorrect.
+  std::optional<LiveChanges> changes_;
+  std::optional<VersionScan> scan_;  // kWalk.
+  std::optional<CountedParts> parts_;
+  int64_t walked_ = 0;
   int64_t keys_ = 0;
   absl::Status status_;
 };

@@ -117,6 +117,35 @@ TEST_F(KeyCountsTest, APageCostsTheSameWhereverItIs) {
   }
 }
 
+TEST_F(KeyCountsTest, StretchesAddUp) {
+  PutKeys(0, 5000);
+  // From the last to the first, each is walked over once.
+  int64_t rows = 0;
+  for (const uint64_t from : {4000, 3000, 2000, 1000, 0}) rows += RowsFor(PageOf(Key(from), 10));
+  EXPECT_LE(rows, 5600);
+  EXPECT_LE(RowsFor(PageOf(Key(0), 10)), 150);
+}
+
+TEST_F(KeyCountsTest, WalksAtOnceShareTheirWork) {
+  PutKeys(0, 60000);
+  std::vector<storage::RangeCursor> cursors;
+  for (const uint64_t from : {0, 20000, 40000}) cursors.emplace_back(view(), PageOf(Key(from), 5));
+  std::vector<int64_t> counts;
+  int64_t steps = 0;
+  while (counts.size() < 3) {
+    for (storage::RangeCursor& cursor : cursors) {
+      ++steps;
+      if (cursor.Step({.rows_max = 100}) != Progress::kDone) continue;
+      counts.push_back(cursor.TakeResponse().count());
+      std::swap(cursor, cursors.back());
+      cursors.pop_back();
+      break;
+    }
+  }
+  EXPECT_EQ(counts, (std::vector<int64_t>{20000, 40000, 60000}));
+  EXPECT_LE(steps, 800) << "alone they would make 1200";
+}
+
 TEST_F(KeyCountsTest, ChangesMoveItOn) {
   PutKeys(0, 2000);
   const RangeRequest all = CountOf("", std::string("\0", 1));
@@ -278,7 +307,7 @@ TEST_F(KeyCountsTest, ManyThreadsMayCount) {
 }
 
 TEST(CountedPartsTest, TheirNumberIsBounded) {
-  CountedParts parts({"", std::nullopt}, 1);
+  CountedParts parts("", 1);
   constexpr uint64_t kKeys = 5 * CountedParts::kPartsMax;
   for (uint64_t i = 0; i < kKeys; ++i) parts.Add(Key(i));
   EXPECT_EQ(parts.keys(), static_cast<int64_t>(kKeys));
@@ -294,8 +323,9 @@ TEST(CountedPartsTest, TheirNumberIsBounded) {
 }
 
 TEST(CountedPartsTest, ASpanWithoutAWholePartHasNone) {
-  CountedParts parts({"b", "y"}, 4);
+  CountedParts parts("b", 4);
   for (const char* key : {"c", "d", "e", "f", "g", "h", "i", "j"}) parts.Add(key);
+  parts.EndAt("y");
   EXPECT_EQ(parts.PartsInside({"c", "f"}).keys, 0);
   EXPECT_EQ(parts.PartsInside({"b", "f"}).keys, 0);
   EXPECT_EQ(parts.PartsInside({"b", "g"}).keys, 4);

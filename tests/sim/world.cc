@@ -61,7 +61,7 @@ World::World(Plan plan) : plan_(std::move(plan)) {
   options_.place.state.lease_renewals_max = plan_.lease_renewals_max;
   options_.place.state.lease_cache_rows_max = plan_.lease_cache_rows_max;
   options_.place.state.lease_key_cache_bytes_max = 64 * plan_.lease_cache_rows_max;
-  options_.place.state.count_part_keys = 2;  // Keys are few.
+  options_.place.state.count_part_keys = 1;  // Keys are few.
   std::vector<raft::NodeId> ids;
   std::vector<const WalWatch*> watches;
   for (int i = 0; i < plan_.members; ++i) {

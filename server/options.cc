@@ -259,6 +259,11 @@ std::string VersionText() {
                       "\nServes etcd API: ", std::string(kEtcdServerVersion), "\n");
 }
 
+bool AsksForEncryption(const Flag& flag, const std::string& value) {
+  const bool has_urls = absl::EndsWith(flag.name, "-urls") || flag.name == "initial-cluster";
+  return has_urls && (absl::StrContains(value, "https://") || absl::StrContains(value, "unixs://"));
+}
+
 // What stands beside a file does not count, as in etcd; but who asks for safety must not start
 // without it.
 absl::Status IgnoreForFile(const Flag& flag, const std::string& shown_as, const std::string& value,
@@ -268,6 +273,12 @@ absl::Status IgnoreForFile(const Flag& flag, const std::string& shown_as, const 
     if (!status.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(shown_as, ": ", status.message()));
     }
+  }
+  if (AsksForEncryption(flag, value)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(shown_as, ": ", value,
+                     " is refused: this release does not encrypt connections, and the config file ",
+                     file, " counts in its place"));
   }
   draft.warnings.push_back(absl::StrCat(shown_as, " is ignored because of the config file ", file));
   return absl::OkStatus();

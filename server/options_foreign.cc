@@ -54,6 +54,7 @@ std::vector<Flag> FlagsWithoutEffect() {
   const std::string always_synced = "writes are always synced before they are acknowledged";
   const std::string compared =
       "members compare their states all the time, see --corrupt-check-time";
+  const std::string local_address = "the system picks the address that members are called from";
   const std::string proxy = "there is no proxy";
   const std::string segments = "old parts of the log are removed when no longer needed";
   std::vector<std::pair<std::string, std::string>> values = {
@@ -102,7 +103,8 @@ std::vector<Flag> FlagsWithoutEffect() {
       {"initial-election-tick-advance", "a member that knows no leader asks early by itself"},
       {"memory-mlock", ""},
       {"pre-vote", always},
-      {"set-member-local-addr", "the system picks the address that members are called from"},
+      {"set-member-local-addr", local_address},
+      {"set-member-localaddr", local_address},
       {"socket-reuse-address", ""},
       {"socket-reuse-port", ""},
       {"stop-grpc-service-on-defrag", "defragmentation does not block"},

@@ -4,6 +4,8 @@ import re
 
 LINES_MAX = 520          # Past about 500 lines a file has two subjects.
 COLUMNS_MAX = 100
+ROOT = {"CMakeLists.txt", "CMakePresets.json", "LICENSE", "README.md", "client", "deploy", "proto",
+        "raft", "server", "storage", "tests"}
 NAME = re.compile(r"[a-z0-9_]+\.(h|cc|c|py|proto|cmake)")
 
 
@@ -11,6 +13,9 @@ def check(files):
     """Yields a line for each file that is out of shape."""
     paths = {file.path for file in files}
     for file in files:
+        first = file.path.split("/")[0]
+        if first not in ROOT and not first.startswith("."):
+            yield f"{file.path}: {first} does not belong at the root"
         name = file.path.split("/")[-1]
         if not name.endswith((".h", ".cc", ".c", ".py", ".proto")):
             continue

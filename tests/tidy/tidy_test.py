@@ -121,6 +121,8 @@ class ShapeTest(unittest.TestCase):
                 ("raft/b.h", "// B.\n"),
                 ("raft/b.h", "#pragma once\n"),
                 ("raft/BigFile.cc", "x\n"),
+                ("data/member/000001.log", "x"),
+                ("server.log", "x\n"),
                 ("raft/b.cc", '#include "../raft/a.h"\n'),
                 ("raft/a.cc", '#include <map>\n#include "raft/a.h"\n'),
         ):
@@ -128,6 +130,7 @@ class ShapeTest(unittest.TestCase):
 
     def test_a_file_in_shape_is_not_found(self):
         self.assertEqual(self.findings("raft/a.cc", '#include "raft/a.h"\n\n#include <map>\n'), [])
+        self.assertEqual(self.findings(".ci/run", "x\n"), [])
 
 
 class HeadersTest(unittest.TestCase):

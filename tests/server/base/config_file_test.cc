@@ -108,6 +108,11 @@ TEST_F(ConfigFileTest, WhoAsksForSafetyDoesNotStartWithout) {
   EXPECT_THAT(Parse("name: a\n", {}, {{"ETCD_PEER_AUTO_TLS", "true"}}),
               StatusIs(kInvalid, HasSubstr("ETCD_PEER_AUTO_TLS: refused")));
   EXPECT_OK(Parse("name: a\n", {"--cert-file=", "--auth-token=simple"}));
+  EXPECT_THAT(Parse("name: a\n", {"--listen-client-urls=http://127.0.0.1:1,https://127.0.0.1:2"}),
+              StatusIs(kInvalid, HasSubstr("https://127.0.0.1:2 is refused")));
+  EXPECT_THAT(Parse("name: a\n", {}, {{"ETCD_INITIAL_CLUSTER", "a=https://127.0.0.1:2"}}),
+              StatusIs(kInvalid, HasSubstr("ETCD_INITIAL_CLUSTER: a=https")));
+  EXPECT_OK(Parse("name: a\n", {"--listen-client-urls=http://127.0.0.1:1"}));
 }
 
 TEST_F(ConfigFileTest, DamagedFilesAreNamed) {

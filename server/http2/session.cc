@@ -198,8 +198,12 @@ struct SessionCallbacks {
 
   static void OnGoAwaySent(const nghttp2_frame& frame, const Session& self) {
     const uint32_t error = frame.goaway.error_code;
-    // What was said of a limit, or at a shutdown, has been told.
-    if (error == NGHTTP2_NO_ERROR || error == NGHTTP2_ENHANCE_YOUR_CALM) return;
+    // What was said of a limit, or at a shutdown, has been told; an error inside is not the
+    // client's.
+    if (error == NGHTTP2_NO_ERROR || error == NGHTTP2_ENHANCE_YOUR_CALM ||
+        error == NGHTTP2_INTERNAL_ERROR) {
+      return;
+    }
     self.shared().protocol_teller.Note(ProtocolFault::kHttp2, self.peer());
   }
 

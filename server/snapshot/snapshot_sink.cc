@@ -50,7 +50,7 @@ SnapshotSink::SnapshotSink(uint64_t cluster_id, SnapshotPlaces places, Surroundi
       metrics_(surroundings_.metrics, TransferMetrics::Side::kReceive),
       applying_(surroundings_.metrics.AddGauge(
           "etcd_server_snapshot_apply_in_progress_total",
-          "1 if a snapshot has come whole and is to become the state, else 0.")) {}
+          "1 if a snapshot that has come whole becomes the state, else 0.")) {}
 
 void SnapshotSink::OnPiece(raft::NodeId from, SnapshotPiece piece) {
   if (!surroundings_.leads(from)) return;
@@ -143,7 +143,6 @@ absl::Status SnapshotSink::Begin(Arrival& arrival) {
   if (const ArrivalPtr before = std::exchange(arrival.before, nullptr)) TellEnd(*before, false);
   arrival.began = surroundings_.clock.Now();
   metrics_.OnBegun(arrival.from);
-  applying_.Set(0);
   surroundings_.logger.Info("a snapshot arrives", {{"from", Hex(arrival.from.value())}});
   GAVEL_RETURN_IF_ERROR(surroundings_.stores.remove(places_.store));
   GAVEL_RETURN_IF_ERROR(surroundings_.disk.CreateDirectories(places_.directory));
@@ -163,7 +162,6 @@ absl::Status SnapshotSink::End(Arrival& arrival) {
                                                       ", this member of ", Hex(cluster_id_)));
   }
   TellEnd(arrival, true);
-  applying_.Set(1);
   const storage::MetaState& state = summary.header.state;
   surroundings_.logger.Info("a snapshot has arrived whole", {{"from", Hex(arrival.from.value())},
                                                              {"index", state.applied.value()},
@@ -188,6 +186,7 @@ absl::Status SnapshotSink::MakeCurrent(const raft::SnapshotMeta& meta) {
       return absl::FailedPreconditionError("another snapshot has begun to arrive meanwhile");
     }
   }
+  applying_.Set(1);  // Until the restart.
   GAVEL_SIM_POINT("snapshot wanted, not marked");
   return storage::WriteInstallMark(surroundings_.disk, places_.mark, {meta.index, meta.term});
 }

@@ -7,7 +7,8 @@
 
 namespace gavel::server {
 
-// Of one side. Registered for each other member when something is first passed on. Thread-safe.
+// Of one side. A receiver hears nothing of a sender that gives up: what it has is under way until
+// another begins. Registered for each other member when something is first passed on. Thread-safe.
 class TransferMetrics {
  public:
   enum class Side { kSend, kReceive };

@@ -23,16 +23,24 @@ void CountedParts::Add(std::string_view key) {
     ++parts_.back().keys;
     return;
   }
-  if (parts_.size() == kPartsMax) Halve();
+  if (parts_.size() >= kPartsMax || (parts_.size() > 1 && bytes_ >= kBytesMax)) Halve();
   parts_.push_back({parts_.empty() ? span_.begin : std::string(key), 1});
+  bytes_ += parts_.back().begin.size();
 }
 
 void CountedParts::Halve() {
-  for (size_t i = 0; i < kPartsMax / 2; ++i) {
-    const int64_t keys = parts_[2 * i].keys + parts_[2 * i + 1].keys;
-    parts_[i] = {std::move(parts_[2 * i].begin), keys};
+  std::vector<Part> halved;
+  halved.reserve(parts_.size() / 2 + 1);
+  bytes_ = 0;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (i % 2 == 1) {
+      halved.back().keys += parts_[i].keys;
+      continue;
+    }
+    bytes_ += parts_[i].begin.size();
+    halved.push_back(std::move(parts_[i]));
   }
-  parts_.resize(kPartsMax / 2);
+  parts_ = std::move(halved);
   part_keys_ *= 2;
 }
 

@@ -22,8 +22,9 @@ struct KeySpan {
 // Filled by a walk over the keys, then kept up to date change by change. Not thread-safe.
 class CountedParts {
  public:
-  // With more parts than this, two become one.
+  // With more parts than this, or more bytes of keys that parts begin with, two become one.
   static constexpr size_t kPartsMax = 16384;
+  static constexpr size_t kBytesMax = 1 << 20;
 
   // `part_keys`: live keys of a part, when the walk has left it.
   CountedParts(std::string begin, int64_t part_keys)
@@ -38,6 +39,7 @@ class CountedParts {
 
   const KeySpan& span() const { return span_; }
   int64_t keys() const { return keys_; }
+  size_t key_bytes() const { return bytes_; }
 
   // The whole parts inside `span`; if there are none, an empty span and 0.
   struct Inside {
@@ -57,6 +59,7 @@ class CountedParts {
   KeySpan span_;
   int64_t part_keys_;
   std::vector<Part> parts_;  // The first begins where the span does.
+  size_t bytes_ = 0;         // Of the keys that they begin with.
   int64_t keys_ = 0;
 };
 

@@ -14,8 +14,13 @@ bool WorthMovingOn(int64_t keys, Revision from, Revision to) { return to - from 
 CountedStretch::Progress CountedStretch::Read(const ReadView& view, const KeySpan& span,
                                               Revision revision, ScanBudget& budget,
                                               Result* result) {
+  // Others wait meanwhile.
+  constexpr int64_t kRowsMax = 1024;
+  ScanBudget step{std::min(budget.rows, kRowsMax), budget.bytes};
+  const int64_t rows = step.rows;
   const MutexLock lock(mutex_);
-  const Progress progress = MoveOn(view, revision, budget, &result->status);
+  const Progress progress = MoveOn(view, revision, step, &result->status);
+  budget.rows -= rows - step.rows;
   if (progress != Progress::kDone) return progress;
   result->inside = parts_.PartsInside(span);
   result->revision = place_.next.main - 1;
@@ -61,33 +66,61 @@ Revision CountedStretch::revision() const {
   return place_.next.main - 1;
 }
 
-KeyCounts::StretchPtr KeyCounts::Find(const KeySpan& span, Revision revision) {
+int64_t CountedStretch::keys() const {
   const MutexLock lock(mutex_);
-  auto best = stretches_.end();
-  int64_t most = worth_keys() - 1;
-  for (auto it = stretches_.begin(); it != stretches_.end(); ++it) {
-    const int64_t keys = (*it)->Estimate(span);
-    const Revision from = std::min((*it)->revision(), revision);
-    const Revision to = std::max((*it)->revision(), revision);
-    if (keys <= most || !WorthMovingOn(keys, from, to)) continue;
-    most = keys;
-    best = it;
+  return parts_.keys();
+}
+
+KeyCounts::Found KeyCounts::Find(const KeySpan& span, Revision revision) {
+  std::vector<StretchPtr> stretches;
+  {
+    const MutexLock lock(mutex_);
+    stretches = stretches_;
   }
-  if (best == stretches_.end()) return nullptr;
-  std::rotate(stretches_.begin(), best, std::next(best));
-  return stretches_.front();
+  Found best = {nullptr, worth_keys() - 1};
+  for (const StretchPtr& stretch : stretches) {
+    const Revision from = std::min(stretch->revision(), revision);
+    const Revision to = std::max(stretch->revision(), revision);
+    const auto worth_it = [&](int64_t keys) {
+      return keys > best.keys && WorthMovingOn(keys, from, to);
+    };
+    if (!worth_it(stretch->keys())) continue;
+    const int64_t keys = stretch->Estimate(span);
+    if (worth_it(keys)) best = {stretch, keys};
+  }
+  if (best.stretch == nullptr) return {};
+  const MutexLock lock(mutex_);
+  const auto place = std::find(stretches_.begin(), stretches_.end(), best.stretch);
+  if (place != stretches_.end()) std::rotate(stretches_.begin(), place, std::next(place));
+  return best;
+}
+
+absl::StatusOr<std::optional<HistoryPlace>> KeyCounts::PlaceOf(const Engine& engine,
+                                                               Revision revision) const {
+  if (revision == base_.next.main - 1) return base_;
+  return PlaceAfter(engine, revision);
+}
+
+std::shared_ptr<void> KeyCounts::TakePermit() {
+  if (permits_->fetch_sub(1) > 0) {
+    return {permits_.get(), [permits = permits_](void*) { permits->fetch_add(1); }};
+  }
+  permits_->fetch_add(1);
+  return nullptr;
 }
 
 absl::Status KeyCounts::Keep(const ReadView& view, CountedParts parts, Revision revision) {
   if (parts.keys() < 2 * worth_keys()) return absl::OkStatus();
-  absl::StatusOr<std::optional<HistoryPlace>> place = PlaceAfter(*view.engine, revision);
+  const absl::StatusOr<std::optional<HistoryPlace>> place = PlaceOf(*view.engine, revision);
   if (!place.ok()) return place.status();
-  if (!*place && revision == base_.next.main - 1) *place = base_;
   if (!*place || view.published_compacted->load() > revision) return absl::OkStatus();
   const KeySpan span = parts.span();
   auto stretch = std::make_shared<CountedStretch>(std::move(parts), **place);
   const MutexLock lock(mutex_);
-  std::erase_if(stretches_, [&](const StretchPtr& kept) { return kept->LiesIn(span); });
+  // A later one is of more use.
+  std::erase_if(stretches_, [&](const StretchPtr& kept) {
+    return kept->LiesIn(span) && kept->revision() <= revision;
+  });
   if (stretches_.size() == kStretchesMax) stretches_.pop_back();
   stretches_.insert(stretches_.begin(), std::move(stretch));
   return absl::OkStatus();

@@ -4,6 +4,7 @@
 // nothing. A count is moved on to later revisions by the changes made since, when somebody asks.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -46,6 +47,7 @@ class CountedStretch {
   int64_t Estimate(const KeySpan& span) const;
   bool LiesIn(const KeySpan& span) const;
   Revision revision() const;
+  int64_t keys() const;
 
  private:
   Progress MoveOn(const ReadView& view, Revision revision, ScanBudget& budget, absl::Status* status)
@@ -64,8 +66,17 @@ class KeyCounts {
   KeyCounts(const HistoryPlace& base, int64_t part_keys) : base_(base), part_keys_(part_keys) {}
 
   using StretchPtr = std::shared_ptr<CountedStretch>;
-  // The stretch that knows most of `span`; null if none knows enough to be worth it at `revision`.
-  StretchPtr Find(const KeySpan& span, Revision revision);
+  struct Found {
+    StretchPtr stretch;  // Null: walk.
+    int64_t keys = 0;    // That it knows in the span, about.
+  };
+  // The stretch that knows most of `span`, if one knows enough to be worth it at `revision`.
+  Found Find(const KeySpan& span, Revision revision);
+  // As PlaceAfter, with the beginning of history.
+  absl::StatusOr<std::optional<HistoryPlace>> PlaceOf(const Engine& engine,
+                                                      Revision revision) const;
+  // Held by a walk that keeps what it counts; null while as many hold one as may.
+  std::shared_ptr<void> TakePermit();
   // Keeps what a walk at `revision` has counted, unless a compaction has overtaken it. Small counts
   // are not worth it.
   absl::Status Keep(const ReadView& view, CountedParts parts, Revision revision);
@@ -76,10 +87,13 @@ class KeyCounts {
   int64_t worth_keys() const { return 2 * part_keys_; }
 
  private:
-  static constexpr size_t kStretchesMax = 32;
+  static constexpr size_t kStretchesMax = 16;
+  static constexpr int kPermitsMax = 16;
 
   const HistoryPlace base_;
   const int64_t part_keys_;
+  const std::shared_ptr<std::atomic<int>> permits_ =
+      std::make_shared<std::atomic<int>>(kPermitsMax);
   Mutex mutex_;
   std::vector<StretchPtr> stretches_ ABSL_GUARDED_BY(mutex_);  // The last used first.
 };

@@ -44,6 +44,7 @@ class RangeCursor::Impl {
     // Versions below the newest published compacted revision may have been missing already.
     if (view_->published_compacted->load() > revision_) {
       if (scan_) scan_->Suspend();
+      done_ = false;
       if (newest_) return Progress::kOvertaken;
       error_ = RequestError::kCompacted;
       return Progress::kRefused;

@@ -37,28 +37,34 @@ RangeCount::Progress RangeCount::Run(ScanBudget& budget) {
 void RangeCount::Begin() {
   span_ = std::move(left_.back());
   left_.pop_back();
-  if (view_.counts != nullptr) stretch_ = view_.counts->Find(span_, revision_);
+  if (view_.counts != nullptr) found_ = view_.counts->Find(span_, revision_);
   phase_ = Phase::kKnown;
-  if (stretch_ == nullptr) BeginWalk();
+  rows_ = 0;
+  if (found_.stretch == nullptr) BeginWalk(/*look=*/true);
 }
 
 RangeCount::Progress RangeCount::TakeKnown(ScanBudget& budget) {
-  switch (stretch_->Read(view_, span_, revision_, budget, &known_)) {
+  const int64_t rows_before = budget.rows;
+  const CountedStretch::Progress progress =
+      found_.stretch->Read(view_, span_, revision_, budget, &known_);
+  rows_ += rows_before - budget.rows;
+  switch (progress) {
     case CountedStretch::Progress::kDone:
       break;
     case CountedStretch::Progress::kBudget:
-      return Progress::kMore;
+      return TooManyChanges() ? BeginWalk(/*look=*/false) : Progress::kMore;
     case CountedStretch::Progress::kFailed:
       return Failed(known_.status);
     case CountedStretch::Progress::kLost:
-      view_.counts->Forget(stretch_);
-      return BeginWalk();
+      view_.counts->Forget(found_.stretch);
+      return BeginWalk(/*look=*/true);
   }
-  if (known_.inside.keys < view_.counts->worth_keys()) return BeginWalk();
+  if (known_.inside.keys < view_.counts->worth_keys()) return BeginWalk(/*look=*/true);
   if (known_.revision == revision_) return AddKnown();
-  const absl::StatusOr<std::optional<HistoryPlace>> place = PlaceAfter(*view_.engine, revision_);
+  const absl::StatusOr<std::optional<HistoryPlace>> place =
+      view_.counts->PlaceOf(*view_.engine, revision_);
   if (!place.ok()) return Failed(place.status());
-  if (!*place) return BeginWalk();
+  if (!*place) return BeginWalk(/*look=*/false);
   changes_.emplace(view_, **place, known_.revision);
   phase_ = Phase::kCorrect;
   return Progress::kDone;
@@ -67,6 +73,8 @@ RangeCount::Progress RangeCount::TakeKnown(ScanBudget& budget) {
 RangeCount::Progress RangeCount::Correct(ScanBudget& budget) {
   LiveChanges::Result result = changes_->Next(budget);
   for (; result == LiveChanges::Result::kRow; result = changes_->Next(budget)) {
+    ++rows_;
+    if (TooManyChanges()) return BeginWalk(/*look=*/false);
     if (!known_.inside.span.Contains(changes_->user_key())) continue;
     known_.inside.keys -= changes_->difference();
   }
@@ -78,13 +86,13 @@ RangeCount::Progress RangeCount::Correct(ScanBudget& budget) {
     case LiveChanges::Result::kFailed:
       return Failed(changes_->status());
     default:
-      return BeginWalk();
+      return BeginWalk(/*look=*/false);
   }
 }
 
 RangeCount::Progress RangeCount::AddKnown() {
   phase_ = Phase::kBegin;
-  stretch_ = nullptr;
+  changes_.reset();
   keys_ += known_.inside.keys;
   const KeySpan& inside = known_.inside.span;
   if (inside.end && inside.end != span_.end) left_.push_back({*inside.end, span_.end});
@@ -92,12 +100,13 @@ RangeCount::Progress RangeCount::AddKnown() {
   return Progress::kDone;
 }
 
-RangeCount::Progress RangeCount::BeginWalk() {
+RangeCount::Progress RangeCount::BeginWalk(bool look) {
   phase_ = Phase::kWalk;
-  stretch_ = nullptr;
   changes_.reset();
   walked_ = 0;
-  if (view_.counts != nullptr) parts_.emplace(span_.begin, view_.counts->part_keys());
+  look_ = look && view_.counts != nullptr;
+  if (view_.counts != nullptr) permit_ = view_.counts->TakePermit();
+  if (permit_ != nullptr) parts_.emplace(span_.begin, view_.counts->part_keys());
   KeyRange range;
   range.begin = span_.begin;
   range.end = span_.end;
@@ -109,11 +118,10 @@ RangeCount::Progress RangeCount::Walk(ScanBudget& budget) {
   VersionScan::Result result = scan_->Next(budget);
   for (; result == VersionScan::Result::kRow; result = scan_->Next(budget)) {
     ++walked_;
-    if (!parts_) continue;
-    parts_->Add(scan_->user_key());
-    if (walked_ % kKeysBetweenLooks != 0) continue;
+    if (parts_) parts_->Add(scan_->user_key());
+    if (!look_ || walked_ % kKeysBetweenLooks != 0) continue;
     KeySpan rest = {std::string(scan_->user_key()) + '\0', span_.end};
-    if (view_.counts->Find(rest, revision_) == nullptr) continue;
+    if (view_.counts->Find(rest, revision_).stretch == nullptr) continue;
     left_.push_back(rest);
     return EndWalk(rest.begin);
   }
@@ -129,6 +137,8 @@ RangeCount::Progress RangeCount::EndWalk(std::optional<std::string> end) {
   if (!parts_) return Progress::kDone;
   parts_->EndAt(std::move(end));
   const absl::Status kept = view_.counts->Keep(view_, *std::move(parts_), revision_);
+  parts_.reset();
+  permit_ = nullptr;
   return kept.ok() ? Progress::kDone : Failed(kept);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -48,10 +49,13 @@ class RangeCount {
   Progress TakeKnown(ScanBudget& budget);
   Progress Correct(ScanBudget& budget);
   Progress AddKnown();
-  Progress BeginWalk();
+  // `look`: whether others may have counted what it will come to.
+  Progress BeginWalk(bool look);
   Progress Walk(ScanBudget& budget);
   // The walk has come to `end`; the rest of the span is for another.
   Progress EndWalk(std::optional<std::string> end);
+  // More changes have been read than it would have been worth.
+  bool TooManyChanges() const { return rows_ > found_.keys; }
   Progress Failed(absl::Status status);
 
   const ReadView& view_;
@@ -59,11 +63,14 @@ class RangeCount {
   std::vector<KeySpan> left_;  // To be counted, after the one under way.
   KeySpan span_;               // Under way, unless in kBegin.
   Phase phase_ = Phase::kBegin;
-  KeyCounts::StretchPtr stretch_;  // kKnown.
-  CountedStretch::Result known_;   // kCorrect.
+  KeyCounts::Found found_;        // kKnown.
+  CountedStretch::Result known_;  // kCorrect.
   std::optional<LiveChanges> changes_;
-  std::optional<VersionScan> scan_;  // kWalk.
-  std::optional<CountedParts> parts_;
+  int64_t rows_ = 0;                   // Of changes, read for both.
+  std::optional<VersionScan> scan_;    // kWalk.
+  std::optional<CountedParts> parts_;  // With a permit.
+  std::shared_ptr<void> permit_;
+  bool look_ = false;
   int64_t walked_ = 0;
   int64_t keys_ = 0;
   absl::Status status_;

@@ -199,6 +199,8 @@ TEST_F(TransferTest, BothSidesCountWhatIsUnderWayAndWhatArrives) {
   EXPECT_EQ(Told(received + "failures" + from), 1) << "the one that the second took the place of";
   EXPECT_EQ(Told(received + "inflights_total" + from), 0);
   EXPECT_EQ(Told(received + "total_duration_seconds_count" + from), 1);
+  EXPECT_EQ(Told("etcd_server_snapshot_apply_in_progress_total"), 0);
+  ASSERT_OK(sink_->MakeCurrent(whole_[0]));
   EXPECT_EQ(Told("etcd_server_snapshot_apply_in_progress_total"), 1);
 }
 

@@ -180,6 +180,49 @@ TEST_F(KeyCountsTest, ARevisionOfManyChangesIsCountedWhole) {
   EXPECT_EQ(first.TakeResponse().count(), 1400);
 }
 
+TEST_F(KeyCountsTest, NoMoreChangesAreReadThanKeysAreSpared) {
+  PutKeys(0, 5000);
+  RowsFor(CountOf("", std::string("\0", 1)));
+  const int64_t before = view()->revision;
+  store_.Do(Delete(Key(1000), Key(5000)));
+  EXPECT_LE(RowsFor(CountOf(Key(0), Key(100))), 300);
+  // Nor is all that was counted later corrected for a few.
+  RowsFor(CountOf("", std::string("\0", 1)));
+  EXPECT_LE(RowsFor(CountOf(Key(0), Key(100), before)), 300);
+}
+
+TEST_F(KeyCountsTest, ALaterCountIsNotGivenUpForAnEarlierOne) {
+  PutKeys(0, 1000);
+  const int64_t before = view()->revision;
+  for (int i = 0; i < 1000; ++i) store_.Do(Put("other", "v"));
+  const RangeRequest all = CountOf(Key(0), Key(1000));
+  RowsFor(all);
+  EXPECT_GE(RowsFor(CountOf(Key(0), Key(1000), before)), 1000);
+  EXPECT_LE(RowsFor(all), 50);
+}
+
+TEST_F(KeyCountsTest, ManyWalksAtOnceHoldLittle) {
+  PutKeys(0, 2000);
+  const RangeRequest all = CountOf("", std::string("\0", 1));
+  std::vector<storage::RangeCursor> cursors;
+  for (int i = 0; i < 40; ++i) {
+    cursors.emplace_back(view(), all);
+    ASSERT_EQ(cursors.back().Step({.rows_max = 50}), Progress::kMore);
+  }
+  for (storage::RangeCursor& cursor : cursors) {
+    while (cursor.Step({.rows_max = 5000}) == Progress::kMore) {
+    }
+    EXPECT_EQ(cursor.TakeResponse().count(), 2000);
+  }
+  cursors.clear();
+  // What walks may hold is there again: the next one, which begins anew, is kept.
+  store_.Do(Put("a", "v"));
+  store_.Do(Put("a", "v"));
+  store_.Do(Compact(view()->revision));
+  EXPECT_GE(RowsFor(all), 2000);
+  EXPECT_LE(RowsFor(all), 50);
+}
+
 TEST_F(KeyCountsTest, CompactionsTakeAwayWhatWouldMoveItOn) {
   PutKeys(0, 2000);
   const RangeRequest all = CountOf("", std::string("\0", 1));
@@ -233,9 +276,11 @@ TEST_F(KeyCountsTest, AStoreFoundAnewIsCountedFromItsBase) {
   const RangeRequest all = CountOf("", std::string("\0", 1));
   EXPECT_GE(RowsFor(all), 1000);
   EXPECT_LE(RowsFor(all), 50);
+  const int64_t base = view()->revision;
   store_.Do(Put("new", "v"));
   store_.Do(Delete(Key(7)));
   EXPECT_LE(RowsFor(all), 50);
+  EXPECT_LE(RowsFor(CountOf("", std::string("\0", 1), base)), 50);
 }
 
 TEST_F(KeyCountsTest, EqualsAWalkWhateverHappens) {
@@ -320,6 +365,17 @@ TEST(CountedPartsTest, TheirNumberIsBounded) {
   EXPECT_GE(some.keys, 200 - 16);
   EXPECT_GE(some.span.begin, Key(100));
   EXPECT_LE(*some.span.end, Key(300));
+}
+
+TEST(CountedPartsTest, TheirKeysAreBoundedInBytes) {
+  CountedParts parts("", 1);
+  constexpr int64_t kKeys = 10000;
+  for (int64_t i = 0; i < kKeys; ++i) {
+    parts.Add(Key(static_cast<uint64_t>(i)) + std::string(1000, 'x'));
+    ASSERT_LE(parts.key_bytes(), CountedParts::kBytesMax + 2000);
+  }
+  EXPECT_EQ(parts.PartsInside({"", std::nullopt}).keys, kKeys);
+  EXPECT_GE(parts.PartsInside({Key(1000), Key(3000)}).keys, 2000 - 2 * 16);
 }
 
 TEST(CountedPartsTest, ASpanWithoutAWholePartHasNone) {

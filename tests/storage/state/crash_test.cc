@@ -1,9 +1,14 @@
 // Crashes: what comes back is the state after some prefix of the batches, and applying the rest
 // of the log again gives what there would have been without the crash.
 
+#include <memory>
+#include <optional>
+#include <utility>
+
 #include "gtest/gtest.h"
 
 #include "storage/engine/map_engine.h"
+#include "tests/storage/engine/crash_workload.h"
 #include "tests/storage/mvcc/random_requests.h"
 #include "tests/storage/state/store.h"
 
@@ -12,13 +17,56 @@ namespace {
 
 using storage::RequestError;
 
+// An engine, and what a crash leaves of it.
+class Crashable {
+ public:
+  virtual ~Crashable() = default;
+  virtual std::shared_ptr<storage::Engine> engine() const = 0;
+  // Nobody else holds the engine.
+  virtual void Crash(raft::Random& random) = 0;
+};
+
+class CrashableMap final : public Crashable {
+ public:
+  std::shared_ptr<storage::Engine> engine() const override { return engine_; }
+  void Crash(raft::Random& random) override { engine_ = engine_->Crash(random); }
+
+ private:
+  std::shared_ptr<storage::MapEngine> engine_ = std::make_shared<storage::MapEngine>();
+};
+
+// On files that a power cut leaves in disorder. Some crashes are of the process alone: it ends
+// without a flush, and the files are as they were.
+class CrashableRocks final : public Crashable {
+ public:
+  CrashableRocks() { Open(); }
+  std::shared_ptr<storage::Engine> engine() const override { return engine_; }
+  void Crash(raft::Random& random) override {
+    auto files = random.OneIn(3) ? files_ : files_->Crash(random);
+    engine_.reset();
+    files_ = std::move(files);
+    Open();
+  }
+
+ private:
+  void Open() {
+    auto engine = storage::OpenOn(files_);
+    GAVEL_CHECK(engine.ok()) << engine.status().ToString();
+    engine_ = *std::move(engine);
+  }
+
+  std::shared_ptr<storage::CrashFileSystem> files_ = std::make_shared<storage::CrashFileSystem>();
+  std::shared_ptr<storage::Engine> engine_;
+};
+
 // A store that may lose what was not flushed, its log, and the model after each entry.
 class CrashRun {
  public:
-  explicit CrashRun(uint64_t seed)
+  CrashRun(uint64_t seed, std::unique_ptr<Crashable> crashable)
       : requests_(seed),
         options_{.lease_renewals_max = seed % 3 == 0 ? 1000 : seed % 8},
-        store_(engine_, options_) {
+        crashable_(std::move(crashable)) {
+    store_.emplace(crashable_->engine(), options_);
     models_.emplace_back();
   }
 
@@ -26,24 +74,24 @@ class CrashRun {
     raft::Random& random = requests_.random();
     ApplyBatch();
     for (uint64_t i = random.Below(4); i > 0; --i) {
-      store_.CollectStep(static_cast<int64_t>(random.Between(1, 10)));
+      store_->CollectStep(static_cast<int64_t>(random.Between(1, 10)));
     }
     if (random.OneIn(6)) {
-      ASSERT_TRUE(engine_->Flush().ok());
+      ASSERT_TRUE(store_->engine()->Flush().ok());
     }
     if (random.OneIn(5)) Crash();
   }
 
   void CompareEnd() {
-    store_.CollectAll(3);
+    store_->CollectAll(3);
     const Model& model = models_.back();
-    ASSERT_EQ(StoredVersions(*engine_), model.RetainedVersions());
-    ASSERT_EQ(StoredChanges(*engine_), model.RetainedChanges());
+    ASSERT_EQ(StoredVersions(*store_->engine()), model.RetainedVersions());
+    ASSERT_EQ(StoredChanges(*store_->engine()), model.RetainedChanges());
     Store never_crashed(nullptr, options_);
     for (const internal::Command& command : log_) never_crashed.Do(command);
-    EXPECT_EQ(store_.HashKv(), never_crashed.HashKv());
+    EXPECT_EQ(store_->HashKv(), never_crashed.HashKv());
     never_crashed.CollectAll();
-    EXPECT_EQ(DumpReplicated(*engine_), DumpReplicated(*never_crashed.engine()));
+    EXPECT_EQ(DumpReplicated(*store_->engine()), DumpReplicated(*never_crashed.engine()));
   }
 
   int crashes() const { return crashes_; }
@@ -66,40 +114,40 @@ class CrashRun {
       if (lease && next.revision() > before.revision()) ++leases_ended_with_keys_;
       models_.push_back(std::move(next));
     }
-    store_.DoBatch(commands);
+    store_->DoBatch(commands);
   }
 
   void Crash() {
-    raft::Random& random = requests_.random();
-    const uint64_t durable = store_.machine().DurableApplied()->index.value();
-    engine_ = engine_->Crash(random);
-    store_.Reopen(engine_);
+    const uint64_t durable = store_->machine().DurableApplied()->index.value();
+    store_.reset();
+    crashable_->Crash(requests_.random());
+    store_.emplace(crashable_->engine(), options_);
     ++crashes_;
-    const uint64_t applied = store_.machine().applied().value();
+    const uint64_t applied = store_->machine().applied().value();
     ASSERT_GE(applied, durable);
     ASSERT_LT(applied, models_.size());
     entries_lost_ += static_cast<int>(log_.size() - applied);
     CompareWith(models_[applied]);
     // The Raft log has the rest.
     if (applied < log_.size()) {
-      store_.DoBatch({log_.begin() + static_cast<ptrdiff_t>(applied), log_.end()});
+      store_->DoBatch({log_.begin() + static_cast<ptrdiff_t>(applied), log_.end()});
     }
     CompareWith(models_.back());
   }
 
   void CompareWith(const Model& model) {
-    ASSERT_EQ(store_.machine().view()->revision, model.revision());
-    ASSERT_EQ(store_.machine().view()->compacted, model.compacted());
-    ASSERT_EQ(store_.machine().sizes().live_bytes, model.Sizes().live_bytes);
-    ASSERT_EQ(store_.machine().sizes().superseded_bytes, model.Sizes().superseded_bytes);
-    ASSERT_EQ(store_.machine().leases().clock_ms, model.lease_clock_ms);
-    ASSERT_EQ(store_.machine().leases().count, static_cast<int64_t>(model.leases.size()));
-    ASSERT_EQ(StoredLeases(*engine_), model.leases);
-    ASSERT_EQ(StoredLeaseKeys(*engine_), model.LeaseKeys());
+    ASSERT_EQ(store_->machine().view()->revision, model.revision());
+    ASSERT_EQ(store_->machine().view()->compacted, model.compacted());
+    ASSERT_EQ(store_->machine().sizes().live_bytes, model.Sizes().live_bytes);
+    ASSERT_EQ(store_->machine().sizes().superseded_bytes, model.Sizes().superseded_bytes);
+    ASSERT_EQ(store_->machine().leases().clock_ms, model.lease_clock_ms);
+    ASSERT_EQ(store_->machine().leases().count, static_cast<int64_t>(model.leases.size()));
+    ASSERT_EQ(StoredLeases(*store_->engine()), model.leases);
+    ASSERT_EQ(StoredLeaseKeys(*store_->engine()), model.LeaseKeys());
     for (int i = 0; i < 10; ++i) {
       const etcdserverpb::RangeRequest range = requests_.Range(model.revision());
       const Model::RangeOutcome expected = model.Range(range);
-      const Store::RangeOutcome outcome = store_.Range(range);
+      const Store::RangeOutcome outcome = store_->Range(range);
       ASSERT_EQ(outcome.error, expected.error);
       ASSERT_EQ(outcome.response.ShortDebugString(), expected.response.ShortDebugString());
     }
@@ -107,8 +155,8 @@ class CrashRun {
 
   RandomRequests requests_;
   const storage::StateMachineOptions options_;
-  std::shared_ptr<storage::MapEngine> engine_ = std::make_shared<storage::MapEngine>();
-  Store store_;
+  const std::unique_ptr<Crashable> crashable_;
+  std::optional<Store> store_;
   std::vector<internal::Command> log_;
   std::vector<Model> models_;  // [i]: after i entries.
   int crashes_ = 0;
@@ -116,23 +164,40 @@ class CrashRun {
   int leases_ended_with_keys_ = 0;
 };
 
-TEST(CrashTest, WhatComesBackIsTheModelAtItsAppliedIndex) {
+struct Crashes {
   int crashes = 0;
-  int lost = 0;
-  int ended = 0;
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+  int entries_lost = 0;
+  int leases_ended_with_keys = 0;
+};
+
+template <class Engine>
+Crashes RunSeeds(uint64_t seeds) {
+  Crashes all;
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
     SCOPED_TRACE(seed);
-    CrashRun run(seed);
-    for (int step = 0; step < 40 && !HasFatalFailure(); ++step) run.Step();
-    if (HasFatalFailure()) return;
+    CrashRun run(seed, std::make_unique<Engine>());
+    for (int step = 0; step < 40 && !::testing::Test::HasFatalFailure(); ++step) run.Step();
+    if (::testing::Test::HasFatalFailure()) break;
     run.CompareEnd();
-    crashes += run.crashes();
-    lost += run.entries_lost();
-    ended += run.leases_ended_with_keys();
+    all.crashes += run.crashes();
+    all.entries_lost += run.entries_lost();
+    all.leases_ended_with_keys += run.leases_ended_with_keys();
   }
-  EXPECT_GT(crashes, 200);
-  EXPECT_GT(lost, 500);
-  EXPECT_GT(ended, 60);
+  return all;
+}
+
+TEST(CrashTest, WhatComesBackIsTheModelAtItsAppliedIndex) {
+  const Crashes all = RunSeeds<CrashableMap>(60);
+  EXPECT_GT(all.crashes, 200);
+  EXPECT_GT(all.entries_lost, 500);
+  EXPECT_GT(all.leases_ended_with_keys, 60);
+}
+
+TEST(CrashTest, SoItIsOnRocksDb) {
+  const Crashes all = RunSeeds<CrashableRocks>(40);
+  EXPECT_GT(all.crashes, 130);
+  EXPECT_GT(all.entries_lost, 300);
+  EXPECT_GT(all.leases_ended_with_keys, 40);
 }
 
 // Every state that a crash can leave around one compaction: before it, after it, and after each

@@ -26,6 +26,45 @@ TEST(MembershipTest, JointConfigurationNeedsBothHalves) {
   EXPECT_EQ(cluster.core(1).configuration().voters, Voters({1, 4, 5}).voters);
 }
 
+// §4.3: nobody is elected in the joint configuration without both halves.
+TEST(MembershipTest, AJointConfigurationElectsWithBothHalves) {
+  Cluster cluster(Voters({1, 2, 3}));
+  cluster.Add(Id(4));
+  cluster.Add(Id(5));
+  cluster.Elect(1);
+  ASSERT_TRUE(cluster.Change(1, Voters({1, 4, 5})));
+  cluster.Crash(2);
+  cluster.Crash(3);
+  cluster.Deliver();
+  cluster.Crash(1);
+  ASSERT_TRUE(cluster.core(4).configuration().joint());
+  cluster.Run(40);
+  EXPECT_EQ(cluster.Leader(), std::nullopt) << "of 1, 2, 3 none";
+  cluster.Restart(2);
+  cluster.Run(40);
+  EXPECT_EQ(cluster.Leader(), std::nullopt) << "of 1, 2, 3 only one";
+  cluster.Restart(3);
+  cluster.Run(40);
+  EXPECT_NE(cluster.Leader(), std::nullopt);
+}
+
+// §4.1: a configuration counts for whoever has it in the log, committed or not.
+TEST(MembershipTest, AConfigurationIsAdoptedAsItIsAppended) {
+  Cluster cluster(Voters({1, 2, 3}));
+  cluster.Add(Id(4));
+  cluster.Add(Id(5));
+  cluster.Elect(1);
+  const Index commit = cluster.core(1).status().commit;
+  ASSERT_TRUE(cluster.Change(1, Voters({1, 4, 5})));
+  EXPECT_TRUE(cluster.core(1).configuration().joint());
+  EXPECT_FALSE(cluster.core(2).configuration().joint());
+  cluster.Deliver([](const Message& message) { return message.to == Id(2); });
+  EXPECT_TRUE(cluster.core(2).configuration().joint());
+  EXPECT_FALSE(cluster.core(3).configuration().joint());
+  EXPECT_EQ(cluster.core(1).status().commit, commit);
+  EXPECT_EQ(cluster.core(2).status().commit, commit);
+}
+
 // §4.1: one change at a time.
 TEST(MembershipTest, ChangeIsRefusedWhileAnotherIsUnderWay) {
   Cluster cluster(Voters({1, 2, 3}));

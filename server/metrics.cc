@@ -19,6 +19,7 @@ class PrometheusCounter final : public Counter {
  public:
   explicit PrometheusCounter(prometheus::Counter& counter) : counter_(counter) {}
   void Increment(double by) override { counter_.Increment(by); }
+  void RaiseTo(double total) override { counter_.Increment(total - counter_.Value()); }
 
  private:
   prometheus::Counter& counter_;

@@ -20,6 +20,8 @@ class Counter {
  public:
   virtual ~Counter() = default;
   virtual void Increment(double by = 1) = 0;
+  // To a total that is kept elsewhere and does not fall. One caller for each counter.
+  virtual void RaiseTo(double total) = 0;
 };
 
 class Gauge {

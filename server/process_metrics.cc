@@ -7,7 +7,6 @@
 #include <fstream>
 #include <sstream>
 #include <string>
-#include <utility>
 
 namespace gavel::server {
 namespace {
@@ -97,9 +96,9 @@ std::shared_ptr<void> AddProcessMetrics(Metrics& metrics) {
       .AddGauge("process_start_time_seconds",
                 "Start time of the process since unix epoch in seconds.")
       .Set(BootSeconds() + ReadStat().start_seconds_since_boot);
-  return metrics.OnScrape([&cpu, &resident, &virtual_memory, &open, &used, told = 0.0]() mutable {
+  return metrics.OnScrape([&cpu, &resident, &virtual_memory, &open, &used] {
     const ProcessStat stat = ReadStat();
-    cpu.Increment(stat.cpu_seconds - std::exchange(told, stat.cpu_seconds));
+    cpu.RaiseTo(stat.cpu_seconds);
     resident.Set(stat.resident_bytes);
     virtual_memory.Set(stat.virtual_bytes);
     const double files = OpenFiles();

@@ -1,7 +1,8 @@
 #include "server/http2/limit_teller.h"
 
-#include <iterator>
 #include <string>
+
+#include "server/table_rows.h"
 
 namespace gavel::server {
 namespace {
@@ -35,30 +36,22 @@ constexpr Row kRows[] = {
     {ClientLimit::kStreams, "max-concurrent-streams", "call refused"},
 };
 
-constexpr bool RowsFollowTheEnumeration() {
-  for (size_t i = 0; i < kClientLimitCount; ++i) {
-    if (static_cast<size_t>(kRows[i].limit) != i) return false;
-  }
-  return true;
+static_assert(RowsFollow(kRows, &Row::limit, ClientLimit::kStreams));
+
+CountedEvents::Family Limits() {
+  CountedEvents::Family limits = {
+      "gavel_clients_limited_total", "How often clients met a limit, by its flag.", "limit", {}};
+  for (const Row& row : kRows) limits.kinds.emplace_back(row.flag);
+  return limits;
 }
-static_assert(std::size(kRows) == kClientLimitCount && RowsFollowTheEnumeration());
 
 }  // namespace
 
 LimitTeller::LimitTeller(Clock& clock, Logger& logger, Metrics* metrics)
-    : clock_(clock), logger_(logger) {
-  if (metrics == nullptr) return;
-  for (size_t i = 0; i < kClientLimitCount; ++i) {
-    states_[i].counter = &metrics->AddCounter("gavel_clients_limited_total",
-                                              "How often clients met a limit, by its flag.",
-                                              {{"limit", kRows[i].flag}});
-  }
-}
+    : logger_(logger), events_(clock, metrics, Limits()) {}
 
 void LimitTeller::Note(ClientLimit limit, std::string_view client) {
-  State& state = states_[static_cast<size_t>(limit)];
-  if (state.counter != nullptr) state.counter->Increment();
-  const uint64_t times = state.line.Count(clock_.Now());
+  const uint64_t times = events_.Count(static_cast<size_t>(limit));
   if (times == 0) return;
   const Row& row = kRows[static_cast<size_t>(limit)];
   logger_.Warn("a client met a limit", {{"limit", std::string("--") + row.flag},

@@ -1,14 +1,13 @@
 // Counts how often clients meet a limit of their port, and tells the operator which.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string_view>
 
 #include "server/clock.h"
+#include "server/http2/counted_events.h"
 #include "server/logging.h"
 #include "server/metrics.h"
-#include "server/rare_line.h"
 
 namespace gavel::server {
 
@@ -26,7 +25,6 @@ enum class ClientLimit : uint8_t {
   kPings,
   kStreams,
 };
-constexpr size_t kClientLimitCount = 12;
 
 // Thread-safe. A client can meet a limit as often as it likes: each gets one line a minute.
 class LimitTeller {
@@ -37,14 +35,8 @@ class LimitTeller {
   void Note(ClientLimit limit, std::string_view client);
 
  private:
-  struct State {
-    Counter* counter = nullptr;
-    RareLine line;
-  };
-
-  Clock& clock_;
   Logger& logger_;
-  std::array<State, kClientLimitCount> states_;
+  CountedEvents events_;
 };
 
 }  // namespace gavel::server

@@ -1,7 +1,8 @@
 #include "server/http2/protocol_teller.h"
 
 #include <cctype>
-#include <iterator>
+
+#include "server/table_rows.h"
 
 namespace gavel::server {
 namespace {
@@ -20,13 +21,17 @@ constexpr Row kRows[] = {
     {ProtocolFault::kHttp2, "http2", "its client breaks the rules of HTTP/2"},
 };
 
-constexpr bool RowsFollowTheEnumeration() {
-  for (size_t i = 0; i < kProtocolFaultCount; ++i) {
-    if (static_cast<size_t>(kRows[i].fault) != i) return false;
-  }
-  return true;
+static_assert(RowsFollow(kRows, &Row::fault, ProtocolFault::kHttp2));
+
+CountedEvents::Family Faults() {
+  CountedEvents::Family faults = {
+      "gavel_clients_protocol_errors_total",
+      "Connections closed because their clients do not speak what the port speaks.",
+      "fault",
+      {}};
+  for (const Row& row : kRows) faults.kinds.emplace_back(row.label);
+  return faults;
 }
-static_assert(std::size(kRows) == kProtocolFaultCount && RowsFollowTheEnumeration());
 
 // The record type of a handshake, and the major version that all of them have.
 constexpr std::string_view kTlsGreeting = "\x16\x03";
@@ -40,24 +45,14 @@ ProtocolFault FaultOf(std::string_view bytes) {
 }
 
 ProtocolTeller::ProtocolTeller(Clock& clock, Logger& logger, Metrics* metrics)
-    : clock_(clock), logger_(logger) {
-  if (metrics == nullptr) return;
-  for (size_t i = 0; i < kProtocolFaultCount; ++i) {
-    states_[i].counter = &metrics->AddCounter(
-        "gavel_clients_protocol_errors_total",
-        "Connections closed because their clients do not speak what the port speaks.",
-        {{"fault", kRows[i].label}});
-  }
-}
+    : logger_(logger), events_(clock, metrics, Faults()) {}
 
 void ProtocolTeller::Note(ProtocolFault fault, std::string_view client) {
-  State& state = states_[static_cast<size_t>(fault)];
-  if (state.counter != nullptr) state.counter->Increment();
-  const uint64_t times = state.line.Count(clock_.Now());
+  const uint64_t times = events_.Count(static_cast<size_t>(fault));
   if (times == 0) return;
-  logger_.Warn(
-      "a client's connection was closed",
-      {{"reason", kRows[static_cast<size_t>(fault)].reason}, {"client", client}, {"times", times}});
+  const Row& row = kRows[static_cast<size_t>(fault)];
+  logger_.Warn("a client's connection was closed",
+               {{"reason", row.reason}, {"client", client}, {"times", times}});
 }
 
 }  // namespace gavel::server

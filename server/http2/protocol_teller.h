@@ -1,14 +1,13 @@
 // Counts clients that do not speak what their port speaks, and tells the operator.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string_view>
 
 #include "server/clock.h"
+#include "server/http2/counted_events.h"
 #include "server/logging.h"
 #include "server/metrics.h"
-#include "server/rare_line.h"
 
 namespace gavel::server {
 
@@ -18,7 +17,6 @@ enum class ProtocolFault : uint8_t {
   kUnknown,  // Neither HTTP nor TLS.
   kHttp2,    // A greeting of HTTP/2, then what breaks its rules.
 };
-constexpr size_t kProtocolFaultCount = 4;
 
 // What a connection speaks that begins with `bytes`, which are no greeting of HTTP/2. Not empty.
 ProtocolFault FaultOf(std::string_view bytes);
@@ -33,14 +31,8 @@ class ProtocolTeller {
   void Note(ProtocolFault fault, std::string_view client);
 
  private:
-  struct State {
-    Counter* counter = nullptr;
-    RareLine line;
-  };
-
-  Clock& clock_;
   Logger& logger_;
-  std::array<State, kProtocolFaultCount> states_;
+  CountedEvents events_;
 };
 
 }  // namespace gavel::server

@@ -62,10 +62,10 @@ struct StatusGauges {
   Counter& txn_ops;
   Gauge& leases;
   Gauge& term;
-  storage::OperationCounts told;  // That the counters of operations have.
 };
 
-void Refresh(StatusGauges& gauges, const MemberGate& gate, const storage::StateMachine& machine) {
+void Refresh(const StatusGauges& gauges, const MemberGate& gate,
+             const storage::StateMachine& machine) {
   const MemberStatus status = gate.status();
   gauges.pending.Set(static_cast<double>(gate.pending_proposals()));
   gauges.committed.Set(static_cast<double>(status.raft.commit.value()));
@@ -77,10 +77,9 @@ void Refresh(StatusGauges& gauges, const MemberGate& gate, const storage::StateM
   gauges.readers.Set(status.db_readers);
   const storage::StateMachine::Sizes sizes = machine.sizes();
   const storage::OperationCounts operations = machine.operations();
-  gauges.put_ops.Increment(static_cast<double>(operations.puts - gauges.told.puts));
-  gauges.delete_ops.Increment(static_cast<double>(operations.deletes - gauges.told.deletes));
-  gauges.txn_ops.Increment(static_cast<double>(operations.txns - gauges.told.txns));
-  gauges.told = operations;
+  gauges.put_ops.RaiseTo(static_cast<double>(operations.puts));
+  gauges.delete_ops.RaiseTo(static_cast<double>(operations.deletes));
+  gauges.txn_ops.RaiseTo(static_cast<double>(operations.txns));
   gauges.keys.Set(static_cast<double>(sizes.keys));
   gauges.live.Set(static_cast<double>(sizes.live_bytes));
   gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));

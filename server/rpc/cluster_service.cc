@@ -148,7 +148,7 @@ Counter& PromotionSuccesses(Metrics& metrics) {
 }
 
 // `done`, and what becomes of a promotion counted.
-Completion Counting(Metrics* metrics, Completion done) {
+Completion CountingPromotion(Metrics* metrics, Completion done) {
   return [metrics, done = std::move(done)](RpcStatus status, Encoded answer) mutable {
     Counter& counter = status.ok()
                            ? PromotionSuccesses(*metrics)
@@ -164,7 +164,7 @@ void MemberPromote(const ServiceSurroundings& s, std::string bytes, CallContext 
                    Completion done) {
   etcdserverpb::MemberPromoteRequest request;
   if (!ParseRequest(bytes, &request)) return Fail(std::move(done), MalformedRequest());
-  done = Counting(s.metrics, std::move(done));
+  done = CountingPromotion(s.metrics, std::move(done));
   if (const auto error = CheckPromote(*s.gate, s.limits, raft::NodeId(request.id()))) {
     return Fail(std::move(done), ToStatus(*error));
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "raft/check.h"
+#include "server/table_rows.h"
 
 namespace gavel::server {
 namespace {
@@ -114,13 +115,7 @@ constexpr ErrorRow kTable[] = {
      "etcdserver: no inflight downgrade job"},
 };
 
-constexpr bool RowsFollowTheEnumeration() {
-  for (size_t i = 0; i < std::size(kTable); ++i) {
-    if (static_cast<size_t>(kTable[i].error) != i) return false;
-  }
-  return true;
-}
-static_assert(RowsFollowTheEnumeration());
+static_assert(RowsFollow(kTable, &ErrorRow::error, Error::kDowngradeNotInProgress));
 
 Error FromStorage(storage::RequestError error) {
   switch (error) {

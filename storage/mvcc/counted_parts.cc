@@ -13,6 +13,13 @@ bool EndsBy(const std::optional<std::string>& end, const std::optional<std::stri
 
 }  // namespace
 
+KeyRange KeySpan::range() const {
+  KeyRange range;
+  range.begin = begin;
+  range.end = end;
+  return range;
+}
+
 bool KeySpan::Covers(const KeySpan& other) const {
   return begin <= other.begin && EndsBy(other.end, end);
 }

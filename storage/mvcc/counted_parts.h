@@ -7,14 +7,18 @@
 #include <string_view>
 #include <vector>
 
+#include "storage/mvcc/key_codec.h"
+
 namespace gavel::storage {
 
-// User keys from `begin` to before `end`; without `end`, all from `begin` on.
+// User keys from `begin` to before `end`, as a KeyRange that owns its bytes; never a single key.
 struct KeySpan {
   std::string begin;
   std::optional<std::string> end;
 
-  bool Contains(std::string_view key) const { return key >= begin && (!end || key < *end); }
+  // A view of it, for what reads.
+  KeyRange range() const;
+  bool Contains(std::string_view key) const { return range().Contains(key); }
   // Whether all of `other` is in it.
   bool Covers(const KeySpan& other) const;
 };

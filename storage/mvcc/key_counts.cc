@@ -1,29 +1,23 @@
 #include "storage/mvcc/key_counts.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace gavel::storage {
-namespace {
-
-// A change costs about as much to read as a key.
-bool WorthMovingOn(int64_t keys, Revision from, Revision to) { return to - from <= keys / 2; }
-
-}  // namespace
-
 CountedStretch::Progress CountedStretch::Read(const ReadView& view, const KeySpan& span,
-                                              Revision revision, ScanBudget& budget,
+                                              Revision at_least, ScanBudget& budget,
                                               Result* result) {
   // Others wait meanwhile.
   constexpr int64_t kRowsMax = 1024;
   ScanBudget step{std::min(budget.rows, kRowsMax), budget.bytes};
   const int64_t rows = step.rows;
   const MutexLock lock(mutex_);
-  const Progress progress = MoveOn(view, revision, step, &result->status);
+  const Progress progress = MoveOn(view, at_least, step, &result->status);
   budget.rows -= rows - step.rows;
   if (progress != Progress::kDone) return progress;
   result->inside = parts_.PartsInside(span);
-  result->revision = place_.next.main - 1;
+  result->revision = revision();
   return progress;
 }
 
@@ -51,24 +45,17 @@ CountedStretch::Progress CountedStretch::MoveOn(const ReadView& view, Revision r
   }
 }
 
-int64_t CountedStretch::Estimate(const KeySpan& span) const {
+int64_t CountedStretch::Worth(const KeySpan& span, Revision asked) const {
   const MutexLock lock(mutex_);
-  return parts_.PartsInside(span).keys;
+  // A change costs about as much to read as a key.
+  const Revision apart = std::abs(revision() - asked);
+  const auto worth = [&](int64_t keys) { return apart <= keys / 2 ? keys : 0; };
+  return worth(parts_.keys()) > 0 ? worth(parts_.PartsInside(span).keys) : 0;
 }
 
-bool CountedStretch::LiesIn(const KeySpan& span) const {
+bool CountedStretch::OutdoneBy(const KeySpan& span, Revision other) const {
   const MutexLock lock(mutex_);
-  return span.Covers(parts_.span());
-}
-
-Revision CountedStretch::revision() const {
-  const MutexLock lock(mutex_);
-  return place_.next.main - 1;
-}
-
-int64_t CountedStretch::keys() const {
-  const MutexLock lock(mutex_);
-  return parts_.keys();
+  return span.Covers(parts_.span()) && revision() <= other;
 }
 
 KeyCounts::Found KeyCounts::Find(const KeySpan& span, Revision revision) {
@@ -79,14 +66,8 @@ KeyCounts::Found KeyCounts::Find(const KeySpan& span, Revision revision) {
   }
   Found best = {nullptr, worth_keys() - 1};
   for (const StretchPtr& stretch : stretches) {
-    const Revision from = std::min(stretch->revision(), revision);
-    const Revision to = std::max(stretch->revision(), revision);
-    const auto worth_it = [&](int64_t keys) {
-      return keys > best.keys && WorthMovingOn(keys, from, to);
-    };
-    if (!worth_it(stretch->keys())) continue;
-    const int64_t keys = stretch->Estimate(span);
-    if (worth_it(keys)) best = {stretch, keys};
+    const int64_t keys = stretch->Worth(span, revision);
+    if (keys > best.keys) best = {stretch, keys};
   }
   if (best.stretch == nullptr) return {};
   const MutexLock lock(mutex_);
@@ -95,10 +76,10 @@ KeyCounts::Found KeyCounts::Find(const KeySpan& span, Revision revision) {
   return best;
 }
 
-absl::StatusOr<std::optional<HistoryPlace>> KeyCounts::PlaceOf(const Engine& engine,
-                                                               Revision revision) const {
+absl::StatusOr<std::optional<HistoryPlace>> KeyCounts::PlaceAfter(const Engine& engine,
+                                                                  Revision revision) const {
   if (revision == base_.next.main - 1) return base_;
-  return PlaceAfter(engine, revision);
+  return storage::PlaceAfter(engine, revision);
 }
 
 std::shared_ptr<void> KeyCounts::TakePermit() {
@@ -111,16 +92,14 @@ std::shared_ptr<void> KeyCounts::TakePermit() {
 
 absl::Status KeyCounts::Keep(const ReadView& view, CountedParts parts, Revision revision) {
   if (parts.keys() < 2 * worth_keys()) return absl::OkStatus();
-  const absl::StatusOr<std::optional<HistoryPlace>> place = PlaceOf(*view.engine, revision);
+  const absl::StatusOr<std::optional<HistoryPlace>> place = PlaceAfter(*view.engine, revision);
   if (!place.ok()) return place.status();
   if (!*place || view.published_compacted->load() > revision) return absl::OkStatus();
   const KeySpan span = parts.span();
   auto stretch = std::make_shared<CountedStretch>(std::move(parts), **place);
   const MutexLock lock(mutex_);
-  // A later one is of more use.
-  std::erase_if(stretches_, [&](const StretchPtr& kept) {
-    return kept->LiesIn(span) && kept->revision() <= revision;
-  });
+  std::erase_if(stretches_,
+                [&](const StretchPtr& kept) { return kept->OutdoneBy(span, revision); });
   if (stretches_.size() == kStretchesMax) stretches_.pop_back();
   stretches_.insert(stretches_.begin(), std::move(stretch));
   return absl::OkStatus();

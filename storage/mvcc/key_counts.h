@@ -39,17 +39,19 @@ class CountedStretch {
     Revision revision = 0;  // What it is as of: the one asked for, or a later one.
     absl::Status status;
   };
-  // The whole parts inside `span`, as of `revision` or later. Requires: some view had `revision`.
-  Progress Read(const ReadView& view, const KeySpan& span, Revision revision, ScanBudget& budget,
+  // The whole parts inside `span`, as of `at_least` or later. Requires: some view had that
+  // revision.
+  Progress Read(const ReadView& view, const KeySpan& span, Revision at_least, ScanBudget& budget,
                 Result* result);
 
-  // How many keys Read would count in `span`, about.
-  int64_t Estimate(const KeySpan& span) const;
-  bool LiesIn(const KeySpan& span) const;
-  Revision revision() const;
-  int64_t keys() const;
+  // How many keys of `span` Read would spare a walk, about; 0 if more would have to be read.
+  int64_t Worth(const KeySpan& span, Revision asked) const;
+  // Whether it is of less use than one of `span` as of the revision `other`.
+  bool OutdoneBy(const KeySpan& span, Revision other) const;
 
  private:
+  // As of the last revision that it has come to the end of.
+  Revision revision() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return place_.next.main - 1; }
   Progress MoveOn(const ReadView& view, Revision revision, ScanBudget& budget, absl::Status* status)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -72,9 +74,9 @@ class KeyCounts {
   };
   // The stretch that knows most of `span`, if one knows enough to be worth it at `revision`.
   Found Find(const KeySpan& span, Revision revision);
-  // As PlaceAfter, with the beginning of history.
-  absl::StatusOr<std::optional<HistoryPlace>> PlaceOf(const Engine& engine,
-                                                      Revision revision) const;
+  // As storage::PlaceAfter, and knows the place after the beginning of history.
+  absl::StatusOr<std::optional<HistoryPlace>> PlaceAfter(const Engine& engine,
+                                                         Revision revision) const;
   // Held by a walk that keeps what it counts; null while as many hold one as may.
   std::shared_ptr<void> TakePermit();
   // Keeps what a walk at `revision` has counted, unless a compaction has overtaken it. Small counts

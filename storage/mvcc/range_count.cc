@@ -13,7 +13,7 @@ constexpr int64_t kKeysBetweenLooks = 4096;
 
 RangeCount::Progress RangeCount::Step(ScanBudget& budget) {
   Progress progress = Progress::kDone;
-  while (progress == Progress::kDone && (phase_ != Phase::kBegin || !left_.empty())) {
+  while (progress == Progress::kDone && (phase_ != Phase::kBegin || !remaining_.empty())) {
     progress = Run(budget);
   }
   return progress;
@@ -35,8 +35,8 @@ RangeCount::Progress RangeCount::Run(ScanBudget& budget) {
 }
 
 void RangeCount::Begin() {
-  span_ = std::move(left_.back());
-  left_.pop_back();
+  span_ = std::move(remaining_.back());
+  remaining_.pop_back();
   if (view_.counts != nullptr) found_ = view_.counts->Find(span_, revision_);
   phase_ = Phase::kKnown;
   rows_ = 0;
@@ -62,7 +62,7 @@ RangeCount::Progress RangeCount::TakeKnown(ScanBudget& budget) {
   if (known_.inside.keys < view_.counts->worth_keys()) return BeginWalk(/*look=*/true);
   if (known_.revision == revision_) return AddKnown();
   const absl::StatusOr<std::optional<HistoryPlace>> place =
-      view_.counts->PlaceOf(*view_.engine, revision_);
+      view_.counts->PlaceAfter(*view_.engine, revision_);
   if (!place.ok()) return Failed(place.status());
   if (!*place) return BeginWalk(/*look=*/false);
   changes_.emplace(view_, **place, known_.revision);
@@ -92,25 +92,24 @@ RangeCount::Progress RangeCount::Correct(ScanBudget& budget) {
 
 RangeCount::Progress RangeCount::AddKnown() {
   phase_ = Phase::kBegin;
+  found_ = {};
   changes_.reset();
   keys_ += known_.inside.keys;
   const KeySpan& inside = known_.inside.span;
-  if (inside.end && inside.end != span_.end) left_.push_back({*inside.end, span_.end});
-  if (inside.begin != span_.begin) left_.push_back({span_.begin, inside.begin});
+  if (inside.end && inside.end != span_.end) remaining_.push_back({*inside.end, span_.end});
+  if (inside.begin != span_.begin) remaining_.push_back({span_.begin, inside.begin});
   return Progress::kDone;
 }
 
 RangeCount::Progress RangeCount::BeginWalk(bool look) {
   phase_ = Phase::kWalk;
+  found_ = {};
   changes_.reset();
   walked_ = 0;
   look_ = look && view_.counts != nullptr;
   if (view_.counts != nullptr) permit_ = view_.counts->TakePermit();
   if (permit_ != nullptr) parts_.emplace(span_.begin, view_.counts->part_keys());
-  KeyRange range;
-  range.begin = span_.begin;
-  range.end = span_.end;
-  scan_.emplace(*view_.engine, range, revision_);
+  scan_.emplace(*view_.engine, span_.range(), revision_);
   return Progress::kDone;
 }
 
@@ -122,7 +121,7 @@ RangeCount::Progress RangeCount::Walk(ScanBudget& budget) {
     if (!look_ || walked_ % kKeysBetweenLooks != 0) continue;
     KeySpan rest = {std::string(scan_->user_key()) + '\0', span_.end};
     if (view_.counts->Find(rest, revision_).stretch == nullptr) continue;
-    left_.push_back(rest);
+    remaining_.push_back(rest);
     return EndWalk(rest.begin);
   }
   if (result == VersionScan::Result::kBudget) return Progress::kMore;

@@ -26,7 +26,7 @@ class RangeCount {
  public:
   // `view` must outlive it. Requires: view.compacted <= revision <= view.revision.
   RangeCount(const ReadView& view, KeySpan span, Revision revision)
-      : view_(view), revision_(revision), left_({std::move(span)}) {}
+      : view_(view), revision_(revision), remaining_({std::move(span)}) {}
 
   enum class Progress {
     kMore,    // The budget is spent; call Step again.
@@ -60,8 +60,8 @@ class RangeCount {
 
   const ReadView& view_;
   const Revision revision_;
-  std::vector<KeySpan> left_;  // To be counted, after the one under way.
-  KeySpan span_;               // Under way, unless in kBegin.
+  std::vector<KeySpan> remaining_;  // To be counted, after the one under way.
+  KeySpan span_;                    // Under way, unless in kBegin.
   Phase phase_ = Phase::kBegin;
   KeyCounts::Found found_;        // kKnown.
   CountedStretch::Result known_;  // kCorrect.

@@ -172,6 +172,12 @@ void Node::BuildSnapshots(const Surroundings& surroundings, const storage::State
           [this](raft::NodeId from) { return gate_->status().raft.leader == from; }, send,
           [this](raft::NodeId from, raft::SnapshotMeta meta) {
             OnWholeSnapshot(from, std::move(meta));
+          },
+          [this](const absl::Status& status) {
+            failure_.Report("storing a snapshot that arrives",
+                            "what has arrived is thrown away, the state is as it was: check the "
+                            "disk and the kernel's messages, then start this member again",
+                            status);
           }});
 }
 

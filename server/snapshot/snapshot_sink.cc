@@ -17,6 +17,24 @@ namespace {
 
 std::string Hex(uint64_t id) { return absl::StrFormat("%x", id); }
 
+// Whether it is this member's disk that is to blame, and not the archive or a lack of room, which
+// may be another one when the archive is sent again. `engine`: the store that is filled; null while
+// it could not be opened, and nothing of the archive has been looked at.
+bool ComesFromTheDisk(const absl::Status& status, const storage::Engine* engine) {
+  if (engine != nullptr && !engine->health().ok()) return true;
+  switch (status.code()) {
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kCancelled:
+      return false;
+    case absl::StatusCode::kDataLoss:
+      return engine == nullptr;
+    default:
+      return true;
+  }
+}
+
 }  // namespace
 
 struct SnapshotSink::Arrival {
@@ -103,9 +121,10 @@ bool SnapshotSink::RunStep(const ArrivalPtr& arrival) {
     piece = std::move(arrival->queue.front());
     arrival->queue.pop_front();
   }
-  const SnapshotReply reply = Take(*arrival, piece);
-  surroundings_.send(arrival->from, reply);
-  if (reply.kind != SnapshotReply::Kind::kWhole) return true;
+  const std::optional<SnapshotReply> reply = Take(*arrival, piece);
+  if (!reply.has_value()) return false;
+  surroundings_.send(arrival->from, *reply);
+  if (reply->kind != SnapshotReply::Kind::kWhole) return true;
   raft::SnapshotMeta meta;
   {
     const MutexLock lock(mutex_);
@@ -115,7 +134,7 @@ bool SnapshotSink::RunStep(const ArrivalPtr& arrival) {
   return true;
 }
 
-SnapshotReply SnapshotSink::Take(Arrival& arrival, const SnapshotPiece& piece) {
+std::optional<SnapshotReply> SnapshotSink::Take(Arrival& arrival, const SnapshotPiece& piece) {
   SnapshotReply reply;
   reply.transfer = piece.transfer;
   absl::Status status = arrival.installer == nullptr ? Begin(arrival) : absl::OkStatus();
@@ -129,9 +148,14 @@ SnapshotReply SnapshotSink::Take(Arrival& arrival, const SnapshotPiece& piece) {
     if (arrival.whole.has_value()) reply.kind = SnapshotReply::Kind::kWhole;
   }
   if (status.ok()) return reply;
+  const bool disk_failed = ComesFromTheDisk(status, arrival.engine.get());
   arrival.installer.reset();
   arrival.engine.reset();
   TellEnd(arrival, false);
+  if (disk_failed) {
+    GiveUp(status);
+    return std::nullopt;
+  }
   surroundings_.logger.Warn("a snapshot was refused", {{"from", Hex(arrival.from.value())},
                                                        {"reason", std::string(status.message())}});
   reply.kind = SnapshotReply::Kind::kRefused;
@@ -139,8 +163,21 @@ SnapshotReply SnapshotSink::Take(Arrival& arrival, const SnapshotPiece& piece) {
   return reply;
 }
 
+// A sync that has failed once may claim to have succeeded when it is tried again, so there is no
+// second transfer.
+void SnapshotSink::GiveUp(const absl::Status& status) {
+  {
+    const MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  surroundings_.disk_failed(status);
+}
+
 absl::Status SnapshotSink::Begin(Arrival& arrival) {
-  if (const ArrivalPtr before = std::exchange(arrival.before, nullptr)) TellEnd(*before, false);
+  if (const ArrivalPtr before = std::exchange(arrival.before, nullptr)) {
+    TellEnd(*before, false);
+    if (before->engine != nullptr) GAVEL_RETURN_IF_ERROR(before->engine->health());
+  }
   arrival.began = surroundings_.clock.Now();
   metrics_.OnBegun(arrival.from);
   surroundings_.logger.Info("a snapshot arrives", {{"from", Hex(arrival.from.value())}});
@@ -154,6 +191,8 @@ absl::Status SnapshotSink::Begin(Arrival& arrival) {
 absl::Status SnapshotSink::End(Arrival& arrival) {
   GAVEL_SIM_POINT("snapshot received, not whole yet");
   GAVEL_ASSIGN_OR_RETURN(const storage::ArchiveSummary summary, arrival.installer->Finish());
+  // What is whole is durable, but its store may have failed in the background.
+  GAVEL_RETURN_IF_ERROR(arrival.engine->health());
   arrival.installer.reset();
   arrival.engine.reset();
   if (summary.header.cluster_id != cluster_id_) {

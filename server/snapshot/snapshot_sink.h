@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -54,6 +55,8 @@ class SnapshotSink {
     // An archive has come whole, is sound, and stands ready for MakeCurrent. Last in the log's
     // terms: `meta`.
     std::function<void(raft::NodeId from, raft::SnapshotMeta meta)> whole;
+    // The disk has failed, so that this member cannot go on. Nothing more is taken.
+    std::function<void(const absl::Status& status)> disk_failed;
   };
   SnapshotSink(uint64_t cluster_id, SnapshotPlaces places, Surroundings surroundings);
 
@@ -68,8 +71,9 @@ class SnapshotSink {
   using ArrivalPtr = std::shared_ptr<Arrival>;
 
   bool RunStep(const ArrivalPtr& arrival);
-  // Takes the next piece; what to answer.
-  SnapshotReply Take(Arrival& arrival, const SnapshotPiece& piece);
+  // Takes the next piece; what to answer, if the disk has not failed.
+  std::optional<SnapshotReply> Take(Arrival& arrival, const SnapshotPiece& piece);
+  void GiveUp(const absl::Status& status);
   absl::Status Begin(Arrival& arrival);
   absl::Status End(Arrival& arrival);
   // Whether it has come whole or not.

@@ -13,7 +13,11 @@ namespace gavel::testing {
 namespace {
 
 using server::GateResult;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 // The log keeps so little that a member which misses a few hundred entries needs a snapshot.
 void KeepLittle(server::NodeOptions& options) {
@@ -102,6 +106,23 @@ TEST_F(SnapshotTest, TheNextLeaderSendsItsOwn) {
   ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader().value_or(leader_) != leader_; }));
   leader_ = cluster.AwaitLeader();
   ASSERT_TRUE(cluster.RunUntil([&] { return Agrees(cluster); }, 120000));
+  EXPECT_EQ(cluster.installs(sleeper_), 1u);
+}
+
+// A disk that fails while a snapshot arrives is not tried again: the member stops, and says why.
+TEST_F(SnapshotTest, ADiskThatFailsMeanwhileEndsTheMember) {
+  NodeCluster cluster(3, 25, KeepLittle);
+  LeaveBehind(cluster);
+  ASSERT_OK(cluster.Start(sleeper_));
+  cluster.disk(sleeper_).DenyAccess("/data/member/snapshots");
+  ASSERT_TRUE(cluster.RunUntil([&] { return !cluster.failures().empty(); }));
+  EXPECT_THAT(cluster.failures(), ElementsAre(AllOf(StartsWith(absl::StrCat("m", sleeper_, ": ")),
+                                                    HasSubstr("/data/member/snapshots"))));
+  EXPECT_EQ(cluster.installs(sleeper_), 0u);
+  cluster.disk(sleeper_).DenyAccess("");
+  cluster.Crash(sleeper_, CrashMode::kLoseAll);
+  ASSERT_OK(cluster.Start(sleeper_));
+  EXPECT_TRUE(cluster.RunUntil([&] { return Agrees(cluster); }));
   EXPECT_EQ(cluster.installs(sleeper_), 1u);
 }
 

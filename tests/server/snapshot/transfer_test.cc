@@ -1,6 +1,7 @@
 // One archive on its way: what is lost, damaged or late on it.
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,8 @@ using server::SnapshotPiece;
 using server::SnapshotReply;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 constexpr raft::NodeId kLeader(1);
 constexpr raft::NodeId kFollower(2);
@@ -66,7 +69,8 @@ class TransferTest : public ::testing::Test {
             [this](raft::NodeId, SnapshotMessage message) {
               to_leader_.push_back(std::get<SnapshotReply>(std::move(message)));
             },
-            [this](raft::NodeId, const raft::SnapshotMeta& meta) { whole_.push_back(meta); }});
+            [this](raft::NodeId, const raft::SnapshotMeta& meta) { whole_.push_back(meta); },
+            [this](const absl::Status& status) { disk_failures_.push_back(status); }});
   }
 
   void RunSteps() {
@@ -137,6 +141,7 @@ class TransferTest : public ::testing::Test {
   std::vector<SnapshotReply> to_leader_;
   std::vector<std::optional<raft::Index>> ended_;
   std::vector<raft::SnapshotMeta> whole_;
+  std::vector<absl::Status> disk_failures_;
 };
 
 // More than a window of it, and nothing that compression makes small.
@@ -300,6 +305,7 @@ TEST_F(TransferTest, DamageIsRefused) {
     Settle();
     ASSERT_THAT(ended_, ElementsAre(std::nullopt));
     ASSERT_TRUE(whole_.empty());
+    ASSERT_THAT(disk_failures_, IsEmpty());
   }
   lose_piece_ = [](const SnapshotPiece&) { return false; };
   source_->Start(kFollower);
@@ -332,6 +338,108 @@ TEST_F(TransferTest, AnotherClustersIsRefused) {
   EXPECT_TRUE(whole_.empty());
   EXPECT_EQ(last.kind, SnapshotReply::Kind::kRefused);
   EXPECT_THAT(last.reason, HasSubstr("it is of cluster c1, this member of bad"));
+  EXPECT_THAT(disk_failures_, IsEmpty());
+}
+
+// Opens stores that do as `on_open` says with each.
+server::EngineOpener Opener(server::EngineOpener open, std::function<absl::Status()> on_open) {
+  return [open = std::move(open), on_open = std::move(on_open)](
+             const std::string& path) -> absl::StatusOr<std::shared_ptr<storage::Engine>> {
+    absl::StatusOr<std::shared_ptr<storage::Engine>> engine = open(path);
+    if (absl::Status status = on_open(); !status.ok()) return status;
+    return engine;
+  };
+}
+
+// The first failed sync is terminal: a second transfer could be told that it is durable, and is
+// not begun.
+TEST_F(TransferTest, AFailedDiskEndsTheMember) {
+  FillWithNoise(store_);
+  int opened = 0;
+  stores_.open = Opener(stores_.open, [&] {
+    ++opened;
+    return absl::InternalError("state engine: sync of directory: Input/output error");
+  });
+  source_->Start(kFollower);
+  Settle();
+  EXPECT_THAT(disk_failures_,
+              ElementsAre(StatusIs(absl::StatusCode::kInternal, HasSubstr("Input/output error"))));
+  for (int again = 0; again < 3; ++again) {
+    Pass(40);
+    source_->Start(kFollower);
+    Pass(10);
+  }
+  EXPECT_EQ(opened, 1);
+  EXPECT_THAT(disk_failures_, SizeIs(1));
+  EXPECT_TRUE(whole_.empty());
+}
+
+TEST_F(TransferTest, AStoreThatFailsWhileItIsFilledEndsTheMember) {
+  FillWithNoise(store_);
+  for (const absl::StatusCode code : {absl::StatusCode::kInternal, absl::StatusCode::kDataLoss}) {
+    SCOPED_TRACE(code);
+    NewSink(kOrigin.cluster_id);
+    disk_failures_.clear();
+    int pieces = 0;
+    lose_piece_ = [&](const SnapshotPiece&) {
+      if (++pieces == 4) received_->Fail(absl::Status(code, "state engine: flush"));
+      return false;
+    };
+    source_->Start(kFollower);
+    Settle();
+    EXPECT_THAT(disk_failures_, ElementsAre(StatusIs(code)));
+    EXPECT_TRUE(whole_.empty());
+    source_->Stop();
+    Settle();
+  }
+}
+
+// The store of the one before may have failed after the last piece that it was given.
+TEST_F(TransferTest, AStoreThatFailedBeforeItWasGivenUpEndsTheMember) {
+  FillWithNoise(store_);
+  int pieces = 0;
+  lose_piece_ = [&](const SnapshotPiece&) { return ++pieces > 4; };
+  source_->Start(kFollower);
+  Settle();
+  source_->Stop();
+  Settle();
+  ASSERT_NE(received_, nullptr);
+  received_->Fail(absl::InternalError("state engine: compaction"));
+  lose_piece_ = [](const SnapshotPiece&) { return false; };
+  source_->Start(kFollower);
+  Settle();
+  EXPECT_THAT(disk_failures_, ElementsAre(StatusIs(absl::StatusCode::kInternal)));
+  EXPECT_TRUE(whole_.empty());
+}
+
+// There is room again later, and what holds a store lets go of it.
+TEST_F(TransferTest, WhatMayPassIsRefusedAndTriedAgain) {
+  FillWithNoise(store_);
+  std::deque<absl::Status> errors = {
+      absl::ResourceExhaustedError("state engine: No space left on device"),
+      absl::FailedPreconditionError("the state database is in use by another process or engine")};
+  stores_.open = Opener(stores_.open, [&] {
+    if (errors.empty()) return absl::OkStatus();
+    return std::exchange(errors, std::deque(errors.begin() + 1, errors.end())).front();
+  });
+  bool full = false;
+  lose_piece_ = [&](const SnapshotPiece& piece) {
+    if (piece.offset > 0 && received_ != nullptr) received_->SetStalled(full);
+    return false;
+  };
+  for (int refused = 1; refused <= 3; ++refused) {
+    SCOPED_TRACE(refused);
+    full = refused == 3;
+    source_->Start(kFollower);
+    Pass(3);
+    EXPECT_THAT(ended_, SizeIs(refused));
+    EXPECT_TRUE(whole_.empty());
+  }
+  full = false;
+  source_->Start(kFollower);
+  Pass(3);
+  EXPECT_EQ(whole_.size(), 1u);
+  EXPECT_THAT(disk_failures_, IsEmpty());
 }
 
 // The receiver's process ends in the middle: it knows nothing of it any more.

@@ -2,7 +2,7 @@
 #include "client/ctl/config_document.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -12,11 +12,14 @@
 namespace gavel::client::ctl {
 namespace {
 
-Failure AtPlace(std::string_view file_name, Place place, const std::string& message) {
+constexpr char kAsExported[] = "'gavelctl config export <prefix>' writes a file as it should be.";
+constexpr char kOneOfTwo[] = "A key has one value: take one of the two out.";
+
+Failure AtPlace(std::string_view file_name, const PlacedError& error) {
   return Failure{ExitCode::kInvalidInput,
-                 std::string(file_name) + ": line " + std::to_string(place.line) + ", column " +
-                     std::to_string(place.column) + ": " + message,
-                 {}};
+                 std::string(file_name) + ": line " + std::to_string(error.place.line) +
+                     ", column " + std::to_string(error.place.column) + ": " + error.message,
+                 error.hint.empty() ? kAsExported : error.hint};
 }
 
 // Either language is text. What is not is damaged, or bytes that were pasted into it.
@@ -98,10 +101,11 @@ class DocumentBuilder : public ConfigBuilder {
     if (!has_keys_) missing = missing.empty() ? "keys" : missing + " and keys";
     if (!missing.empty()) {
       return Failure{ExitCode::kInvalidInput, std::string(file_name) + ": " + missing + " missing",
-                     "'gavelctl config export <prefix>' writes a file as it should be."};
+                     kAsExported};
     }
     if (document_.prefix.empty() && empty_name_) {
-      return AtPlace(file_name, *empty_name_, "a key is empty, as its prefix and its name are");
+      return AtPlace(file_name, {*empty_name_, "a key is empty, as its prefix and its name are",
+                                 "Give the file a prefix, or that key a name."});
     }
     ConfigDocument whole{.prefix = document_.prefix, .revision = document_.revision, .keys = {}};
     for (auto& [key, value] : document_.keys) {
@@ -148,8 +152,10 @@ class DocumentBuilder : public ConfigBuilder {
   }
 
   MaybePlacedError OnName(Place place, std::string text) {
-    if (!names_.back().insert(text).second) {
-      return PlacedError{place, "duplicate key " + Quote(text)};
+    if (const auto [before, added] = names_.back().emplace(text, place); !added) {
+      return PlacedError{
+          place, "duplicate key " + Quote(text),
+          "It stands in line " + std::to_string(before->second.line) + " already. " + kOneOfTwo};
     }
     const auto known = [&](std::initializer_list<std::string_view> names) -> MaybePlacedError {
       if (std::find(names.begin(), names.end(), text) != names.end()) return std::nullopt;
@@ -195,14 +201,14 @@ class DocumentBuilder : public ConfigBuilder {
   MaybePlacedError AddKey(Place place, std::string key, std::string value) {
     const std::string shown = Quote(key);
     if (!document_.keys.emplace(std::move(key), std::move(value)).second) {
-      return PlacedError{place, "duplicate key " + shown};
+      return PlacedError{place, "duplicate key " + shown, kOneOfTwo};
     }
     return std::nullopt;
   }
 
   ConfigDocument document_;  // Its keys without the prefix, which may come last.
   std::vector<In> stack_;
-  std::vector<std::set<std::string>> names_;             // Seen, of each open mapping.
+  std::vector<std::map<std::string, Place>> names_;      // Seen, of each open mapping.
   std::vector<std::optional<std::string>> outer_names_;  // name_ of each enclosing one.
   std::optional<std::string> name_;                      // Waits for its value.
   Entry entry_;
@@ -231,12 +237,12 @@ ConfigFormat FormatOfFile(std::string_view path) {
 Expected<ConfigDocument> ParseConfig(std::string_view text, ConfigFormat format,
                                      std::string_view file_name) {
   if (const MaybePlacedError bytes = FindBytes(text)) {
-    return AtPlace(file_name, bytes->place, bytes->message);
+    return AtPlace(file_name, *bytes);
   }
   DocumentBuilder builder;
   const MaybePlacedError error =
       format == ConfigFormat::kJson ? ReadJson(text, &builder) : ReadYaml(text, &builder);
-  if (error) return AtPlace(file_name, error->place, error->message);
+  if (error) return AtPlace(file_name, *error);
   return builder.Finish(file_name);
 }
 

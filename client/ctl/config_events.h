@@ -20,6 +20,7 @@ struct Place {
 struct PlacedError {
   Place place = {};
   std::string message = {};
+  std::string hint = {};  // What to try; may be empty.
 };
 using MaybePlacedError = std::optional<PlacedError>;
 

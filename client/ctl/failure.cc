@@ -1,6 +1,8 @@
 #include "client/ctl/failure.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <vector>
 
 namespace gavel::client::ctl {
@@ -129,7 +131,34 @@ std::string HintOfRequest(Reason reason) {
   }
 }
 
+// Of an error number of the system.
+std::string HintOfSystem(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return "Check the name: the file, or a folder on the way to it, is not there.";
+    case EACCES:
+    case EPERM:
+      return "Name another file, or run this as a user who may use that one.";
+    case EROFS:
+      return "Name a file on another disk: nothing can be written to this one.";
+    case EISDIR:
+      return "That is a folder: name a file in it.";
+    case ENOSPC:
+    case EDQUOT:
+      return "Make room on that disk, or name a file on another.";
+    default:
+      return "Check the file and the disk that it is on, or name another.";
+  }
+}
+
 }  // namespace
+
+Failure IoFailure(const std::string& what, int error, std::string_view hint) {
+  Failure failure{ExitCode::kIo, what + ": " + strerror(error), HintOfSystem(error)};
+  if (!hint.empty()) failure.hint += "\n" + std::string(hint);
+  return failure;
+}
 
 Failure FromStatus(const Status& status, Effect effect) {
   Failure failure{ExitCode::kError, status.message(), HintOfEndpoint(status)};

@@ -59,6 +59,10 @@ inline Failure BadArguments(std::string message, std::string hint = {}) {
   return {ExitCode::kBadArguments, std::move(message), std::move(hint)};
 }
 
+// A file could not be read or written: `what`, the system's text for `error`, and what to try.
+// `hint` is said after that.
+Failure IoFailure(const std::string& what, int error, std::string_view hint = {});
+
 enum class Effect { kReads, kWrites };
 
 // What a call of the library ended with, as a failure: its text, and a hint by its reason. Of a

@@ -59,7 +59,8 @@ Failure UnknownFlag(const FlagTables& tables, std::string_view name) {
 }
 
 Failure NeedsArgument(std::string_view shown_as) {
-  return {ExitCode::kError, "flag needs an argument: " + std::string(shown_as), {}};
+  return {ExitCode::kError, "flag needs an argument: " + std::string(shown_as),
+          "It comes behind the flag, or behind '='."};
 }
 
 }  // namespace

@@ -32,7 +32,11 @@ MaybeFailure RunIncrement(Session& session) {
     return BadArguments("incr command needs 1 key and an optional number");
   }
   const std::optional<int64_t> delta = words.size() == 2 ? ParseInteger(words[1]) : 1;
-  if (!delta) return BadArguments("bad number " + Quote(words[1]) + ", expecting a whole one");
+  if (!delta) {
+    return BadArguments("bad number " + Quote(words[1]) + ", expecting a whole one",
+                        "It is added to what the key holds, such as 5, or -1 to count down, and is "
+                        "from -9223372036854775808 to 9223372036854775807.");
+  }
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
   const Expected<IncrementResponse> response =
@@ -66,7 +70,8 @@ MaybeFailure RunGetMany(Session& session) {
 MaybeFailure RunPutMany(Session& session) {
   const std::vector<std::string>& words = session.arguments();
   if (words.empty() || words.size() % 2 != 0) {
-    return BadArguments("mset command needs pairs of key and value");
+    return BadArguments("mset command needs pairs of key and value",
+                        "It is mset <key> <value> [<key> <value>]...; an empty value is ''.");
   }
   std::vector<std::pair<std::string, std::string>> pairs;
   for (size_t i = 0; i < words.size(); i += 2) pairs.emplace_back(words[i], words[i + 1]);

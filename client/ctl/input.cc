@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <iostream>
 #include <utility>
 
@@ -30,7 +29,7 @@ Expected<std::string> ReadAll(int fd, const std::string& name, size_t bytes_max)
     if (count == 0) return content;
     if (count < 0) {
       if (errno == EINTR) continue;
-      return Failure{ExitCode::kIo, "cannot read " + name + ": " + strerror(errno), {}};
+      return IoFailure("cannot read " + name, errno);
     }
     if (static_cast<size_t>(count) > bytes_max - content.size()) return TooLarge(name, bytes_max);
     content.append(chunk, static_cast<size_t>(count));
@@ -46,7 +45,7 @@ Expected<std::string> ReadStandardInput(size_t bytes_max) {
 Expected<std::string> ReadFile(const std::string& path, size_t bytes_max) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
-    return Failure{ExitCode::kIo, "cannot open " + path + ": " + strerror(errno), {}};
+    return IoFailure("cannot open " + path, errno);
   }
   Expected<std::string> content = ReadAll(fd, path, bytes_max);
   close(fd);

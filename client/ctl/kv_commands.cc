@@ -35,17 +35,15 @@ Expected<Txn> ReadInteractively(Output* output, size_t bytes_max) {
     const Expected<std::optional<std::string>> line = lines.Next();
     if (!line.ok()) return line.failure();
     if (!*line) {
-      Failure failure = AtLine("input", reader.line_number() + 1,
-                               {CountCharacters(lines.rest()) + 1,
-                                "the input ends within the " + std::string(Describe(*asked))});
-      failure.hint = "Each of the three lists is ended by an empty line, also the last.";
-      return failure;
+      return AtLine("input", reader.line_number() + 1,
+                    {CountCharacters(lines.rest()) + 1,
+                     "the input ends within the " + std::string(Describe(*asked))});
     }
     const std::optional<LineError> error = reader.Take(**line);
     if (!error) continue;
     Failure failure = AtLine("input", reader.line_number(), *error);
     if (!person) return failure;
-    failure.hint = "Type this line again; Ctrl-C gives up, and nothing has been done.";
+    failure.hint += "\nType this line again; Ctrl-C gives up, and nothing has been done.";
     output->Report(failure);
   }
   return reader.txn();
@@ -169,9 +167,11 @@ MaybeFailure RunCompaction(Session& session) {
   if (session.arguments().size() != 1) return BadArguments("compaction command needs 1 argument");
   const std::optional<int64_t> revision = ParseInteger(session.arguments()[0]);
   if (!revision) {
-    return Failure{ExitCode::kError,
-                   "bad revision " + Quote(session.arguments()[0]) + ", expecting a whole number",
-                   {}};
+    return Failure{
+        ExitCode::kError,
+        "bad revision " + Quote(session.arguments()[0]) + ", expecting a whole number",
+        "The newest revision is in the header of any answer: 'gavelctl get \"\" --prefix "
+        "--count-only -w fields'."};
   }
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();

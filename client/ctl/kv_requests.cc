@@ -9,10 +9,19 @@ namespace {
 
 constexpr std::string_view kChooseOne = " cannot be set at the same time, choose one";
 
+constexpr char kPutForm[] = "It is put <key> <value>; an empty value is ''.";
+constexpr char kGetForm[] = "It is get <key> [range_end]. All keys are '' with --prefix.";
+constexpr char kDeleteForm[] = "It is del <key> [range_end]. All keys are '' with --prefix.";
+constexpr char kRangeForms[] =
+    "The keys from one to another are <key> <range_end>; those that begin with one are <key> "
+    "--prefix, and those from one on <key> --from-key.";
+
 Expected<int64_t> ReadLease(std::string_view text) {
   const std::optional<int64_t> lease = ParseInteger(text, 16);
   if (lease) return *lease;
-  return BadArguments("bad lease ID (" + Quote(text) + "), expecting ID in Hex");
+  return BadArguments("bad lease ID (" + Quote(text) + "), expecting ID in Hex",
+                      "It is as 'gavelctl lease grant' wrote it; 'gavelctl lease list' shows the "
+                      "ids.");
 }
 
 // The keys that words and the flags --prefix and --from-key stand for.
@@ -20,11 +29,12 @@ Expected<KeyRange> ReadRange(const FlagValues& flags, const std::vector<std::str
   const bool prefix = flags.Switch("prefix");
   const bool from_key = flags.Switch("from-key");
   if (prefix && from_key) {
-    return BadArguments("`--prefix` and `--from-key`" + std::string(kChooseOne));
+    return BadArguments("`--prefix` and `--from-key`" + std::string(kChooseOne), kRangeForms);
   }
   if (words.size() > 1 && (prefix || from_key)) {
     return BadArguments(
-        "too many arguments, only accept one argument when `--prefix` or `--from-key` is set");
+        "too many arguments, only accept one argument when `--prefix` or `--from-key` is set",
+        kRangeForms);
   }
   if (prefix) return KeyRange::Prefix(words[0]);
   if (from_key) return KeyRange::From(words[0]);
@@ -148,13 +158,14 @@ Expected<PutRequest> ReadPut(const FlagValues& flags, const std::vector<std::str
                              const ValueSource& source) {
   constexpr std::string_view kUsage =
       "put command needs 1 argument and input from stdin or 2 arguments";
-  if (words.empty()) return BadArguments(std::string(kUsage));
+  if (words.empty()) return BadArguments(std::string(kUsage), kPutForm);
   PutRequest request{.key = words[0]};
   request.prev_kv = flags.Switch("prev-kv");
   request.ignore_value = flags.Switch("ignore-value");
   request.ignore_lease = flags.Switch("ignore-lease");
   if (request.ignore_value && words.size() > 1) {
-    return BadArguments("put command needs only 1 argument when 'ignore-value' is set");
+    return BadArguments("put command needs only 1 argument when 'ignore-value' is set",
+                        "--ignore-value keeps the value that the key has; give no other.");
   }
   if (words.size() > 2) {
     return BadArguments(std::string(kUsage) + ", not " + std::to_string(words.size()),
@@ -166,11 +177,11 @@ Expected<PutRequest> ReadPut(const FlagValues& flags, const std::vector<std::str
   if (words.size() == 2) {
     request.value = words[1];
   } else if (!request.ignore_value) {
-    if (source == nullptr) return BadArguments("put needs a key and a value");
+    if (source == nullptr) return BadArguments("put needs a key and a value", kPutForm);
     Expected<std::string> value = source();
     if (!value.ok()) return value.failure();
     // An empty value is given as an argument: nothing on a pipe is rather a mistake before it.
-    if (value->empty()) return BadArguments(std::string(kUsage));
+    if (value->empty()) return BadArguments(std::string(kUsage), kPutForm);
     request.value = *std::move(value);
   }
   return request;
@@ -179,12 +190,13 @@ Expected<PutRequest> ReadPut(const FlagValues& flags, const std::vector<std::str
 Expected<RangeRequest> ReadGet(const FlagValues& flags, const std::vector<std::string>& words) {
   constexpr std::string_view kUsage =
       "get command needs one argument as key and an optional argument as range_end";
-  if (words.empty() || words.size() > 2) return BadArguments(std::string(kUsage));
+  if (words.empty() || words.size() > 2) return BadArguments(std::string(kUsage), kGetForm);
   RangeRequest request;
   request.keys_only = flags.Switch("keys-only");
   request.count_only = flags.Switch("count-only");
   if (request.keys_only && request.count_only) {
-    return BadArguments("`--keys-only` and `--count-only`" + std::string(kChooseOne));
+    return BadArguments("`--keys-only` and `--count-only`" + std::string(kChooseOne),
+                        "--count-only tells how many keys there are, and none of them.");
   }
   const std::string& consistency = flags.Text("consistency");
   if (consistency != "l" && consistency != "s") {
@@ -215,7 +227,7 @@ Expected<RangeRequest> ReadGet(const FlagValues& flags, const std::vector<std::s
 Expected<DeleteRequest> ReadDelete(const FlagValues& flags, const std::vector<std::string>& words) {
   if (words.empty() || words.size() > 2) {
     return BadArguments(
-        "del command needs one argument as key and an optional argument as range_end");
+        "del command needs one argument as key and an optional argument as range_end", kDeleteForm);
   }
   const Expected<KeyRange> range = ReadRange(flags, words);
   if (!range.ok()) return range.failure();

@@ -110,8 +110,9 @@ MaybeFailure RunLeaseGrant(Session& session) {
   }
   const std::optional<int64_t> ttl = ParseInteger(session.arguments()[0]);
   if (!ttl) {
-    return BadArguments("bad TTL (" + Quote(session.arguments()[0]) +
-                        "), expecting a whole number of seconds");
+    return BadArguments(
+        "bad TTL (" + Quote(session.arguments()[0]) + "), expecting a whole number of seconds",
+        "It is lease grant <seconds>, such as 60 for a minute, without a unit.");
   }
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();

@@ -20,6 +20,10 @@
 namespace gavel::client::ctl {
 namespace {
 
+constexpr char kWhyExpired[] =
+    "Its lease could not be renewed in time, and another may have its place. See how the members "
+    "are with 'gavelctl endpoint status --cluster', and begin anew.";
+
 using KeptLease = gavel::client::Session;
 
 constexpr std::chrono::seconds kElectionTtl{60};
@@ -196,7 +200,7 @@ MaybeFailure Campaign(Session& session, const Client& client, const std::stop_to
   Show(session, turn->own);
   const recipes::EitherStops stop(interrupted, turn->lease.lost());
   WaitFor(stop.token());
-  if (!turn->lease.alive()) return Failure{ExitCode::kError, "elect: session expired", {}};
+  if (!turn->lease.alive()) return Failure{ExitCode::kError, "elect: session expired", kWhyExpired};
   return Release(&*turn);
 }
 
@@ -222,7 +226,7 @@ MaybeFailure RunLock(Session& session) {
   Show(session, turn->own);
   const recipes::EitherStops stop(interrupt.token(), turn->lease.lost());
   WaitFor(stop.token());
-  if (!turn->lease.alive()) return Failure{ExitCode::kError, "session expired", {}};
+  if (!turn->lease.alive()) return Failure{ExitCode::kError, "session expired", kWhyExpired};
   return Release(&*turn);
 }
 

@@ -67,7 +67,12 @@ MaybeFailure RunCommand(CommandLine* line, const char* const* variables, Output*
   const Command& command = *line->path.back();
   if (MaybeFailure failure = CheckFormat(command, *settings, *output)) return failure;
   Session session(*std::move(settings), *line, output);
-  return command.run(session);
+  MaybeFailure failure = command.run(session);
+  if (failure && failure->code == ExitCode::kBadArguments && failure->hint.empty()) {
+    failure->hint =
+        "It is " + UsageLine(line->path) + ". See '" + FullName(line->path) + " --help'.";
+  }
+  return failure;
 }
 
 }  // namespace

@@ -5,20 +5,11 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "client/ctl/text.h"
 
 namespace gavel::client::ctl {
-namespace {
-
-Failure IoFailure(const std::string& what, int error) {
-  return {ExitCode::kIo, what + ": " + strerror(error), {}};
-}
-
-}  // namespace
-
 Session::Session(Settings settings, const CommandLine& line, Output* output)
     : settings_(std::move(settings)),
       line_(line),
@@ -87,7 +78,7 @@ Expected<std::vector<std::string>> EndpointsToAsk(Session& session) {
 MaybeFailure WriteFile(const std::string& path, std::string_view content) {
   const std::string temporary = path + ".new";
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return IoFailure("cannot create " + temporary, errno);
+  if (fd < 0) return IoFailure("cannot create " + path, errno);
   int error = 0;
   while (!content.empty() && error == 0) {
     const ssize_t written = write(fd, content.data(), content.size());

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,9 +21,8 @@ constexpr size_t kDigestBytes = 32;
 // Of a snapshot without its digest: a multiple of this.
 constexpr uint64_t kPageBytes = 512;
 
-Failure IoFailure(const std::string& what, int error) {
-  return {ExitCode::kIo, what + ": " + strerror(error), {}};
-}
+constexpr char kPartFirst[] =
+    "A snapshot is written to FILE.part, which becomes FILE when it is whole.";
 
 // A file that is written under another name first, and does not stay if it is not kept.
 class PartFile {
@@ -41,7 +39,7 @@ class PartFile {
   // A backup holds all that there is: for its owner only.
   MaybeFailure Open() {
     fd_ = open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd_ < 0) return IoFailure("could not open " + part_, errno);
+    if (fd_ < 0) return IoFailure("could not open " + part_, errno, kPartFirst);
     return std::nullopt;
   }
 

@@ -8,6 +8,21 @@
 namespace gavel::client::ctl {
 namespace {
 
+constexpr char kListsForm[] =
+    "Each of the three lists is ended by an empty line, also the last; 'gavelctl txn --help' has "
+    "an "
+    "example.";
+constexpr char kCompareForm[] =
+    "A compare is such as mod(\"key\") = \"0\": ver, create, mod, val or lease of a key, then one "
+    "of = != < >, then a value. Key and value stand in double quotes.";
+constexpr char kRequestForm[] =
+    "A request is put <key> <value>, get <key> [range_end] or del <key> [range_end], with the "
+    "flags "
+    "of the command of that name.";
+constexpr char kQuoteForm[] =
+    "Within double quotes, \\\" is a quote and \\\\ a backslash; within single quotes and "
+    "backquotes everything stands for itself.";
+
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f'; }
 
 // Reads a line from left to right.
@@ -37,12 +52,14 @@ class LineScanner {
   // Requires: AtQuote(), and TakeQuoted() has given nothing.
   LineError QuoteErrorHere() const {
     QuoteError error = ExplainQuote(line_, at_);
-    return ErrorAt(error.at, std::move(error.message));
+    return ErrorAt(error.at, std::move(error.message), kQuoteForm);
   }
 
-  LineError Error(std::string message) const { return ErrorAt(at_, std::move(message)); }
-  LineError ErrorAt(size_t at, std::string message) const {
-    return {CountCharacters(line_.substr(0, at)) + 1, std::move(message)};
+  LineError Error(std::string message, std::string hint) const {
+    return ErrorAt(at_, std::move(message), std::move(hint));
+  }
+  LineError ErrorAt(size_t at, std::string message, std::string hint) const {
+    return {CountCharacters(line_.substr(0, at)) + 1, std::move(message), std::move(hint)};
   }
 
  private:
@@ -91,7 +108,8 @@ Line<std::vector<Word>> SplitWords(std::string_view line) {
       if (!scanner.Take('\'')) {
         return scanner.ErrorAt(begin,
                                "this quoted text does not end: a closing ' is missing before the "
-                               "end of the line");
+                               "end of the line",
+                               kQuoteForm);
       }
       words.push_back({std::string(text), begin});
     } else {
@@ -153,17 +171,21 @@ Line<Compare> ParseCompare(std::string_view line) {
   const std::string_view name = scanner.TakeWhile([](char c) { return c != '(' && !IsSpace(c); });
   const std::optional<Target> target = FindTarget(name);
   if (!target) {
-    return scanner.ErrorAt(target_at, "unknown target " + Quote(name) +
-                                          "; a compare is ver, create, mod, value or lease of a "
-                                          "key, such as mod(\"key\") = \"0\"");
+    return scanner.ErrorAt(target_at,
+                           "unknown target " + Quote(name) +
+                               "; a compare is ver, create, mod, value or lease of a "
+                               "key, such as mod(\"key\") = \"0\"",
+                           kCompareForm);
   }
-  if (!scanner.Take('(')) return scanner.Error("expected ( after " + std::string(name));
+  if (!scanner.Take('('))
+    return scanner.Error("expected ( after " + std::string(name), kCompareForm);
   scanner.SkipSpace();
   std::optional<std::string> key = scanner.TakeQuoted();
   if (!key && scanner.AtQuote()) return scanner.QuoteErrorHere();
-  if (!key) return scanner.Error("expected the key in double quotes");
+  if (!key) return scanner.Error("expected the key in double quotes", kCompareForm);
   if (!scanner.Take(')')) {
-    return scanner.Error("expected ) after the key " + Quote(*key) + "; or is a quote missing?");
+    return scanner.Error("expected ) after the key " + Quote(*key) + "; or is a quote missing?",
+                         kCompareForm);
   }
   scanner.SkipSpace();
   const size_t result_at = scanner.at();
@@ -171,18 +193,20 @@ Line<Compare> ParseCompare(std::string_view line) {
       scanner.TakeWhile([](char c) { return !IsSpace(c) && c != '"' && c != '`'; });
   const std::optional<CompareResult> result = FindResult(sign);
   if (!result) {
-    return scanner.ErrorAt(result_at,
-                           "unknown comparison " + Quote(sign) + "; it is =, !=, < or >");
+    return scanner.ErrorAt(result_at, "unknown comparison " + Quote(sign) + "; it is =, !=, < or >",
+                           kCompareForm);
   }
   scanner.SkipSpace();
   const size_t value_at = scanner.at();
   std::optional<std::string> value = scanner.TakeQuoted();
   if (!value && scanner.AtQuote()) return scanner.QuoteErrorHere();
   if (!value) {
-    return scanner.Error("expected a value in double quotes; numbers are quoted too");
+    return scanner.Error("expected a value in double quotes; numbers are quoted too", kCompareForm);
   }
   scanner.SkipSpace();
-  if (!scanner.done()) return scanner.Error("unexpected text after the compare");
+  if (!scanner.done())
+    return scanner.Error("unexpected text after the compare",
+                         "Each compare has a line of its own.");
   Compare compare{.target = target->target, .result = *result, .range = KeyRange(*std::move(key))};
   if (target->base == 0) {
     compare.value = *std::move(value);
@@ -191,8 +215,12 @@ Line<Compare> ParseCompare(std::string_view line) {
   const std::optional<int64_t> number = ParseInteger(*value, target->base);
   if (!number) {
     return scanner.ErrorAt(
-        value_at, Quote(*value) + (target->base == 16 ? " is no hexadecimal number of 64 bits"
-                                                      : " is no number of 64 bits"));
+        value_at,
+        Quote(*value) + (target->base == 16 ? " is no hexadecimal number of 64 bits"
+                                            : " is no number of 64 bits"),
+        target->base == 16 ? "'gavelctl lease list' shows the ids; \"0\" is no lease."
+                           : "Versions and revisions are whole numbers, as 'gavelctl get <key> -w "
+                             "fields' shows them; val compares text.");
   }
   compare.number = *number;
   return compare;
@@ -208,7 +236,8 @@ Line<Op> ParseRequest(std::string_view line) {
   if (!kind) {
     return scanner.ErrorAt(words.empty() ? 0 : words.front().at,
                            "unknown request " + Quote(words.empty() ? "" : words.front().text) +
-                               "; it is put, get or del");
+                               "; it is put, get or del",
+                           kRequestForm);
   }
   std::vector<std::string> tokens;
   for (size_t i = 1; i < words.size(); ++i) tokens.push_back(words[i].text);
@@ -224,11 +253,13 @@ Line<Op> ParseRequest(std::string_view line) {
     const size_t at = words[reader.position() + 1].at;
     bool help = false;
     const MaybeFailure failure = reader.ReadFlag({&FlagsOf(*kind)}, &flags, &help);
-    if (failure) return scanner.ErrorAt(at, failure->message);
-    if (help) return scanner.ErrorAt(at, "--help has no place in a transaction");
+    if (failure) return scanner.ErrorAt(at, failure->message, failure->hint);
+    if (help) {
+      return scanner.ErrorAt(at, "--help has no place in a transaction", kRequestForm);
+    }
   }
   Expected<Op> op = ReadOp(*kind, flags, arguments);
-  if (!op.ok()) return scanner.ErrorAt(words.front().at, op.failure().message);
+  if (!op.ok()) return scanner.ErrorAt(words.front().at, op.failure().message, op.failure().hint);
   return *std::move(op);
 }
 
@@ -272,7 +303,7 @@ Failure AtLine(std::string_view name, size_t line, const LineError& error) {
   return {ExitCode::kInvalidInput,
           std::string(name) + ": line " + std::to_string(line) + ", column " +
               std::to_string(error.column) + ": " + error.message,
-          {}};
+          error.hint.empty() ? kListsForm : error.hint};
 }
 
 Expected<Txn> ParseTxn(std::string_view text, std::string_view name) {
@@ -281,12 +312,9 @@ Expected<Txn> ParseTxn(std::string_view text, std::string_view name) {
     const size_t end = text.find('\n');
     if (end == std::string_view::npos) {
       // A text that was cut off must not be taken for a shorter one.
-      Failure failure =
-          AtLine(name, reader.line_number() + 1,
-                 {CountCharacters(text) + 1,
-                  "the text ends within the " + std::string(Describe(reader.section()))});
-      failure.hint = "Each of the three lists is ended by an empty line, also the last.";
-      return failure;
+      return AtLine(name, reader.line_number() + 1,
+                    {CountCharacters(text) + 1,
+                     "the text ends within the " + std::string(Describe(reader.section()))});
     }
     if (const std::optional<LineError> error = reader.Take(text.substr(0, end))) {
       return AtLine(name, reader.line_number(), *error);

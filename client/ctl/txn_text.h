@@ -27,6 +27,7 @@ namespace gavel::client::ctl {
 struct LineError {
   size_t column = 1;
   std::string message = {};
+  std::string hint = {};  // What to try, as whole sentences; may be empty.
 };
 
 template <class T>
@@ -64,7 +65,7 @@ std::string_view Describe(TxnReader::Section section);
 // A whole text. `name` is said in errors: that of the file.
 Expected<Txn> ParseTxn(std::string_view text, std::string_view name);
 
-// "NAME: line 3, column 7: MESSAGE".
+// "NAME: line 3, column 7: MESSAGE". An error without a hint gets one on the lists.
 Failure AtLine(std::string_view name, size_t line, const LineError& error);
 
 }  // namespace gavel::client::ctl

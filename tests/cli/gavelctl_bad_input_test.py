@@ -25,8 +25,10 @@ from servers import Cluster, Result
 
 
 def check_failed(result, code, *said):
+    """Its first line says what is wrong, and there is another on what to try."""
     check(result.code == code, 'exit code %d, not %d: %s' % (result.code, code, result.err))
     check(result.err.startswith('Error: '), result.err)
+    check(result.err.strip().count('\n') > 0, 'no hint: ' + result.err)
     for text in said:
         check(text in result.err, '%r is not said: %s' % (text, result.err))
     check('\x1b' not in result.err, 'colours without a terminal: %r' % result.err)
@@ -241,7 +243,23 @@ def wrong_command_lines(world):
     for arguments, code, said in (
             (('gett', 'k'), 1, "'get'"),
             (('get', 'k', '--prefx'), 1, '--prefix'),
-            (('get',), 128, 'needs one argument'),
+            (('get',), 128, 'It is get <key> [range_end]. All keys'),
+            (('del',), 128, 'It is del <key> [range_end]. All keys'),
+            (('put',), 128, 'It is put <key> <value>'),
+            (('put', 'k', 'v', '--lease=zz'), 128, "'gavelctl lease list' shows the ids"),
+            (('get', 'a', 'b', '--prefix'), 128, '<key> <range_end>'),
+            (('get', 'k', '--limit'), 1, "behind '='"),
+            (('compaction',), 128, 'It is gavelctl compaction [flags] <revision>. See'),
+            (('compaction', 'x'), 1, 'The newest revision is in'),
+            (('lease', 'grant', '1m'), 128, 'such as 60 for a minute'),
+            (('exists',), 128, "It is gavelctl exists [flags] <key>. See 'gavelctl exists --help'"),
+            (('config', 'revert', '--rev=1'), 128, "See 'gavelctl config revert --help'"),
+            (('config', 'export', 'k', '--file', '/dev/null/x.yaml'), 6,
+             'cannot create /dev/null/x.yaml: Not a directory\nCheck the name'),
+            (('config', 'apply', '/dev/null/x'), 6,
+             'cannot open /dev/null/x: Not a directory\nCheck the name'),
+            (('config', 'apply', '/'), 6, 'name a file in it'),
+            (('snapshot', 'save', '/dev/null/s'), 6, 'which becomes FILE when it is whole'),
             (('put', 'k', 'v', 'w'), 128, 'quotes'),
             (('get', 'k', '-w', 'xml'), 4, 'simple, fields, json'),
             (('put', 'k', 'v', '-w', 'table'), 4, 'simple, fields, json or protobuf'),
@@ -267,8 +285,8 @@ def wrong_command_lines(world):
             (('get', 'k', '--count-only'), 128, '--write-out=fields'),
             (('get', 'k', '--stream', '--order=DESCEND'), 128, '--sort-by'),
             (('get', 'k', '--stream', '-w', 'json'), 128, '--write-out=simple'),
-            (('incr', 'k', 'x'), 128, 'whole'),
-            (('mset', 'k'), 128, 'pairs'),
+            (('incr', 'k', 'x'), 128, 'such as 5, or -1'),
+            (('mset', 'a'), 128, 'It is mset <key> <value> [<key> <value>]...'),
             (('check', 'perf', '--load', 'xxl'), 4, 's, m, l or xl'),
             (('check', 'perf', '--prefix', ''), 128, 'empty'),
             (('completion', 'csh'), 128, 'bash, zsh or fish')):
@@ -308,8 +326,9 @@ def transaction_with_an_error(world):
         file.write('mod("k") = "0"\n\nput k "unfinished\n\n\n')
         file.flush()
         result = world.gavelctl(world.endpoint, 'txn', '--file', file.name)
-        check_failed(result, 3, file.name + ': line 3, column 7')
-    check_failed(world.gavelctl(world.endpoint, 'txn', '--file', '/nonexistent'), 6, '/nonexistent')
+        check_failed(result, 3, file.name + ': line 3, column 7', '\nWithin double quotes')
+    check_failed(world.gavelctl(world.endpoint, 'txn', '--file', '/dev/null/x'), 6,
+                 'cannot open /dev/null/x', 'Check the name')
     check_failed(world.gavelctl(world.endpoint, 'txn', stdin=b'\nput k v\n'), 3,
                  'standard input: line 3', 'empty line')
     check(world.gavelctl(world.endpoint, 'get', 'k').out == b'', 'something was done')

@@ -183,6 +183,7 @@ TEST_P(BadConfigTest, IsRefusedWithItsPlace) {
   ASSERT_FALSE(read.ok()) << GetParam().text;
   EXPECT_EQ(read.failure().code, ExitCode::kInvalidInput);
   EXPECT_THAT(read.failure().message, HasSubstr("file: " + GetParam().message));
+  EXPECT_NE(read.failure().hint, "");
 }
 
 constexpr ConfigFormat kYaml = ConfigFormat::kYaml;
@@ -275,6 +276,21 @@ INSTANTIATE_TEST_SUITE_P(
                 "line 1, column 32: the byte \\xff is no UTF-8"},
         BadFile{kJson, "{\"prefix\": \"\",\n \"keys\": {\"\": \"x\"}}",
                 "line 2, column 11: a key is empty"}));
+
+TEST(ConfigDocumentTest, ADuplicateKeyIsToldWithBothItsPlaces) {
+  const Expected<ConfigDocument> yaml =
+      ParseConfig("prefix: a\nkeys:\n  a: \"1\"\n  b: \"2\"\n  a: \"3\"\n", kYaml, "file");
+  ASSERT_FALSE(yaml.ok());
+  EXPECT_THAT(yaml.failure().hint, HasSubstr("in line 3 already. A key has one value: take one"));
+  const Expected<ConfigDocument> json = ParseConfig(
+      "{\"prefix\": \"a\",\n \"keys\": {\"c/a\": \"1\",\n  \"c/a\": \"2\"}}", kJson, "file");
+  ASSERT_FALSE(json.ok());
+  EXPECT_THAT(json.failure().hint, HasSubstr("in line 2 already. A key has one value: take one"));
+  const Expected<ConfigDocument> bytes = ParseConfig(
+      "prefix: a\nkeys: {x: b}\nbinary_keys: [{key: eA==, value: eA==}]\n", kYaml, "file");
+  ASSERT_FALSE(bytes.ok());
+  EXPECT_THAT(bytes.failure().hint, HasSubstr("take one of the two out"));
+}
 
 // Damage must not pass for another configuration.
 TEST(ConfigDocumentTest, AFileThatIsCutOffIsRefused) {

@@ -64,6 +64,14 @@ TEST(InputTest, AFileThatIsNotThereIsNamed) {
   ASSERT_FALSE(read.ok());
   EXPECT_EQ(read.failure().code, ExitCode::kIo);
   EXPECT_THAT(read.failure().message, HasSubstr("/nowhere/file"));
+  EXPECT_THAT(read.failure().hint, HasSubstr("is not there"));
+}
+
+TEST(InputTest, AFolderIsNoFile) {
+  const Expected<std::string> read = ReadFile("/", 10);
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.failure().code, ExitCode::kIo);
+  EXPECT_THAT(read.failure().hint, HasSubstr("name a file in it"));
 }
 
 // Standard input is the given text as long as this lives.

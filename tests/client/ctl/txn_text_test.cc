@@ -10,6 +10,7 @@ namespace gavel::client::ctl {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 
 struct GoodCompare {
   std::string line;
@@ -65,6 +66,12 @@ struct BadLine {
   std::string message;
 };
 
+// What is tried after the error that `text` has; all errors of a transaction have something.
+std::string HintOf(const std::string& text) {
+  const Expected<Txn> txn = ParseTxn(text, "t");
+  return txn.ok() ? "no error" : txn.failure().hint;
+}
+
 class BadCompareTest : public testing::TestWithParam<BadLine> {};
 
 TEST_P(BadCompareTest, IsRefusedWithItsColumn) {
@@ -72,6 +79,8 @@ TEST_P(BadCompareTest, IsRefusedWithItsColumn) {
   ASSERT_TRUE(std::holds_alternative<LineError>(read)) << GetParam().line;
   EXPECT_EQ(std::get<LineError>(read).column, GetParam().column) << GetParam().line;
   EXPECT_THAT(std::get<LineError>(read).message, HasSubstr(GetParam().message));
+  EXPECT_NE(std::get<LineError>(read).hint, "") << GetParam().line;
+  EXPECT_EQ(HintOf(GetParam().line + "\n\n\n\n"), std::get<LineError>(read).hint);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -141,6 +150,8 @@ TEST_P(BadRequestTest, IsRefusedWithItsColumn) {
   ASSERT_TRUE(std::holds_alternative<LineError>(read)) << GetParam().line;
   EXPECT_EQ(std::get<LineError>(read).column, GetParam().column) << GetParam().line;
   EXPECT_THAT(std::get<LineError>(read).message, HasSubstr(GetParam().message));
+  EXPECT_NE(std::get<LineError>(read).hint, "") << GetParam().line;
+  EXPECT_EQ(HintOf("\n" + GetParam().line + "\n\n\n"), std::get<LineError>(read).hint);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -179,6 +190,22 @@ TEST(TxnTextTest, ErrorsNameFileLineAndColumn) {
   ASSERT_FALSE(txn.ok());
   EXPECT_EQ(txn.failure().code, ExitCode::kInvalidInput);
   EXPECT_THAT(txn.failure().message, HasSubstr("file.txn: line 3, column 1: "));
+}
+
+TEST(TxnTextTest, HintsSayWhatIsWantedThere) {
+  EXPECT_THAT(HintOf("modd(\"k\") = \"1\"\n\n\n\n"), StartsWith("A compare is such as mod("));
+  EXPECT_THAT(HintOf("lease(\"k\") = \"x\"\n\n\n\n"), HasSubstr("'gavelctl lease list'"));
+  EXPECT_THAT(HintOf("mod(\"k\") = \"1\" \"2\"\n\n\n\n"), HasSubstr("a line of its own"));
+  EXPECT_THAT(HintOf("\nfoo\n\n\n"), StartsWith("A request is put <key> <value>, get"));
+  EXPECT_THAT(HintOf("\nput\n\n\n"), StartsWith("It is put <key> <value>"));
+  EXPECT_THAT(HintOf("\nget\n\n\n"), StartsWith("It is get <key> [range_end]"));
+  EXPECT_THAT(HintOf("\ndel\n\n\n"), StartsWith("It is del <key> [range_end]"));
+  EXPECT_THAT(HintOf("\nget a b --prefix\n\n\n"), HasSubstr("--from-key"));
+  EXPECT_THAT(HintOf("\nget a --limti=1\n\n\n"), HasSubstr("Did you mean --limit?"));
+  EXPECT_THAT(HintOf("\nput \"a\n\n\n"), StartsWith("Within double quotes"));
+  for (const char* lists : {"\n", "\n\n\nput a 1\n"}) {
+    EXPECT_THAT(HintOf(lists), StartsWith("Each of the three lists is ended by an empty line"));
+  }
 }
 
 // Half of a transaction is another transaction.

@@ -16,7 +16,7 @@
 #include "server/node/log_batch.h"
 #include "storage/state/lease_reader.h"
 #include "storage/state/leases.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::server {
 

@@ -11,7 +11,7 @@
 #include "raft/configuration.h"
 #include "raft/raft.h"
 #include "storage/state/membership.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 #include "storage/state/state_machine.h"
 
 namespace gavel::server {

@@ -11,7 +11,7 @@
 #include "server/node/gate.h"
 #include "server/rpc/status.h"
 #include "server/watch/watch_types.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::server {
 

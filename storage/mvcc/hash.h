@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 
 #include "storage/mvcc/read_view.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

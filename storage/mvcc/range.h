@@ -7,7 +7,7 @@
 
 #include "proto/etcdserverpb/kv.pb.h"
 #include "storage/mvcc/read_view.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

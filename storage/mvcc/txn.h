@@ -13,7 +13,7 @@
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/read_view.h"
 #include "storage/mvcc/revision.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

@@ -16,7 +16,7 @@
 #include "storage/mvcc/lease_keys.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/revision.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

@@ -14,7 +14,7 @@
 #include "storage/mvcc/txn.h"
 #include "storage/mvcc/writer.h"
 #include "storage/state/leases.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

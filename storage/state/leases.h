@@ -25,7 +25,7 @@
 #include "storage/state/lease_renewals.h"
 #include "storage/state/lease_row.h"
 #include "storage/state/meta.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

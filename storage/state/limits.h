@@ -16,7 +16,7 @@
 #include "storage/mvcc/writer.h"
 #include "storage/state/alarms.h"
 #include "storage/state/meta.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

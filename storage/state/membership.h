@@ -16,7 +16,7 @@
 #include "raft/configuration.h"
 #include "storage/engine/engine.h"
 #include "storage/state/members.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

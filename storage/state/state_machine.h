@@ -28,7 +28,7 @@
 #include "storage/state/digest.h"
 #include "storage/state/key_values.h"
 #include "storage/state/leases.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 
 namespace gavel::storage {
 

@@ -12,7 +12,7 @@ MAY_INCLUDE = {
     "storage/engine/": ("raft/", "storage/disk/", "storage/engine/", "storage/mutex.h",
                         "storage/status_macros.h"),
     "storage/mvcc/": ("raft/", "proto/", "storage/disk/crc32c.h", "storage/engine/",
-                      "storage/mvcc/", "storage/state/request_error.h", "storage/mutex.h",
+                      "storage/mvcc/", "storage/request_error.h", "storage/mutex.h",
                       "storage/status_macros.h"),
     "server/": ("raft/", "proto/", "storage/", "server/"),
     "server/http/": ("raft/", "server/http/", "server/"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks the source tree: layers, banned calls, shape, format, headers that compile alone.
+"""Checks the source tree: layers, link lists, banned calls, shape, format, headers compiled alone.
 
-Usage: tidy.py ROOT {layers|banned|shape|format|headers BUILD_DIR}
+Usage: tidy.py ROOT {layers|links|banned|shape|format|headers BUILD_DIR}
 """
 
 import concurrent.futures
@@ -14,6 +14,7 @@ import sys
 
 import banned_calls
 import layers
+import links
 import shape
 import source_files
 
@@ -67,6 +68,7 @@ def main(arguments):
     files = source_files.all_files(root)
     checks = {
         "layers": lambda: layers.check(files),
+        "links": lambda: links.check(files),
         "banned": lambda: itertools.chain(
             banned_calls.check(files),
             banned_calls.unused_exemptions([file.path for file in files])),

@@ -5,6 +5,7 @@ import unittest
 
 import banned_calls
 import layers
+import links
 import shape
 import source_files
 import tidy
@@ -46,6 +47,48 @@ class LayersTest(unittest.TestCase):
                 ("tests/raft/a_test.cc", "<random>"),
         ):
             self.assertEqual(self.findings(path, header), [], f"{path} {header}")
+
+
+class LinksTest(unittest.TestCase):
+    LISTS = (
+        ("raft/CMakeLists.txt", "gavel_library(gavel_raft SOURCES log.cc)"),
+        ("server/a/CMakeLists.txt", """# Two.
+            gavel_library(gavel_a SOURCES a.cc DEPS gavel_raft PRIVATE_DEPS gavel_b)
+            add_executable(a_tool tool.cc)"""),
+        ("server/b/CMakeLists.txt", "gavel_library(gavel_b SOURCES b.cc DEPS gavel_raft)"),
+    )
+    NEEDED = (
+        ("server/a/a.h", '#include "raft/log.h"'),
+        ("server/a/a.cc", '#include "server/b/only_a_header.h"'),
+        ("server/b/b.h", '#include "raft/log.h"'),
+    )
+
+    def findings(self, *more):
+        return list(links.check([file(*each) for each in self.LISTS + self.NEEDED + more]))
+
+    def test_what_is_linked_may_be_included(self):
+        self.assertEqual(self.findings(), [])
+        self.assertEqual(self.findings(("server/a/tool.cc", '#include "client/client.h"')), [])
+
+    def test_what_is_not_linked_is_found(self):
+        for path, header in (("server/b/b.cc", "server/a/a.h"),
+                             ("server/b/b.h", "server/a/only_a_header.h"),
+                             ("server/a/a.h", "server/b/b.h"),  # Linked for a.cc alone.
+                             ("raft/log.cc", "proto/internal/command.pb.h")):
+            self.assertEqual(len(self.findings((path, f'#include "{header}"'))), 1, path)
+
+    def test_a_link_that_nothing_needs_is_found(self):
+        [found] = links.check([file(*each) for each in self.LISTS + self.NEEDED[:2]])
+        self.assertIn("gavel_b: nothing of it includes a header of gavel_raft", found)
+
+    def test_a_circle_is_found(self):
+        lists = (("server/a/CMakeLists.txt", "gavel_library(gavel_a SOURCES a.cc DEPS gavel_b)"),
+                 ("server/b/CMakeLists.txt", "gavel_library(gavel_b SOURCES b.cc DEPS gavel_a)"))
+        code = (("server/a/a.h", '#include "server/b/b.h"'),
+                ("server/b/b.h", '#include "server/a/a.h"'))
+        found = list(links.check([file(*each) for each in lists + code]))
+        self.assertEqual(len(found), 2)
+        self.assertIn("gavel_a: depends on itself", found[0])
 
 
 class BannedCallsTest(unittest.TestCase):

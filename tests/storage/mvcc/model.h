@@ -16,7 +16,7 @@
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/internal/command.pb.h"
 #include "proto/mvccpb/kv.pb.h"
-#include "storage/state/request_error.h"
+#include "storage/request_error.h"
 #include "storage/state/state_machine.h"
 
 namespace gavel::testing {

@@ -31,15 +31,17 @@ class WatchHub;
 // Why a request got no outcome. kOk and kRefused are outcomes.
 enum class GateResult : uint8_t {
   kOk,
-  kRefused,          // The state machine refused: see outcome.error.
-  kNoLeader,         // Certainly not carried out.
-  kNotLeader,        // This member does not lead: certainly not carried out.
-  kDropped,          // Certainly not carried out: until now no leader took it.
-  kTimedOut,         // Unknown: may or may not be carried out.
-  kLeaderChanged,    // Reads: ask again. Writes: unknown.
-  kTooManyRequests,  // Certainly not carried out.
-  kNotTaken,         // Certainly not carried out: the leader takes none like it.
-  kStopped,          // The member is stopping; a write is unknown.
+  kRefused,               // The state machine refused: see outcome.error.
+  kNoLeader,              // Certainly not carried out.
+  kNotLeader,             // This member does not lead: certainly not carried out.
+  kDropped,               // Certainly not carried out: until now no leader took it.
+  kTimedOut,              // Unknown: may or may not be carried out.
+  kTimedOutLeaderFailed,  // The same; the leader has changed since.
+  kTimedOutDisconnected,  // The same; no connection to the leader, or a leader's to a majority.
+  kLeaderChanged,         // Reads: ask again. Writes: unknown.
+  kTooManyRequests,       // Certainly not carried out.
+  kNotTaken,              // Certainly not carried out: the leader takes none like it.
+  kStopped,               // The member is stopping; a write is unknown.
 };
 
 // True if a write that ends like this is in no log and never will be, so that it may be sent again.

@@ -271,7 +271,7 @@ void MemberGate::OnTick(MonotonicNs now) {
     if (!collect_waiters_.empty()) collects = TakeCollectWaiters(collected_, now);
     if (!leader_waiters_.empty()) moves = TakeLeaderWaiters(std::nullopt, now);
     if (!members_waiters_.empty()) changes = TakeMembersWaiters(now);
-    proposals = proposals_.Expire(now, leader_known());
+    proposals = proposals_.Expire(now, SeeLeader());
     reads = reads_.Expire(now, leader_known(), &given_up);
     if (leader_known()) {
       proposals_.Requeue();

@@ -183,6 +183,9 @@ class MemberGate final : public Gate {
     return raft_status_.leader.has_value();
   }
 
+  // What there is to say of the leader when a proposal has timed out.
+  LeaderSeen SeeLeader() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const MemberIdentity identity_;
   const std::vector<std::string> client_urls_;
   const GateLimits limits_;

@@ -132,6 +132,25 @@ void MemberGate::OnPeerLost(raft::NodeId peer) {
   connected_since_.erase(peer);
 }
 
+LeaderSeen MemberGate::SeeLeader() const {
+  if (!leader_known()) return {};
+  const auto reached = [&](raft::NodeId id) {
+    return id == identity_.id || connected_since_.contains(id);
+  };
+  if (*raft_status_.leader != identity_.id) {
+    return {raft_status_.term, reached(*raft_status_.leader)};
+  }
+  int64_t voters = 0;
+  int64_t reached_voters = 0;
+  const auto table = surroundings_.machine.members();
+  for (const storage::MemberRecord& member : *table) {
+    if (member.learner) continue;
+    ++voters;
+    if (reached(member.id)) ++reached_voters;
+  }
+  return {raft_status_.term, 2 * reached_voters > voters};
+}
+
 std::optional<MonotonicNs> MemberGate::ConnectedFor(raft::NodeId peer) const {
   const MonotonicNs now = surroundings_.clock.Now();
   const MutexLock lock(mutex_);

@@ -135,13 +135,25 @@ FinishedProposal ProposalTracker::Finish(PendingMap::iterator it, GateResult res
   return finished;
 }
 
-std::vector<FinishedProposal> ProposalTracker::Expire(MonotonicNs now, bool leader_known) {
+// etcd tells the same three apart, by the time of the request and of the election
+// (EtcdServer.parseProposeCtxErr).
+GateResult ProposalTracker::WhyExpired(PendingMap::const_iterator it,
+                                       const LeaderSeen& leader) const {
+  if (InNoLog(it) || GAVEL_PLANTED_BUG(43)) {
+    return leader.term.has_value() ? GateResult::kDropped : GateResult::kNoLeader;
+  }
+  if (!leader.term.has_value()) return GateResult::kTimedOut;
+  const auto run = std::find_if(proposed_.begin(), proposed_.end(),
+                                [&](const auto& terms) { return it->first <= terms.second; });
+  if (run != proposed_.end() && run->first < *leader.term) return GateResult::kTimedOutLeaderFailed;
+  return leader.connected ? GateResult::kTimedOut : GateResult::kTimedOutDisconnected;
+}
+
+std::vector<FinishedProposal> ProposalTracker::Expire(MonotonicNs now, const LeaderSeen& leader) {
   std::vector<FinishedProposal> finished;
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const auto it = pending_.find(deadlines_.begin()->second);
-    const GateResult certain = leader_known ? GateResult::kDropped : GateResult::kNoLeader;
-    const bool dropped = InNoLog(it) || GAVEL_PLANTED_BUG(43);
-    finished.push_back(Finish(it, dropped ? certain : GateResult::kTimedOut));
+    finished.push_back(Finish(it, WhyExpired(it, leader)));
   }
   return finished;
 }

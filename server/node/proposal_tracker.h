@@ -27,6 +27,12 @@ struct FinishedProposal {
   ProposeResult result;
 };
 
+// What a member sees of the leader when a proposal is past its deadline.
+struct LeaderSeen {
+  std::optional<raft::Term> term;  // The term that the leader leads; nothing if none is known.
+  bool connected = true;           // To the leader; the leader itself: to a majority.
+};
+
 // Knows every proposal of this member in this life until it has ended.
 //
 // A proposal is queued (not yet taken by the core), proposed (the core has it; it may be in some
@@ -73,7 +79,7 @@ class ProposalTracker {
   void Requeue();
 
   // Ends what is past its deadline.
-  std::vector<FinishedProposal> Expire(MonotonicNs now, bool leader_known);
+  std::vector<FinishedProposal> Expire(MonotonicNs now, const LeaderSeen& leader);
   // Ends everything: the member stops.
   std::vector<FinishedProposal> Stop();
 
@@ -101,6 +107,7 @@ class ProposalTracker {
   bool InNoLog(PendingMap::const_iterator it) const {
     return it->second.held || it->first > last_taken_;
   }
+  GateResult WhyExpired(PendingMap::const_iterator it, const LeaderSeen& leader) const;
   FinishedProposal Finish(PendingMap::iterator it, GateResult result);
   std::string Header(CommandField field, uint64_t sequence) const;
   raft::RequestId IdOf(uint64_t sequence) const { return {member_, incarnation_, sequence}; }

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 #include "raft/check.h"
@@ -167,6 +168,10 @@ Error FromGate(GateResult result) {
       return Error::kLeaderChanged;
     case GateResult::kTimedOut:
       return Error::kTimeout;
+    case GateResult::kTimedOutLeaderFailed:
+      return Error::kTimeoutLeaderFail;
+    case GateResult::kTimedOutDisconnected:
+      return Error::kTimeoutConnectionLost;
     case GateResult::kTooManyRequests:
       return Error::kTooManyRequests;
     case GateResult::kStopped:
@@ -248,6 +253,22 @@ std::string WatchRefusalText(WatchRefusal why) {
 RpcStatus TooManyWatchers() {
   return {StatusCode::kResourceExhausted, WatchRefusalText(WatchRefusal::kTotalLimit)};
 }
+
+RpcStatus MalformedMethodName(std::string_view name) {
+  return {StatusCode::kUnimplemented,
+          absl::StrCat("malformed method name: \"", absl::CHexEscape(std::string(name)), "\"")};
+}
+
+RpcStatus UnknownService(std::string_view service) {
+  return {StatusCode::kUnimplemented, absl::StrCat("unknown service ", std::string(service))};
+}
+
+RpcStatus UnknownMethod(std::string_view service, std::string_view method) {
+  return {StatusCode::kUnimplemented, absl::StrCat("unknown method ", std::string(method),
+                                                   " for service ", std::string(service))};
+}
+
+RpcStatus UnknownHealthService() { return {StatusCode::kNotFound, "unknown service"}; }
 
 RpcStatus TooManyReadBytes() {
   return {StatusCode::kResourceExhausted,

@@ -123,6 +123,12 @@ RpcStatus MalformedMessage();
 RpcStatus MessageTooLarge(size_t bytes, size_t bytes_max);
 // An action that a maintenance method does not know.
 RpcStatus UnknownAction();
+// What Go's gRPC answers to the name of a method that is none, or that nobody serves.
+RpcStatus MalformedMethodName(std::string_view name);
+RpcStatus UnknownService(std::string_view service);
+RpcStatus UnknownMethod(std::string_view service, std::string_view method);
+// A service that the health service does not know.
+RpcStatus UnknownHealthService();
 // A part of `method` that this release does not serve.
 RpcStatus NotServed(std::string_view method, std::string_view what);
 // Why a watcher was not created, as cancel_reason says it.

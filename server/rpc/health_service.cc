@@ -103,7 +103,7 @@ void HealthService::AddTo(Router& router) {
                       return Fail(std::move(done), MalformedRequest());
                     }
                     if (!request.service().empty()) {
-                      return Fail(std::move(done), {StatusCode::kNotFound, "unknown service"});
+                      return Fail(std::move(done), UnknownHealthService());
                     }
                     std::move(done)(RpcStatus(), EncodeStatus(state->status()));
                   });

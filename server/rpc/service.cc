@@ -2,8 +2,7 @@
 
 #include <utility>
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
+#include "server/rpc/error_map.h"
 
 namespace gavel::server {
 namespace {
@@ -61,17 +60,8 @@ const StreamMethod* Router::FindStream(std::string_view name) const {
 
 RpcStatus Router::Unknown(std::string_view name) const {
   const auto [service, method, malformed] = Split(name);
-  const std::string service_text(service);
-  const std::string method_text(method);
-  if (malformed) {
-    return {StatusCode::kUnimplemented,
-            absl::StrCat("malformed method name: \"", absl::CHexEscape(std::string(name)), "\"")};
-  }
-  if (services_.contains(service)) {
-    return {StatusCode::kUnimplemented,
-            absl::StrCat("unknown method ", method_text, " for service ", service_text)};
-  }
-  return {StatusCode::kUnimplemented, absl::StrCat("unknown service ", service_text)};
+  if (malformed) return MalformedMethodName(name);
+  return services_.contains(service) ? UnknownMethod(service, method) : UnknownService(service);
 }
 
 }  // namespace gavel::server

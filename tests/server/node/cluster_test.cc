@@ -171,6 +171,18 @@ TEST(ClusterTest, ACommandInTheLogOfALeaderCutOffIsUnknown) {
   EXPECT_EQ(cluster.PutAndWait(leader, "a", "1").result, GateResult::kTimedOut);
 }
 
+// The same when the connections are seen to break.
+TEST(ClusterTest, AnUnknownOutcomeSaysThatTheConnectionsWereLost) {
+  NodeCluster cluster(
+      3, 8, [](server::NodeOptions& options) { options.gate.request_timeout = 500 * kNsPerMs; });
+  cluster.StartAll();
+  const int leader = cluster.AwaitLeader();
+  for (int other = 0; other < 3; ++other) {
+    if (other != leader) cluster.Disconnect(leader, other);
+  }
+  EXPECT_EQ(cluster.PutAndWait(leader, "a", "1").result, GateResult::kTimedOutDisconnected);
+}
+
 TEST(ClusterTest, WithoutAQuorumAWriteEndsAsCertainlyNotDone) {
   NodeCluster cluster(
       3, 9, [](server::NodeOptions& options) { options.gate.request_timeout = 3000 * kNsPerMs; });

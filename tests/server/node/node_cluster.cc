@@ -224,6 +224,12 @@ void NodeCluster::SetCut(int a, int b, bool cut) {
   cut_[Place(b)][Place(a)] = cut;
 }
 
+void NodeCluster::Disconnect(int a, int b) {
+  SetCut(a, b, true);
+  machines_[Place(a)]->events.on_connection_lost(machines_[Place(b)]->id);
+  machines_[Place(b)]->events.on_connection_lost(machines_[Place(a)]->id);
+}
+
 void NodeCluster::Send(int from, raft::NodeId to_id, std::string frame) {
   const int to = IndexOf(to_id);
   if (to < 0 || cut_[Place(from)][Place(to)]) return;

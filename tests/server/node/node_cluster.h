@@ -59,6 +59,8 @@ class NodeCluster {
   void SetPaused(int index, bool paused) { machines_[Place(index)]->paused = paused; }
   // Frames between the two are lost in both directions.
   void SetCut(int a, int b, bool cut);
+  // The same, and both see their connection break.
+  void Disconnect(int a, int b);
   void SetFaults(NetworkFaults faults) { faults_ = faults; }
   void SetLogHeld(int index, bool held) { machines_[Place(index)]->log_held = held; }
   void SetApplyHeld(int index, bool held) { machines_[Place(index)]->apply_held = held; }

@@ -102,7 +102,8 @@ TEST_F(RenewalsTest, TheTrackerCountsWaiters) {
   tracker.Add(CommandField::kPut, "", 20, [](ProposeResult) {});
   EXPECT_EQ(tracker.waiters(), 31u);
   EXPECT_GT(tracker.bytes(), 3000u);
-  for (auto& ended : tracker.Expire(10, true)) std::move(ended.done)(std::move(ended.result));
+  for (auto& ended : tracker.Expire(10, {raft::Term(1)}))
+    std::move(ended.done)(std::move(ended.result));
   EXPECT_EQ(tracker.waiters(), 1u);
   EXPECT_LT(tracker.bytes(), 1000u);
 }

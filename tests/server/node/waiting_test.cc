@@ -108,7 +108,7 @@ TEST_F(TrackerTest, AnEntryOfALaterTermSettlesWhatCameBefore) {
 
 TEST_F(TrackerTest, AtTheDeadlineWhatIsInNoLogIsCertainAndTheRestUnknown) {
   Add("queued", 10);
-  End(tracker_.Expire(10, /*leader_known=*/false));
+  End(tracker_.Expire(10, {/*term=*/std::nullopt}));
   EXPECT_EQ(results_[0], GateResult::kNoLeader);
 
   Add("proposed", 20);
@@ -117,14 +117,34 @@ TEST_F(TrackerTest, AtTheDeadlineWhatIsInNoLogIsCertainAndTheRestUnknown) {
   ASSERT_EQ(taken.size(), 2u);
   tracker_.OnProposed(raft::Term(1));
   tracker_.OnDropped(taken[1].id);
-  End(tracker_.Expire(19, true));
+  End(tracker_.Expire(19, {raft::Term(1)}));
   EXPECT_EQ(results_[1], std::nullopt);
-  End(tracker_.Expire(20, true));
+  End(tracker_.Expire(20, {raft::Term(1)}));
   EXPECT_EQ(results_[1], GateResult::kTimedOut);
   EXPECT_EQ(results_[2], GateResult::kDropped);
   EXPECT_TRUE(tracker_.empty());
   // Its entry may be applied after all; nobody waits any more.
   EXPECT_TRUE(tracker_.OnApplied(Outcome(taken[0].id), raft::Term(1)).empty());
+}
+
+// What is unknown is told with what may have caused it (etcd's parseProposeCtxErr).
+TEST_F(TrackerTest, AnUnknownOutcomeSaysWhetherTheLeaderChangedOrCannotBeReached) {
+  const auto propose = [this](raft::Term term) {
+    Add("a", 10);
+    EXPECT_EQ(tracker_.TakeQueued().size(), 1u);
+    tracker_.OnProposed(term);
+  };
+  propose(raft::Term(1));
+  End(tracker_.Expire(10, {/*term=*/std::nullopt, /*connected=*/false}));
+  EXPECT_EQ(results_[0], GateResult::kTimedOut);
+  propose(raft::Term(1));
+  End(tracker_.Expire(10, {raft::Term(1), /*connected=*/false}));
+  EXPECT_EQ(results_[1], GateResult::kTimedOutDisconnected);
+  propose(raft::Term(1));
+  propose(raft::Term(2));
+  End(tracker_.Expire(10, {raft::Term(2), /*connected=*/true}));
+  EXPECT_EQ(results_[2], GateResult::kTimedOutLeaderFailed);
+  EXPECT_EQ(results_[3], GateResult::kTimedOut);
 }
 
 // A member that stops cannot say what becomes of a proposal that some log may hold; of all others

@@ -131,6 +131,8 @@ TEST(RpcErrorMapTest, RequestsWithoutAnOutcome) {
       {GateResult::kDropped, Error::kNoLeader},
       {GateResult::kLeaderChanged, Error::kLeaderChanged},
       {GateResult::kTimedOut, Error::kTimeout},
+      {GateResult::kTimedOutLeaderFailed, Error::kTimeoutLeaderFail},
+      {GateResult::kTimedOutDisconnected, Error::kTimeoutConnectionLost},
       {GateResult::kTooManyRequests, Error::kTooManyRequests},
       {GateResult::kNotTaken, Error::kNotCapable},
       {GateResult::kStopped, Error::kStopped}};
@@ -142,9 +144,14 @@ TEST(RpcErrorMapTest, RequestsWithoutAnOutcome) {
 // A client may send a write again after what is certain, and only then: the two kinds of results
 // share no text.
 TEST(RpcErrorMapTest, ACertainDropNeverReadsLikeAnUnknownOutcome) {
-  constexpr GateResult kResults[] = {GateResult::kNoLeader,        GateResult::kDropped,
-                                     GateResult::kTimedOut,        GateResult::kLeaderChanged,
-                                     GateResult::kTooManyRequests, GateResult::kNotTaken,
+  constexpr GateResult kResults[] = {GateResult::kNoLeader,
+                                     GateResult::kDropped,
+                                     GateResult::kTimedOut,
+                                     GateResult::kTimedOutLeaderFailed,
+                                     GateResult::kTimedOutDisconnected,
+                                     GateResult::kLeaderChanged,
+                                     GateResult::kTooManyRequests,
+                                     GateResult::kNotTaken,
                                      GateResult::kStopped};
   for (const GateResult certain : kResults) {
     for (const GateResult other : kResults) {

@@ -102,7 +102,7 @@ void MemberAdd(const ServiceSurroundings& s, std::string bytes, CallContext cont
   if (const auto error = CheckPeerUrls(request.peerurls(), &urls)) {
     return Fail(std::move(done), ToStatus(*error));
   }
-  if (const auto error = CheckAdd(*s.gate, s.limits, request.islearner())) {
+  if (const auto error = CheckAdd(*s.gate, s.limits, urls, request.islearner())) {
     return Fail(std::move(done), ToStatus(*error));
   }
   ChangeMembers change;

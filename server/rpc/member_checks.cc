@@ -63,7 +63,8 @@ std::optional<Error> CheckPeerUrls(const UrlList& urls, std::vector<std::string>
   return std::nullopt;
 }
 
-std::optional<Error> CheckAdd(const Gate& gate, const ServiceLimits& limits, bool learner) {
+std::optional<Error> CheckAdd(const Gate& gate, const ServiceLimits& limits,
+                              const std::vector<std::string>& urls, bool learner) {
   if (limits.strict_reconfig_check) {
     const Voters voters = Count(gate, limits);
     // The second member of a cluster of one may be asked for before the first has company.
@@ -77,6 +78,14 @@ std::optional<Error> CheckAdd(const Gate& gate, const ServiceLimits& limits, boo
   }
   if (!learner) return std::nullopt;
   const auto wanted = gate.membership();
+  // The state looks at the addresses of all, but would be asked too late for who asks for both.
+  for (const storage::WantedMember& member : wanted->members) {
+    for (const std::string& url : urls) {
+      if (!member.leaves && std::ranges::count(member.peer_urls, url) > 0) {
+        return Error::kPeerUrlExists;
+      }
+    }
+  }
   const auto learners = std::count_if(
       wanted->members.begin(), wanted->members.end(),
       [](const storage::WantedMember& member) { return member.learner && !member.leaves; });

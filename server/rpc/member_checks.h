@@ -23,8 +23,10 @@ using UrlList = google::protobuf::RepeatedPtrField<std::string>;
 std::optional<Error> CheckPeerUrls(const UrlList& urls, std::vector<std::string>* texts);
 
 // With ServiceLimits::strict_reconfig_check, as etcd has it: enough voters must have started, and
-// be connected to this member, for the quorum after the change.
-std::optional<Error> CheckAdd(const Gate& gate, const ServiceLimits& limits, bool learner);
+// be connected to this member, for the quorum after the change. A learner must also be one of at
+// most ServiceLimits::learners_max, and `urls` nobody's.
+std::optional<Error> CheckAdd(const Gate& gate, const ServiceLimits& limits,
+                              const std::vector<std::string>& urls, bool learner);
 std::optional<Error> CheckRemove(const Gate& gate, const ServiceLimits& limits, raft::NodeId id);
 std::optional<Error> CheckPromote(const Gate& gate, const ServiceLimits& limits, raft::NodeId id);
 std::optional<Error> CheckReplace(const Gate& gate, const ServiceLimits& limits);

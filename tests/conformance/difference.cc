@@ -23,14 +23,24 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// Fields of responses whose value means nothing outside their own cluster.
+// Fields of responses whose value means nothing outside their own cluster: that they are there is
+// compared, and what an answer says about itself (Contradictions, CheckMemberIds).
 constexpr std::string_view kOwnToACluster[] = {
-    "etcdserverpb.ResponseHeader.cluster_id",       "etcdserverpb.ResponseHeader.member_id",
-    "etcdserverpb.ResponseHeader.raft_term",        "etcdserverpb.Member.ID",
-    "etcdserverpb.StatusResponse.version",          "etcdserverpb.StatusResponse.dbSize",
-    "etcdserverpb.StatusResponse.dbSizeInUse",      "etcdserverpb.StatusResponse.leader",
-    "etcdserverpb.StatusResponse.raftIndex",        "etcdserverpb.StatusResponse.raftTerm",
+    // Ids are hashes over names, addresses and, in etcd, the time.
+    "etcdserverpb.ResponseHeader.cluster_id",
+    "etcdserverpb.ResponseHeader.member_id",
+    "etcdserverpb.Member.ID",
+    "etcdserverpb.AlarmMember.memberID",
+    "etcdserverpb.StatusResponse.leader",
+    // How often a cluster has elected, and how many entries it has written besides requests.
+    "etcdserverpb.ResponseHeader.raft_term",
+    "etcdserverpb.StatusResponse.raftTerm",
+    "etcdserverpb.StatusResponse.raftIndex",
     "etcdserverpb.StatusResponse.raftAppliedIndex",
+    // 3.4 here, 3.7 there; and what two engines need for the same keys.
+    "etcdserverpb.StatusResponse.version",
+    "etcdserverpb.StatusResponse.dbSize",
+    "etcdserverpb.StatusResponse.dbSizeInUse",
 };
 
 constexpr std::string_view kGavelVersion = "3.7.1";
@@ -65,13 +75,39 @@ std::set<std::string> Contradictions(const Message& response) {
   return fields;
 }
 
-// Every member has an id of its own, and one of them is the member that answers.
-void CheckMemberIds(etcdserverpb::MemberListResponse& response) {
+using MemberList = google::protobuf::RepeatedPtrField<etcdserverpb::Member>;
+
+template <class Response>
+MemberList* MembersIf(Message& response) {
+  auto* typed = dynamic_cast<Response*>(&response);
+  return typed == nullptr ? nullptr : typed->mutable_members();
+}
+
+// The members that an answer of the cluster service lists; null for any other.
+MemberList* MembersOf(Message& response) {
+  for (MemberList* members : {MembersIf<etcdserverpb::MemberListResponse>(response),
+                              MembersIf<etcdserverpb::MemberAddResponse>(response),
+                              MembersIf<etcdserverpb::MemberRemoveResponse>(response),
+                              MembersIf<etcdserverpb::MemberUpdateResponse>(response),
+                              MembersIf<etcdserverpb::MemberPromoteResponse>(response)}) {
+    if (members != nullptr) return members;
+  }
+  return nullptr;
+}
+
+// Every member has an id of its own, and among them are the member that answers and the new one.
+void CheckMemberIds(Message& response) {
+  MemberList* const members = MembersOf(response);
+  if (members == nullptr) return;
   std::set<uint64_t> ids;
-  for (etcdserverpb::Member& member : *response.mutable_members()) {
+  for (etcdserverpb::Member& member : *members) {
     if (!ids.insert(member.id()).second) member.clear_id();
   }
-  if (!ids.contains(response.header().member_id())) response.mutable_header()->clear_member_id();
+  if (auto* list = dynamic_cast<etcdserverpb::MemberListResponse*>(&response)) {
+    if (!ids.contains(list->header().member_id())) list->mutable_header()->clear_member_id();
+  }
+  auto* added = dynamic_cast<etcdserverpb::MemberAddResponse*>(&response);
+  if (added != nullptr && !ids.contains(added->member().id())) added->mutable_member()->clear_id();
 }
 
 void NormaliseField(Message& message, const FieldDescriptor& field, bool contradicted) {
@@ -91,20 +127,24 @@ void NormaliseField(Message& message, const FieldDescriptor& field, bool contrad
   }
 }
 
+// Of the ports that a sequence chooses; those of the servers have more.
+constexpr size_t kSmallPortDigits = 3;
+
 void NormaliseUrls(google::protobuf::RepeatedPtrField<std::string>* urls) {
   for (std::string& url : *urls) {
     const size_t colon = url.rfind(':');
-    if (colon != std::string::npos) url = url.substr(0, colon) + ":*";
+    if (colon == std::string::npos || url.size() - colon <= kSmallPortDigits) continue;
+    url = url.substr(0, colon) + ":*";
   }
 }
 
-void NormaliseMembers(etcdserverpb::MemberListResponse& response) {
-  for (etcdserverpb::Member& member : *response.mutable_members()) {
+void NormaliseMembers(MemberList& members) {
+  for (etcdserverpb::Member& member : members) {
     NormaliseUrls(member.mutable_peerurls());
     NormaliseUrls(member.mutable_clienturls());
   }
   // Members come in the order of their ids.
-  std::sort(response.mutable_members()->begin(), response.mutable_members()->end(),
+  std::sort(members.begin(), members.end(),
             [](const auto& a, const auto& b) { return a.name() < b.name(); });
 }
 
@@ -222,9 +262,7 @@ std::string Describe(const std::vector<Difference>& differences) {
 void Normalise(Message& response) {
   const auto* reflection = response.GetReflection();
   const std::set<std::string> contradictions = Contradictions(response);
-  if (auto* members = dynamic_cast<etcdserverpb::MemberListResponse*>(&response)) {
-    CheckMemberIds(*members);
-  }
+  CheckMemberIds(response);
   std::vector<const FieldDescriptor*> fields;
   reflection->ListFields(response, &fields);
   for (const FieldDescriptor* field : fields) {
@@ -242,9 +280,7 @@ void Normalise(Message& response) {
   }
   if (auto* hash = dynamic_cast<etcdserverpb::HashKVResponse*>(&response)) hash->set_hash(1);
   if (auto* hash = dynamic_cast<etcdserverpb::HashResponse*>(&response)) hash->set_hash(1);
-  if (auto* members = dynamic_cast<etcdserverpb::MemberListResponse*>(&response)) {
-    NormaliseMembers(*members);
-  }
+  if (MemberList* members = MembersOf(response)) NormaliseMembers(*members);
 }
 
 void AddDifferences(const Message& etcd, const Message& gavel, const std::string& path,

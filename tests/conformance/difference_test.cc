@@ -150,6 +150,20 @@ TEST(DifferenceTest, MembersHaveIdsOfTheirOwnAndOneOfThemAnswers) {
   EXPECT_EQ(Differences(etcd, gavel).size(), 1);
 }
 
+TEST(DifferenceTest, WhoWasAddedIsAmongTheMembersWithItsAddress) {
+  etcdserverpb::MemberAddResponse etcd;
+  etcd.mutable_member()->set_id(6);
+  etcd.add_members()->set_id(6);
+  etcd.mutable_members(0)->add_peerurls("http://127.0.0.1:1");
+  etcdserverpb::MemberAddResponse gavel = etcd;
+  gavel.mutable_member()->set_id(7);
+  EXPECT_EQ(Differences(etcd, gavel).size(), 1);
+  gavel.mutable_members(0)->set_id(7);
+  EXPECT_TRUE(Differences(etcd, gavel).empty());
+  gavel.mutable_members(0)->set_peerurls(0, "http://127.0.0.1:2");
+  EXPECT_EQ(Differences(etcd, gavel).size(), 1) << "a port that the sequence chose";
+}
+
 // Whatever Plant changes must be seen; it is asked for every change it knows.
 TEST(DifferenceTest, EveryPlantedChangeIsADifference) {
   TxnResponse etcd;

@@ -22,7 +22,8 @@ Operation NewOperation(const char* method, const google::protobuf::Message& requ
 
 }  // namespace
 
-Generator::Generator(uint64_t seed, bool local) : random_(seed), words_(random_, local) {}
+Generator::Generator(uint64_t seed, bool local)
+    : random_(seed), words_(random_, local), members_(words_) {}
 
 Operation Generator::Maintenance() {
   switch (random_.Below(6)) {
@@ -61,6 +62,7 @@ Operation Generator::Next() {
 }
 
 Operation Generator::Draw() {
+  if (members_.pending()) return members_.Next();
   const uint64_t kind = random_.Below(100);
   if (kind < 25) return NewOperation("/etcdserverpb.KV/Put", NewPut(words_));
   if (kind < 45) return NewOperation("/etcdserverpb.KV/Range", NewRange(words_));
@@ -87,7 +89,7 @@ Operation Generator::Draw() {
     request.set_physical(words_.Chance(50));
     return NewOperation("/etcdserverpb.KV/Compact", request);
   }
-  if (kind < 90 && words_.local()) return Maintenance();
+  if (kind < 90 && words_.local()) return words_.Chance(50) ? Maintenance() : members_.Next();
   return NewBadInput(words_);
 }
 

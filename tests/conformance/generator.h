@@ -8,6 +8,7 @@
 #include <string>
 
 #include "raft/random.h"
+#include "tests/conformance/member_requests.h"
 #include "tests/conformance/operation.h"
 #include "tests/conformance/vocabulary.h"
 
@@ -41,6 +42,7 @@ class Generator : public OperationSource {
 
   raft::Random random_;
   Vocabulary words_;
+  MemberRequests members_;
 };
 
 }  // namespace gavel::conformance

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 
 #include "proto/etcdserverpb/kv.pb.h"
+#include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/parse.h"
 #include "tests/conformance/requests.h"
 
@@ -69,6 +70,8 @@ TEST(GeneratorTest, AsksForEveryOptionAndEveryCompare) {
   for (const char* method :
        {"/etcdserverpb.KV/Put", "/etcdserverpb.KV/DeleteRange", "/etcdserverpb.KV/Compact",
         "/etcdserverpb.KV/RangeStream", "/etcdserverpb.Cluster/MemberList",
+        "/etcdserverpb.Cluster/MemberAdd", "/etcdserverpb.Cluster/MemberRemove",
+        "/etcdserverpb.Cluster/MemberUpdate", "/etcdserverpb.Cluster/MemberPromote",
         "/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/HashKV",
         "/etcdserverpb.Maintenance/Hash", "/etcdserverpb.Maintenance/Defragment",
         "/etcdserverpb.Maintenance/Alarm"}) {
@@ -102,6 +105,29 @@ TEST(GeneratorTest, AsksNothingOfOneMemberAloneWhenThereAreSeveral) {
       EXPECT_FALSE(AnySerializable(txn));
     }
   }
+}
+
+// Or everything after it would be refused.
+TEST(GeneratorTest, AnAlarmIsTakenBack) {
+  Generator generator(1, true);
+  int on = 0;
+  int raised = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const Operation operation = generator.Next();
+    etcdserverpb::AlarmRequest alarm;
+    if (operation.method != "/etcdserverpb.Maintenance/Alarm") continue;
+    ASSERT_TRUE(alarm.ParseFromString(operation.body));
+    if (alarm.action() == etcdserverpb::AlarmRequest::ACTIVATE) {
+      EXPECT_EQ(on, 0);
+      on = 5;
+      ++raised;
+    } else if (alarm.action() == etcdserverpb::AlarmRequest::DEACTIVATE) {
+      on = 0;
+    } else if (on > 0) {
+      --on;
+    }
+  }
+  EXPECT_GT(raised, 10);
 }
 
 TEST(GeneratorTest, WhatEtcdDoesNotSurviveIsTakenOut) {

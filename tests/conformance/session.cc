@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/header.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/lease.pb.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr char kGrant[] = "/etcdserverpb.Lease/LeaseGrant";
 constexpr char kRevoke[] = "/etcdserverpb.Lease/LeaseRevoke";
 constexpr char kLeases[] = "/etcdserverpb.Lease/LeaseLeases";
+constexpr char kMemberAdd[] = "/etcdserverpb.Cluster/MemberAdd";
 constexpr char kCompact[] = "/etcdserverpb.KV/Compact";
 
 // Watch ids that no sequence chooses.
@@ -52,6 +54,11 @@ Operation WithIds(const LeaseNames& names, const Operation& operation) {
   const auto request = NewRequest(operation.method);
   sent.body = names.ToIds(operation.body, request.get());
   return sent;
+}
+
+Operation WithMemberIds(const MemberNames& names, Operation operation) {
+  operation.body = names.ToIds(operation.method, std::move(operation.body));
+  return operation;
 }
 
 void GiveNames(const LeaseNames& names, const std::string& method, Answer* answer) {
@@ -147,9 +154,11 @@ Session::Outcome Session::Call(const Operation& operation, size_t turn, bool pla
   if (!outcome.wrong.empty()) return outcome;
   const Time sent = std::chrono::steady_clock::now();
   Answers& answers = outcome.answers;
-  answers = servers_.Send(WithIds(names_.etcd, operation), WithIds(names_.gavel, operation), turn);
+  answers = servers_.Send(WithMemberIds(members_.etcd, WithIds(names_.etcd, operation)),
+                          WithMemberIds(members_.gavel, WithIds(names_.gavel, operation)), turn);
   longest_ = std::max(longest_, std::chrono::steady_clock::now() - sent);
   LearnLease(operation, answers, sent);
+  LearnMembers(operation, answers);
   GiveNames(names_.etcd, operation.method, &answers.etcd);
   GiveNames(names_.gavel, operation.method, &answers.gavel);
   if (answers.etcd.code != 0) ++counts_.refused;
@@ -201,6 +210,17 @@ void Session::Learn(const Operation& operation, const Answer& etcd) {
   if (operation.method == kCompact && compaction.ParseFromString(operation.body)) {
     history_.Compact(compaction.revision(), compaction.physical());
   }
+}
+
+void Session::LearnMembers(const Operation& operation, const Answers& raw) {
+  members_.etcd.Learn(kSelfName, HeaderOf(operation, raw.etcd).member_id());
+  members_.gavel.Learn(kSelfName, HeaderOf(operation, raw.gavel).member_id());
+  etcdserverpb::MemberAddResponse etcd;
+  etcdserverpb::MemberAddResponse gavel;
+  if (operation.method != kMemberAdd || raw.etcd.code != 0 || raw.gavel.code != 0) return;
+  if (!etcd.ParseFromString(raw.etcd.body) || !gavel.ParseFromString(raw.gavel.body)) return;
+  members_.etcd.Learn(MemberName(operation.number), etcd.member().id());
+  members_.gavel.Learn(MemberName(operation.number), gavel.member().id());
 }
 
 void Session::LearnLease(const Operation& operation, const Answers& raw, Time sent) {

@@ -18,6 +18,7 @@
 #include "tests/conformance/call_pair.h"
 #include "tests/conformance/exchange.h"
 #include "tests/conformance/keep_alive_pair.h"
+#include "tests/conformance/member_names.h"
 #include "tests/conformance/servers.h"
 #include "tests/conformance/watch_history.h"
 #include "tests/conformance/watch_pair.h"
@@ -82,6 +83,7 @@ class Session {
 
   // Compares, and compares once more with a change. Returns what is wrong.
   std::string Judge(const Operation& operation, const Answers& answers);
+  void LearnMembers(const Operation& operation, const Answers& raw);
   void LearnLease(const Operation& operation, const Answers& raw, Time sent);
   // `answer` renews a lease, or not.
   void LearnRenewal(int64_t id, const Answer& answer);
@@ -99,6 +101,10 @@ class Session {
   raft::Random random_;
   Arrivals arrivals_;
   NamesOfBoth names_;
+  struct {
+    MemberNames etcd;
+    MemberNames gavel;
+  } members_;
   WatchHistory history_;
   std::unique_ptr<WatchPair> witness_;
   std::map<int64_t, std::unique_ptr<WatchPair>> watches_;

@@ -25,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/synchronization/mutex.h"
@@ -297,8 +298,10 @@ absl::Status StartHttp(Process& process) {
 // Says what to do about a port that cannot be opened.
 absl::Status WithAdvice(const absl::Status& status, const char* flag) {
   if (!absl::IsUnavailable(status)) return status;
-  return absl::UnavailableError(
-      absl::StrCat(status.message(), ": stop the process that has it, or choose another ", flag));
+  const bool taken = absl::StrContains(status.message(), std::strerror(EADDRINUSE));
+  return absl::UnavailableError(absl::StrCat(status.message(),
+                                             taken ? ": stop the process that has it, or" : ":",
+                                             " choose another ", flag));
 }
 
 absl::Status Start(Process& process) {

@@ -259,11 +259,6 @@ std::string VersionText() {
                       "\nServes etcd API: ", std::string(kEtcdServerVersion), "\n");
 }
 
-bool AsksForEncryption(const Flag& flag, const std::string& value) {
-  const bool has_urls = absl::EndsWith(flag.name, "-urls") || flag.name == "initial-cluster";
-  return has_urls && (absl::StrContains(value, "https://") || absl::StrContains(value, "unixs://"));
-}
-
 // What stands beside a file does not count, as in etcd; but who asks for safety must not start
 // without it.
 absl::Status IgnoreForFile(const Flag& flag, const std::string& shown_as, const std::string& value,
@@ -274,7 +269,7 @@ absl::Status IgnoreForFile(const Flag& flag, const std::string& shown_as, const 
       return absl::InvalidArgumentError(absl::StrCat(shown_as, ": ", status.message()));
     }
   }
-  if (AsksForEncryption(flag, value)) {
+  if (AsksForEncryption(flag.name, value)) {
     return absl::InvalidArgumentError(
         absl::StrCat(shown_as, ": ", value,
                      " is refused: this release does not encrypt connections, and the config file ",

@@ -20,6 +20,9 @@ Flag WithoutEffect(std::string name, FlagKind kind, std::string why) {
     if (kind == FlagKind::kSwitch) {
       if (absl::StatusOr<bool> value = ParseGoBool(text); !value.ok()) return value.status();
     }
+    if (AsksForEncryption(name, text)) {
+      return absl::InvalidArgumentError("refused: this release does not encrypt connections");
+    }
     draft.warnings.push_back(
         absl::StrCat("--", name, " is accepted but has no effect", why.empty() ? "" : ": ", why));
     return absl::OkStatus();

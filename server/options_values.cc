@@ -82,4 +82,12 @@ absl::StatusOr<int64_t> ParseInteger(std::string_view text, int64_t lowest, int6
   return number;
 }
 
+bool AsksForEncryption(std::string_view name, std::string_view value) {
+  const bool has_urls = name.ends_with("-urls") || name == "initial-cluster";
+  const auto has = [value](std::string_view text) {
+    return value.find(text) != std::string_view::npos;
+  };
+  return has_urls && (has("https://") || has("unixs://"));
+}
+
 }  // namespace gavel::server

@@ -19,4 +19,7 @@ absl::StatusOr<bool> ParseGoBool(std::string_view text);
 // A whole number in [lowest, highest]; hexadecimal with 0x.
 absl::StatusOr<int64_t> ParseInteger(std::string_view text, int64_t lowest, int64_t highest);
 
+// Whether the value of the flag `name` has a URL that asks for encryption.
+bool AsksForEncryption(std::string_view name, std::string_view value);
+
 }  // namespace gavel::server

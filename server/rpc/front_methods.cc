@@ -7,6 +7,9 @@
 namespace gavel::server {
 namespace {
 
+// A range in pieces. Other streams last as long as their clients want.
+constexpr std::string_view kRangeStreamMethod = "/etcdserverpb.KV/RangeStream";
+
 std::string_view TypeName(StreamShape shape) {
   switch (shape) {
     case StreamShape::kUnary:
@@ -45,9 +48,15 @@ void FrontShared::FillMethods(Metrics* metrics) {
     method.metrics = std::make_unique<MethodMetrics>(metrics, name, type, durations);
     return method;
   };
-  for (const auto& [name, unary] : router->unary()) add(name, "unary").unary = &unary;
+  for (const auto& [name, unary] : router->unary()) {
+    FrontMethod& method = add(name, "unary");
+    method.unary = &unary;
+    method.told_when_slow = true;
+  }
   for (const auto& [name, stream] : router->streams()) {
-    add(name, TypeName(stream.shape)).stream = &stream.method;
+    FrontMethod& method = add(name, TypeName(stream.shape));
+    method.stream = &stream.method;
+    method.told_when_slow = name == kRangeStreamMethod;
   }
 }
 
@@ -72,7 +81,7 @@ void FrontShared::RecordEnd(const EndedCall& call, StatusCode code,
   const MonotonicNs took = clock.Now() - call.started;
   call.method->metrics->OnHandled(code, took);
   const MonotonicNs limit = options.warning_unary_duration;
-  if (call.method->unary == nullptr || limit <= 0 || took < limit) return;
+  if (!call.method->told_when_slow || limit <= 0 || took < limit) return;
   logger.Warn("slow request", {{"method", call.method->name},
                                {"took_ms", took / kNsPerMs},
                                {"limit_ms", limit / kNsPerMs},

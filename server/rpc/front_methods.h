@@ -21,6 +21,7 @@ struct FrontMethod {
   std::string_view name;
   const UnaryMethod* unary = nullptr;
   const StreamMethod* stream = nullptr;
+  bool told_when_slow = false;  // Its calls end as soon as they are carried out.
   std::unique_ptr<MethodMetrics> metrics;
 };
 
@@ -45,7 +46,7 @@ class FrontShared {
 
   void CountReceived(const FrontMethod& method, size_t bytes) const;
   void CountSent(const FrontMethod& method, size_t bytes, size_t messages = 1) const;
-  // Counts the end, and logs a unary call that took long. `peer` is called for the log line.
+  // Counts the end, and logs one that took long. `peer` is called for the log line.
   void RecordEnd(const EndedCall& call, StatusCode code,
                  const std::function<std::string()>& peer) const;
 

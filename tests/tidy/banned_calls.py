@@ -25,11 +25,13 @@ class Rule:
 
 RULES = (
     Rule(r"\b(system_clock|steady_clock|high_resolution_clock)\b|\babsl::Now\b|\bgettimeofday\b"
-         r"|\bclock_gettime\b|\bstd::time\s*\(|\btime\s*\(\s*(nullptr|NULL|0)\s*\)",
+         r"|\bclock_gettime\b|\bgpr_now\b|\bstd::time\s*\(|\btime\s*\(\s*(nullptr|NULL|0)\s*\)",
          "time comes from server::Clock",
          allowed=("server/system_clock.cc", "client/internal/deadline.cc",
                   "client/recipes/waiting.", "client/ctl/load.cc",
-                  "client/ctl/maintenance_commands.cc", "client/ctl/mirror_commands.cc")),
+                  "client/ctl/maintenance_commands.cc", "client/ctl/mirror_commands.cc",
+                  # gRPC's deadlines are by its own clock.
+                  "server/peer/grpc_", "server/peer/ask_for_cluster.cc")),
     Rule(r"\bsleep_for\b|\bsleep_until\b|\busleep\s*\(|\bnanosleep\b|\bSleepFor\b|[^_\w]sleep\s*\(",
          "nothing here waits for time to pass; wait for an event",
          allowed=("client/ctl/load.cc", "client/ctl/kv_commands.cc")),

@@ -312,6 +312,8 @@ TEST(OptionsTest, EncryptedUrlsAreRefused) {
   EXPECT_THAT(Parse({"--listen-client-urls=https://127.0.0.1:2379",
                      "--advertise-client-urls=http://127.0.0.1:2379"}),
               StatusIs(kInvalid, HasSubstr("--listen-client-urls: https://127.0.0.1:2379")));
+  EXPECT_THAT(Parse({"--listen-client-http-urls=https://127.0.0.1:2379"}),
+              StatusIs(kInvalid, HasSubstr("--listen-client-http-urls: refused")));
   EXPECT_THAT(Parse({"--advertise-client-urls=https://127.0.0.1:2379"}),
               StatusIs(kInvalid, HasSubstr("does not encrypt")));
   EXPECT_THAT(Parse({"--initial-cluster=default=https://localhost:2380"}),

@@ -369,5 +369,31 @@ TEST(RpcFrontStreamTest, AShutdownWaitsForStreamsThatEndByThemselves) {
   stopper.join();
 }
 
+// A range in pieces ends as soon as it can; of other streams nobody can say that they are slow.
+TEST(RpcFrontStreamTest, OfStreamsOnlyASlowRangeIsLogged) {
+  auto router = std::make_shared<Router>();
+  const std::string names[] = {"/etcdserverpb.KV/RangeStream", "/etcdserverpb.Watch/Watch"};
+  for (const std::string& name : names) {
+    router->AddStream(name, [](CallContext, std::shared_ptr<StreamWriter> writer) {
+      return std::make_shared<SlowStream>(std::move(writer));
+    });
+  }
+  server::Http2FrontOptions options;
+  options.warning_unary_duration = 50 * server::kNsPerMs;
+  FrontFixture fixture(router, options);
+  for (const std::string& name : names) {
+    ClientStream stream(fixture.NewChannel(), name);
+    ASSERT_TRUE(stream.Write("x"));
+    EXPECT_TRUE(stream.Finish().ok());
+  }
+  fixture.front->Shutdown(20 * server::kNsPerSecond);
+  std::vector<std::string> slow;
+  for (const std::string& line : fixture.log.lines()) {
+    if (line.starts_with("slow request")) slow.push_back(line);
+  }
+  ASSERT_EQ(slow.size(), 1u);
+  EXPECT_NE(slow[0].find("method=/etcdserverpb.KV/RangeStream"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace gavel::testing

@@ -146,6 +146,7 @@ NodeOptions NodeOptionsFrom(Process& process) {
   node.client_urls = UrlTexts(options.advertise_client_urls);
   node.heartbeat_interval = options.heartbeat_interval;
   node.election_timeout = options.election_timeout;
+  node.leader_priority = options.leader_priority;
   node.gate.request_timeout = options.request_timeout;
   node.gate.apply_backlog_entries_max = options.apply_backlog_entries_max;
   node.gate.pending_bytes_max = options.pending_bytes_max;

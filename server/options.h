@@ -105,6 +105,7 @@ struct ServerOptions {
   MonotonicNs warning_unary_request_duration = 300 * kNsPerMs;
 
   // Gavel's own.
+  uint32_t leader_priority = 0;
   uint64_t block_cache_bytes = 64 << 20;
   uint64_t key_cache_bytes = 32 << 20;
   uint64_t write_buffer_bytes = 32 << 20;

@@ -417,6 +417,10 @@ void AddLogFlags(std::vector<Flag>& flags) {
 void AddGavelFlags(std::vector<Flag>& flags) {
   using O = ServerOptions;
   const std::string group = "Gavel's own (not in etcd)";
+  flags.push_back(Served(group, "leader-priority", "0",
+                         "A leader gives way to a member with a higher number that has been ready "
+                         "for 10 seconds.",
+                         Count(&O::leader_priority, 0, 1'000'000)));
   flags.push_back(Served(group, "block-cache-bytes", "67108864", "Memory for data read from disk.",
                          Count(&O::block_cache_bytes, 1 << 20, kBytesMax)));
   flags.push_back(Served(group, "key-cache-bytes", "33554432",

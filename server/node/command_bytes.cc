@@ -40,6 +40,8 @@ uint32_t SemanticsOf(CommandField field) {
     case CommandField::kChangeAlarm:
     case CommandField::kSetQuota:
       return 3;
+    case CommandField::kSetLeaderPriority:
+      return 4;
   }
   CheckFailed(__FILE__, __LINE__, "no such command");
 }

@@ -34,6 +34,9 @@ constexpr MonotonicNs kRestPerRequest = 32 * kNsPerMs / 1000;
 constexpr MonotonicNs kShortRestMax = kNsPerMs / 2;
 constexpr MonotonicNs kLongRestMax = 2 * kNsPerMs;
 
+// How often a member looks at the others' priorities, in the time that one must be ready.
+constexpr MonotonicNs kPriorityLooks = 10;
+
 std::string Hex(raft::NodeId id) { return absl::StrFormat("%x", id.value()); }
 
 std::string_view RoleName(raft::Role role) {
@@ -66,7 +69,10 @@ CoreMetrics::CoreMetrics(Metrics& metrics)
                              "Commands of other members that this one, as leader, did not take.")),
       contradictions(metrics.AddCounter(
           "gavel_contradictions_total",
-          "Messages of a leader that cannot be true beside what this member knows.")) {}
+          "Messages of a leader that cannot be true beside what this member knows.")),
+      gave_way(metrics.AddCounter(
+          "gavel_leader_priority_hand_overs_total",
+          "Times that this member handed leadership to one with a higher --leader-priority.")) {}
 
 CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
                        Surroundings surroundings, CoreMetrics metrics, PeerTimes peer_times,
@@ -79,6 +85,7 @@ CoreDriver::CoreDriver(CoreStage stage, raft::NodeId id, const CoreTimes& times,
       peer_times_(std::move(peer_times)),
       leases_(std::move(leases)),
       members_(members),
+      priority_(times_.leader_priority_wait),
       last_tick_(surroundings_.clock.Now()),
       next_wake_(last_tick_ + times_.tick) {}
 
@@ -99,6 +106,7 @@ bool CoreDriver::RunOnce() {
   if (ticks > 0) {
     surroundings_.snapshots.OnTick(now, stage_.status().peers);
     WatchDisk(now);
+    GiveWay(now);
   }
   MemberGate::Work work = surroundings_.gate.TakeWork(now);
   if (work.hand_over) inputs.emplace_back(gavel::server::HandOver{*work.hand_over});
@@ -311,16 +319,22 @@ void CoreDriver::WatchDisk(MonotonicNs now) {
                             {{"milliseconds", (now - since) / kNsPerMs}});
   if (role_ != raft::Role::kLeader || now - since < times_.election_timeout) return;
   // A leader whose disk stands still serves nobody; one that works should lead.
-  const raft::Status status = stage_.status();
-  const raft::PeerProgress* best = nullptr;
-  for (const raft::PeerProgress& peer : status.peers) {
-    if (!peer.recently_active || !stage_.configuration().IsVoter(peer.id)) continue;
-    if (best == nullptr || peer.match > best->match) best = &peer;
-  }
-  if (best == nullptr) return;
+  const auto best = BestSuccessor(stage_.status(), *surroundings_.gate.members());
+  if (!best) return;
   surroundings_.logger.Warn("handing leadership over because of the slow disk",
-                            {{"to", Hex(best->id)}});
-  surroundings_.queues.core.Push(HandOver{best->id});
+                            {{"to", Hex(*best)}});
+  surroundings_.queues.core.Push(HandOver{*best});
+}
+
+void CoreDriver::GiveWay(MonotonicNs now) {
+  if (now < next_look_at_priorities_) return;
+  next_look_at_priorities_ = now + times_.leader_priority_wait / kPriorityLooks;
+  const auto to = priority_.Next(stage_.status(), *surroundings_.gate.members(), now);
+  if (!to) return;
+  metrics_.gave_way.Increment();
+  surroundings_.logger.Info("handing leadership over to a member with a higher priority",
+                            {{"to", Hex(*to)}});
+  surroundings_.queues.core.Push(HandOver{*to});
 }
 
 }  // namespace gavel::server

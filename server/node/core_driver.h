@@ -26,6 +26,7 @@
 #include "server/node/membership_driver.h"
 #include "server/node/peer_times.h"
 #include "server/node/queues.h"
+#include "server/node/succession.h"
 #include "server/peer/frame_exchange.h"
 #include "server/snapshot/snapshot_source.h"
 #include "storage/wal/wal.h"
@@ -37,6 +38,8 @@ struct CoreTimes {
   MonotonicNs election_timeout = 1000 * kNsPerMs;
   // A longer write of the log is told to the operator.
   MonotonicNs slow_disk = 1000 * kNsPerMs;
+  // See LeaderPriority.
+  MonotonicNs leader_priority_wait = 10 * kNsPerSecond;
 };
 
 struct CoreMetrics {
@@ -49,6 +52,7 @@ struct CoreMetrics {
   Counter& turns;
   Counter& forwards_refused;
   Counter& contradictions;
+  Counter& gave_way;
 };
 
 class CoreDriver {
@@ -93,6 +97,7 @@ class CoreDriver {
   void OnRole(const raft::RoleChange& role);
   void ReadOlder(const raft::EntriesWanted& wanted);
   void WatchDisk(MonotonicNs now);
+  void GiveWay(MonotonicNs now);
 
   CoreStage stage_;
   const raft::NodeId id_;
@@ -102,6 +107,7 @@ class CoreDriver {
   PeerTimes peer_times_;
   LeaseDriver leases_;
   const MembershipDriver members_;
+  LeaderPriority priority_;
 
   MonotonicNs last_tick_;
   MonotonicNs next_wake_;
@@ -110,6 +116,7 @@ class CoreDriver {
   uint64_t most_under_way_ = 0;  // Requests at once since the last tick.
   std::optional<raft::NodeId> leader_;
   raft::Role role_ = raft::Role::kFollower;
+  MonotonicNs next_look_at_priorities_ = 0;
   MonotonicNs stall_told_ = 0;  // The write (by its start) that was last told of.
   bool loss_told_ = false;
   bool reading_fails_ = false;  // For members that lag.

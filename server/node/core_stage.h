@@ -14,9 +14,9 @@
 #include "raft/raft.h"
 #include "server/node/command_check.h"
 #include "server/node/log_batch.h"
+#include "storage/request_error.h"
 #include "storage/state/lease_reader.h"
 #include "storage/state/leases.h"
-#include "storage/request_error.h"
 
 namespace gavel::server {
 

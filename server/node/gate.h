@@ -68,6 +68,7 @@ enum class CommandField : int {
   kSetQuota = 23,
   kMarkDigest = 24,
   kReportDigest = 25,
+  kSetLeaderPriority = 26,
 };
 
 struct ProposeResult {

@@ -10,8 +10,8 @@
 #include "proto/internal/command.pb.h"
 #include "raft/configuration.h"
 #include "raft/raft.h"
-#include "storage/state/membership.h"
 #include "storage/request_error.h"
+#include "storage/state/membership.h"
 #include "storage/state/state_machine.h"
 
 namespace gavel::server {

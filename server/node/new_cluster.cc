@@ -184,6 +184,7 @@ absl::Status NewClusterStep::Found(const Parts& parts, Logger& logger) const {
   GAVEL_ASSIGN_OR_RETURN(parts.machine,
                          storage::StateMachine::Open(parts.engine, alone, parts.options));
   GAVEL_RETURN_IF_ERROR(BeginLogAnew(parts));
+  GAVEL_RETURN_IF_ERROR(parts.log_owner.ChangeCluster(cluster.id));
   GAVEL_RETURN_IF_ERROR(parts.directory.ChangeCluster(cluster.id));
   parts.identity.cluster_id = cluster.id;
   cluster.done = true;

@@ -5,6 +5,7 @@
 // belongs to both clusters. While the flag stays, it is not done twice; a start without it forgets.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "storage/disk/disk.h"
 #include "storage/engine/engine.h"
 #include "storage/state/state_machine.h"
+#include "storage/wal/log_owner.h"
 #include "storage/wal/wal.h"
 
 namespace gavel::server {
@@ -47,6 +49,10 @@ class NewClusterStep {
 
   // True if the member is who its directory says, whatever the flags name.
   bool as_stored() const { return as_stored_; }
+  // The cluster that is being founded, or was.
+  std::optional<uint64_t> begun_cluster() const {
+    return begun_ ? std::optional(begun_->id) : std::nullopt;
+  }
 
   struct Parts {
     storage::Disk& disk;
@@ -54,6 +60,7 @@ class NewClusterStep {
     const std::shared_ptr<storage::Engine>& engine;
     std::unique_ptr<storage::StateMachine>& machine;  // Opened anew.
     const storage::StateMachineOptions& options;
+    storage::LogOwner& log_owner;
     storage::Wal& wal;
     storage::WalContents& contents;
     MemberIdentity& identity;

@@ -45,7 +45,8 @@ Node::Node(const NodeOptions& options, const Surroundings& surroundings)
       failure_(surroundings.logger, surroundings.on_failure),
       stores_(surroundings.stores),
       on_restart_(surroundings.on_restart),
-      on_removed_(surroundings.on_removed) {}
+      on_removed_(surroundings.on_removed),
+      configurations_(logger_, [this](raft::NodeId id) { return NameOf(id); }) {}
 
 Node::~Node() {
   // Scrapes and the transport's threads look at everything else.
@@ -73,6 +74,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
                  std::unique_ptr<storage::Collector> collector) {
   identity_ = parts.identity;
   directory_ = std::make_unique<storage::DataDirectory>(std::move(parts.directory));
+  log_owner_ = std::move(parts.log_owner);
   storage::StateMachine& machine = *parts.machine;
   watches_ = std::make_unique<WatchHub>(
       options_.watch, WatchHub::Surroundings{&clock_, [&machine] { return machine.view(); },
@@ -218,7 +220,9 @@ LeaseDriver Node::MakeLeases(const Surroundings& surroundings,
 }
 
 void Node::BuildStages(const Surroundings& surroundings, MemberParts parts) {
-  const CoreTimes times{.tick = 10 * kNsPerMs, .election_timeout = options_.election_timeout};
+  const CoreTimes times{.tick = 10 * kNsPerMs,
+                        .election_timeout = options_.election_timeout,
+                        .leader_priority_wait = options_.leader_priority_wait};
   Counter& ends_cut = surroundings.metrics.AddCounter(
       "gavel_log_ends_cut_total", "Unfinished ends of the log that were cut off after a crash.");
   if (parts.log_end_cut) ends_cut.Increment();
@@ -292,24 +296,36 @@ void Node::OnPublished(const ProposeResult& result) {
                 {"client urls", urls},
                 {"cluster", Hex(identity_.cluster_id)}});
   logger_.Info("enabled capabilities for version", {{"cluster version", kEtcdClusterVersion}});
+  PublishPriority();
+}
+
+void Node::PublishPriority() {
+  const auto members = gate_->members();
+  const auto self = std::find_if(members->begin(), members->end(),
+                                 [this](const auto& member) { return member.id == identity_.id; });
+  if (self == members->end() || self->leader_priority == options_.leader_priority) return;
+  internal::SetLeaderPriority set;
+  set.set_id(identity_.id.value());
+  set.set_priority(options_.leader_priority);
+  gate_->Propose(CommandField::kSetLeaderPriority, set.SerializeAsString(), std::nullopt,
+                 [this](const ProposeResult& result) {
+                   if (result.result == GateResult::kOk || result.result == GateResult::kStopped) {
+                     return;
+                   }
+                   queues_.background.AddAt(clock_.Now() + kPublishRetry, [this] {
+                     PublishPriority();
+                     return false;
+                   });
+                 });
 }
 
 void Node::HandOver() {
   const raft::Status status = gate_->status().raft;
   if (status.role != raft::Role::kLeader) return;
-  const auto members = gate_->members();
-  const raft::PeerProgress* best = nullptr;
-  for (const raft::PeerProgress& peer : status.peers) {
-    const auto record =
-        std::find_if(members->begin(), members->end(),
-                     [&](const storage::MemberRecord& member) { return member.id == peer.id; });
-    const bool voter = record != members->end() && !record->learner;
-    if (!voter || !peer.recently_active) continue;
-    if (best == nullptr || peer.match > best->match) best = &peer;
-  }
-  if (best == nullptr) return;
-  logger_.Info("handing leadership over before the stop", {{"to", Hex(best->id.value())}});
-  queues_.core.Push(gavel::server::HandOver{best->id});
+  const auto best = BestSuccessor(status, *gate_->members());
+  if (!best) return;
+  logger_.Info("handing leadership over before the stop", {{"to", Hex(best->value())}});
+  queues_.core.Push(gavel::server::HandOver{*best});
 }
 
 void Node::Finish() {

@@ -21,6 +21,7 @@
 #include "server/metrics.h"
 #include "server/node/apply_driver.h"
 #include "server/node/compaction_driver.h"
+#include "server/node/configuration_teller.h"
 #include "server/node/core_driver.h"
 #include "server/node/digest_driver.h"
 #include "server/node/failure.h"
@@ -46,6 +47,9 @@ struct NodeOptions {
 
   MonotonicNs heartbeat_interval = 100 * kNsPerMs;
   MonotonicNs election_timeout = 1000 * kNsPerMs;
+  uint32_t leader_priority = 0;  // Of this member; made known to the cluster.
+  // How long a member with a higher one must be ready before the leader gives way to it.
+  MonotonicNs leader_priority_wait = 10 * kNsPerSecond;
   GateLimits gate;
   ApplyLimits apply_limits;
   ApplyOptions apply;
@@ -131,12 +135,15 @@ class Node {
   // What a member that wants to join asks for.
   std::string View() const;
   void OnConfiguration(const raft::Configuration& configuration);
+  // Empty of a member that is not known, or has not started.
+  std::string NameOf(raft::NodeId id) const;
   void Knock();
   void OnMembers();
   void OnRemoved();
   // Makes name and client URLs known once there is a leader.
   void Publish();
   void OnPublished(const ProposeResult& result);
+  void PublishPriority();
 
   const NodeOptions options_;
   const Clock& clock_;
@@ -151,6 +158,8 @@ class Node {
   PeerBook peers_;  // Of the core's thread.
   MonotonicNs forget_at_ = 0;
   std::unique_ptr<storage::DataDirectory> directory_;
+  std::optional<storage::LogOwner> log_owner_;
+  ConfigurationTeller configurations_;  // Of the core's thread, once that runs.
   std::unique_ptr<LogStage> log_stage_;
   std::unique_ptr<ApplyStage> apply_stage_;
   std::unique_ptr<WatchHub> watches_;

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 
 #include "server/node/node.h"
 #include "server/peer/cluster_view.h"
@@ -15,11 +14,6 @@ namespace {
 constexpr MonotonicNs kForgetInterval = kNsPerSecond;
 
 std::string Hex(uint64_t id) { return absl::StrFormat("%x", id); }
-
-std::string HexList(const std::vector<raft::NodeId>& ids) {
-  return absl::StrJoin(ids, ",",
-                       [](std::string* out, raft::NodeId id) { *out += Hex(id.value()); });
-}
 
 std::vector<KnownMember> Known(const std::vector<storage::MemberRecord>& table) {
   std::vector<KnownMember> members;
@@ -74,11 +68,16 @@ std::string Node::View() const {
   return EncodeClusterView(view);
 }
 
+std::string Node::NameOf(raft::NodeId id) const {
+  if (gate_ == nullptr) return "";
+  for (const storage::MemberRecord& member : *gate_->members()) {
+    if (member.id == id) return member.name;
+  }
+  return "";
+}
+
 void Node::OnConfiguration(const raft::Configuration& configuration) {
-  logger_.Info("configuration in force",
-               {{"voters", HexList(configuration.voters)},
-                {"outgoing voters", HexList(configuration.outgoing_voters)},
-                {"members", configuration.members.size()}});
+  configurations_.Tell(configuration);
   peers_.SetConfiguration(configuration.members, clock_.Now());
   transport_->SetPeers(peers_.Peers());
 }

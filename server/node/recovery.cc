@@ -10,6 +10,7 @@
 
 #include "raft/sim_point.h"
 #include "server/node/cluster_ids.h"
+#include "server/node/member_log.h"
 #include "server/node/new_cluster.h"
 #include "server/peer/frame_exchange.h"
 #include "server/snapshot/snapshot_sink.h"
@@ -20,14 +21,6 @@
 
 namespace gavel::server {
 namespace {
-
-static_assert(kRequestBytesMax + kRequestBytesSpare <= storage::WalOptions().payload_bytes_max,
-              "a request that is accepted can be logged");
-
-std::string Rejoin() {
-  return absl::StrCat("Do not start it again on this directory: ", storage::kReplaceMember,
-                      "; or put the whole directory back from before the loss");
-}
 
 // Who the member is that `directory` belongs to, where the options do not say.
 absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& directory,
@@ -52,40 +45,6 @@ absl::StatusOr<MemberIdentity> StoredIdentity(const storage::DataDirectory& dire
   return identity;
 }
 
-absl::Status AtLog(const absl::Status& status) {
-  const char* const advice = storage::AdviceOn(status.code());
-  if (advice == nullptr) return status;
-  return absl::Status(status.code(), absl::StrCat(status.message(), ": ", advice,
-                                                  ", then start this member again"));
-}
-
-struct OpenedLog {
-  std::unique_ptr<storage::Wal> wal;
-  storage::WalContents contents;
-};
-
-absl::StatusOr<OpenedLog> OpenLog(storage::Disk& disk, const storage::WalOptions& options,
-                                  const storage::InitialState& initial, raft::Index applied,
-                                  bool first_start) {
-  absl::StatusOr<storage::Wal::Opened> opened = storage::Wal::Open(disk, options, applied);
-  if (opened.ok()) return OpenedLog{std::move(opened->wal), std::move(opened->contents)};
-  if (!absl::IsNotFound(opened.status())) return AtLog(opened.status());
-  if (!first_start || !applied.is_none()) {
-    return absl::DataLossError(
-        absl::StrCat("the write-ahead log in ", options.directory,
-                     " is gone, and with it what this member confirmed. If --wal-dir "
-                     "was changed, name the former folder again. Else: ",
-                     Rejoin()));
-  }
-  OpenedLog log;
-  log.contents.start.configuration = initial.configuration;
-  absl::StatusOr<std::unique_ptr<storage::Wal>> created =
-      storage::Wal::Create(disk, options, log.contents.start);
-  if (!created.ok()) return AtLog(created.status());
-  log.wal = *std::move(created);
-  return log;
-}
-
 // Puts a snapshot that was received and marked in the place of the state; says what it holds. One
 // that was not marked is thrown away.
 absl::StatusOr<std::optional<raft::EntryId>> InstallState(storage::Disk& disk,
@@ -102,55 +61,6 @@ absl::StatusOr<std::optional<raft::EntryId>> InstallState(storage::Disk& disk,
   GAVEL_RETURN_IF_ERROR(stores.replace(places.store, state_path));
   GAVEL_SIM_POINT("snapshot installed, the log not");
   return installed;
-}
-
-// The log begins anew behind the snapshot, unless it did so before a crash. What the member has
-// promised stays.
-absl::Status InstallInLog(const raft::SnapshotMeta& start, OpenedLog* log) {
-  storage::WalContents& contents = log->contents;
-  if (contents.start == start) return absl::OkStatus();
-  if (contents.hard_state.term < start.term || GAVEL_PLANTED_BUG(29)) {
-    contents.hard_state = raft::HardState{start.term, std::nullopt, start.index};
-  }
-  storage::WalBatch batch;
-  batch.mark = start;
-  batch.hard_state = contents.hard_state;
-  GAVEL_RETURN_IF_ERROR(log->wal->Append(batch));
-  GAVEL_RETURN_IF_ERROR(log->wal->Sync());
-  contents.start = start;
-  contents.entries.clear();
-  contents.first_index = raft::Index();
-  return absl::OkStatus();
-}
-
-absl::Status CheckAgreement(const storage::WalContents& contents, raft::Index applied,
-                            const std::string& wal_path, const std::string& state_path) {
-  if (contents.start.index > applied) {
-    return absl::DataLossError(
-        absl::StrCat("the log in ", wal_path, " begins after index ", contents.start.index.value(),
-                     " but the state in ", state_path, " ends at ", applied.value(),
-                     ": the state was lost or is a different member's. ", Rejoin()));
-  }
-  if (contents.start.index < applied) {
-    return absl::DataLossError(
-        absl::StrCat("the log in ", wal_path, " ends at index ", contents.start.index.value(),
-                     " before the state in ", state_path, " which holds ", applied.value(),
-                     ": the log was cut off or is a different member's. ", Rejoin()));
-  }
-  return absl::OkStatus();
-}
-
-raft::Restored RestoredFrom(storage::WalContents contents, raft::Index applied) {
-  raft::Restored restored;
-  restored.hard_state = contents.hard_state;
-  // The commit index is written lazily; what is applied was committed.
-  restored.hard_state.commit = std::max(restored.hard_state.commit, applied);
-  restored.start = std::move(contents.start);
-  restored.entries = std::move(contents.entries);
-  restored.applied = applied;
-  restored.first_stored =
-      contents.first_index.is_none() ? restored.start.index.Next() : contents.first_index;
-  return restored;
 }
 
 constexpr char kRemovedPayload[] = "gavel.removed";
@@ -395,7 +305,9 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
                          OriginOf(directory, place, new_cluster.as_stored(), logger));
   storage::InitialState& initial = origin.initial;
   MemberIdentity& identity = origin.identity;
+  const std::string wal_path = place.wal_dir.empty() ? directory.wal_path() : place.wal_dir;
   if (directory.is_new()) {
+    GAVEL_RETURN_IF_ERROR(storage::CheckNoLog(disk, wal_path));
     GAVEL_RETURN_IF_ERROR(
         directory.Create({identity.cluster_id, identity.id, place.name, raft::Incarnation()}));
     GAVEL_SIM_POINT("directory made, no log yet");
@@ -406,8 +318,13 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
       !first_start && (place.join || !place.initial_cluster_given || new_cluster.as_stored());
   if (!as_stored) GAVEL_RETURN_IF_ERROR(CheckOwner(directory, identity, first_start));
 
+  GAVEL_ASSIGN_OR_RETURN(
+      storage::LogOwner log_owner,
+      storage::LogOwner::Take(
+          disk, wal_path,
+          LogClaim(directory.identity(), new_cluster.begun_cluster(), place.wal_dir.empty())));
+
   const std::string state_path = directory.state_path();
-  const std::string wal_path = place.wal_dir.empty() ? directory.wal_path() : place.wal_dir;
   storage::WalOptions wal_options;
   wal_options.directory = wal_path;
   wal_options.segment_bytes = place.wal_segment_bytes;
@@ -451,7 +368,8 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
                  {"reason", torn.reason}});
   }
   GAVEL_RETURN_IF_ERROR(new_cluster.Carry(
-      {disk, directory, engine, machine, place.state, *log.wal, log.contents, identity}, logger));
+      {disk, directory, engine, machine, place.state, log_owner, *log.wal, log.contents, identity},
+      logger));
   applied = machine->applied();
   GAVEL_SIM_POINT("recovered, life not counted");
   if (GAVEL_PLANTED_BUG(34) && !first_start) {
@@ -468,10 +386,9 @@ absl::StatusOr<MemberParts> RecoverMember(storage::Disk& disk, const EngineStore
                             {"log entries to apply again", restored.entries.size()},
                             {"first index of the log", restored.first_stored.value()},
                             {"term", restored.hard_state.term.value()}});
-  return MemberParts{std::move(directory), identity,
-                     std::move(engine),    std::move(machine),
-                     std::move(log.wal),   std::move(restored),
-                     std::move(log_start), std::move(origin.known),
+  return MemberParts{std::move(directory), std::move(log_owner), identity,
+                     std::move(engine),    std::move(machine),   std::move(log.wal),
+                     std::move(restored),  std::move(log_start), std::move(origin.known),
                      log_end_cut};
 }
 

@@ -19,6 +19,7 @@
 #include "storage/disk/disk.h"
 #include "storage/engine/engine.h"
 #include "storage/state/state_machine.h"
+#include "storage/wal/log_owner.h"
 #include "storage/wal/wal.h"
 
 namespace gavel::server {
@@ -52,6 +53,7 @@ struct MemberPlace {
 // The parts of one member, in the state that its disk holds.
 struct MemberParts {
   storage::DataDirectory directory;  // Locked.
+  storage::LogOwner log_owner;       // The same.
   MemberIdentity identity;           // With the new incarnation.
   std::shared_ptr<storage::Engine> engine;
   std::unique_ptr<storage::StateMachine> machine;

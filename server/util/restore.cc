@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "server/node/member_log.h"
 #include "storage/disk/data_directory.h"
 #include "storage/disk/path.h"
 #include "storage/snapshot/archive_file.h"
@@ -114,11 +115,15 @@ absl::StatusOr<Restored> Restore(storage::Disk& disk, const EngineOpener& open_e
                            storage::DataDirectory::Open(disk, part));
     GAVEL_ASSIGN_OR_RETURN(restored.snapshot, FillState(disk, open_engine, request, initial,
                                                         directory.state_path(), progress));
-    GAVEL_RETURN_IF_ERROR(BeginLog(disk,
-                                   place.wal_dir.empty() ? directory.wal_path() : place.wal_dir,
-                                   restored.snapshot.header.state, initial.configuration));
-    GAVEL_RETURN_IF_ERROR(directory.Create(
-        {restored.member.cluster_id, restored.member.id, place.name, raft::Incarnation()}));
+    const std::string log = place.wal_dir.empty() ? directory.wal_path() : place.wal_dir;
+    const storage::Identity identity{restored.member.cluster_id, restored.member.id, place.name,
+                                     raft::Incarnation()};
+    GAVEL_ASSIGN_OR_RETURN(
+        const storage::LogOwner owner,
+        storage::LogOwner::Take(disk, log, LogClaim(identity, std::nullopt, false)));
+    GAVEL_RETURN_IF_ERROR(
+        BeginLog(disk, log, restored.snapshot.header.state, initial.configuration));
+    GAVEL_RETURN_IF_ERROR(directory.Create(identity));
     GAVEL_RETURN_IF_ERROR(disk.SyncDirectory(storage::JoinPath(part, "member")));
     GAVEL_RETURN_IF_ERROR(disk.SyncDirectory(part));
   }

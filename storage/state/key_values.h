@@ -13,8 +13,8 @@
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/txn.h"
 #include "storage/mvcc/writer.h"
-#include "storage/state/leases.h"
 #include "storage/request_error.h"
+#include "storage/state/leases.h"
 
 namespace gavel::storage {
 

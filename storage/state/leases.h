@@ -21,11 +21,11 @@
 #include "storage/mvcc/lease_keys.h"
 #include "storage/mvcc/overlay.h"
 #include "storage/mvcc/writer.h"
+#include "storage/request_error.h"
 #include "storage/state/lease_cache.h"
 #include "storage/state/lease_renewals.h"
 #include "storage/state/lease_row.h"
 #include "storage/state/meta.h"
-#include "storage/request_error.h"
 
 namespace gavel::storage {
 

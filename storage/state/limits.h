@@ -14,9 +14,9 @@
 #include "raft/configuration.h"
 #include "storage/engine/engine.h"
 #include "storage/mvcc/writer.h"
+#include "storage/request_error.h"
 #include "storage/state/alarms.h"
 #include "storage/state/meta.h"
-#include "storage/request_error.h"
 
 namespace gavel::storage {
 

@@ -1,6 +1,7 @@
 #include "storage/state/members.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "storage/mvcc/varint.h"
@@ -50,6 +51,7 @@ std::string EncodeMember(const MemberRecord& member) {
   AppendVarint(member.learner ? 1 : 0, &bytes);
   AppendList(member.peer_urls, &bytes);
   AppendList(member.client_urls, &bytes);
+  if (member.leader_priority != 0) AppendVarint(member.leader_priority, &bytes);
   return bytes;
 }
 
@@ -60,12 +62,18 @@ bool DecodeMember(std::string_view key, std::string_view in, MemberRecord* membe
   member->id = raft::NodeId(id);
   std::string_view name;
   uint64_t learner = 0;
+  uint64_t priority = 0;
   if (!TakeBytes(&in, &name) || !TakeVarint(&in, &learner) || learner > 1 ||
       !TakeList(&in, &member->peer_urls) || !TakeList(&in, &member->client_urls)) {
     return false;
   }
+  // One that is 0 is left out.
+  if (!in.empty() && (!TakeVarint(&in, &priority) || priority == 0 || priority > UINT32_MAX)) {
+    return false;
+  }
   member->name = name;
   member->learner = learner == 1;
+  member->leader_priority = static_cast<uint32_t>(priority);
   return in.empty();
 }
 
@@ -117,6 +125,12 @@ bool RecordPublished(const internal::PublishMember& publish, MemberTable& table)
     return member != before;
   }
   return false;
+}
+
+void RecordPriority(const internal::SetLeaderPriority& set, MemberTable& table) {
+  for (MemberRecord& member : table) {
+    if (member.id.value() == set.id()) member.leader_priority = set.priority();
+  }
 }
 
 }  // namespace gavel::storage

@@ -29,12 +29,14 @@ bool DecodeMember(std::string_view key, std::string_view in, MemberRecord* membe
 // Makes the stored rows `after`, given that they are `before`.
 void WriteMembers(const MemberTable& before, const MemberTable& after, WriteBatch& batch);
 
-// The table under a configuration: its members with their URLs and roles; names and client URLs
-// stay those of `table`.
+// The table under a configuration: its members with their URLs and roles; what members say of
+// themselves stays that of `table`.
 MemberTable WithConfiguration(const MemberTable& table, const raft::Configuration& configuration);
 
 // Takes over what a member says of itself; true if that changed something. A member that is no
 // longer in the table is ignored.
 bool RecordPublished(const internal::PublishMember& publish, MemberTable& table);
+// The same for its priority.
+void RecordPriority(const internal::SetLeaderPriority& set, MemberTable& table);
 
 }  // namespace gavel::storage

@@ -15,8 +15,8 @@
 #include "proto/internal/command.pb.h"
 #include "raft/configuration.h"
 #include "storage/engine/engine.h"
-#include "storage/state/members.h"
 #include "storage/request_error.h"
+#include "storage/state/members.h"
 
 namespace gavel::storage {
 

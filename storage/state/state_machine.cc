@@ -394,6 +394,10 @@ absl::Status StateMachine::Impl::ApplyInternal(const Command& command, const raf
       if (!draft.members) draft.members = members_;
       RecordPublished(command.publish_member(), *draft.members);
       return absl::OkStatus();
+    case Command::kSetLeaderPriority:
+      if (!draft.members) draft.members = members_;
+      RecordPriority(command.set_leader_priority(), *draft.members);
+      return absl::OkStatus();
     case Command::kMarkDigest:
       draft.state.marks = {DigestMark{entry.index, draft.state.totals.digest},
                            draft.state.marks[0]};

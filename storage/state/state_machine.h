@@ -23,12 +23,12 @@
 #include "storage/engine/engine.h"
 #include "storage/mvcc/key_change.h"
 #include "storage/mvcc/read_view.h"
+#include "storage/request_error.h"
 #include "storage/state/alarms.h"
 #include "storage/state/command.h"
 #include "storage/state/digest.h"
 #include "storage/state/key_values.h"
 #include "storage/state/leases.h"
-#include "storage/request_error.h"
 
 namespace gavel::storage {
 
@@ -41,6 +41,7 @@ struct MemberRecord {
   std::vector<std::string> peer_urls;
   std::vector<std::string> client_urls;
   bool learner = false;
+  uint32_t leader_priority = 0;  // A leader gives way to a voter with a higher one.
 
   friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
 };

@@ -232,10 +232,10 @@ def status_forms(stage):
         fill(cluster.endpoint(), leased=False)
         path = stage.save(cluster)
         simple = stage.utl('snapshot', 'status', path).text()
-        check(re.fullmatch(r'[0-9a-f]+, 33, \d+, [0-9.]+ kB, 2\.3\n', simple), simple)
+        check(re.fullmatch(r'[0-9a-f]+, 33, \d+, [0-9.]+ kB, 2\.4\n', simple), simple)
         fields = stage.utl('snapshot', 'status', path, '--write-out=fields').text()
         check(re.fullmatch(r'"Hash" : \d+\n"Revision" : 33\n"Keys" : \d+\n"Size" : \d+\n'
-                           r'"Version" : "2\.3"\n', fields), fields)
+                           r'"Version" : "2\.4"\n', fields), fields)
         table = stage.utl('-w', 'table', 'snapshot', 'status', path).text()
         check(re.search(r'\|\s+HASH\s+\| REVISION \| TOTAL KEYS \| TOTAL SIZE \| STORAGE VERSION',
                         table), table)

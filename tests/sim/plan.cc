@@ -191,6 +191,16 @@ void MakeLag(uint64_t seed, Plan& plan) {
   plan.recent_bytes_max = Scaled(random, 1, 64 << 10);
 }
 
+// In every second cluster some are to lead rather than others.
+void MakePriorities(uint64_t seed, Plan& plan) {
+  raft::Random random = Stream(seed, "priorities");
+  const bool differ = random.OneIn(2);
+  for (int i = 0; i < plan.members; ++i) {
+    const uint64_t priority = random.Below(3);
+    plan.leader_priorities.push_back(differ ? static_cast<uint32_t>(priority) : 0);
+  }
+}
+
 }  // namespace
 
 int64_t NetworkPlan::SlowestDelay() const {
@@ -252,6 +262,7 @@ Plan MakePlan(uint64_t seed, int64_t duration, const Without& without) {
     plan.network.delay_max = kNsPerMs;
   }
   MakeStreams(seed, plan);
+  MakePriorities(seed, plan);
   MakeFaults(seed, without, plan);
   return plan;
 }

@@ -101,6 +101,7 @@ struct Plan {
   uint32_t compactions_per_mille = 5;
   NetworkPlan network;
   std::vector<int64_t> clock_rates_ppm;
+  std::vector<uint32_t> leader_priorities;
   int64_t stage_latency_max = 0;
   int64_t sync_latency_min = 0;
   int64_t sync_latency_max = 0;

@@ -78,6 +78,7 @@ constexpr PlantedBug kBugs[] = {
      "watched-before-the-hand-out"},
     {84, "keys that are attached to a lease are not told to the cache of its keys"},
     {85, "the mark of a snapshot is removed before the log begins anew", true},
+    {86, "a leader keeps what a member with a higher priority is to have"},
 };
 
 }  // namespace

@@ -312,6 +312,7 @@ Plan ScriptPlan(const Script& script, uint64_t seed) {
   plan.network.delay_min = kNsPerMs / 10;
   plan.network.delay_max = kNsPerMs;
   plan.clock_rates_ppm.assign(static_cast<size_t>(script.members), 1'000'000);
+  plan.leader_priorities.assign(static_cast<size_t>(script.members), 0);
   plan.stage_latency_max = kNsPerMs / 20;
   plan.sync_latency_min = kNsPerMs / 10;
   plan.sync_latency_max = kNsPerMs / 2;

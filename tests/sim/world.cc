@@ -20,6 +20,8 @@ using server::kNsPerMs;
 using server::kNsPerSecond;
 
 constexpr char kToken[] = "sim";
+// Such that leadership has come to rest within the bounds of world_end.cc.
+constexpr int64_t kPriorityWait = kNsPerSecond;
 
 }  // namespace
 
@@ -45,6 +47,7 @@ World::World(Plan plan) : plan_(std::move(plan)) {
   }
   options_.heartbeat_interval = plan_.heartbeat;
   options_.election_timeout = plan_.election_timeout;
+  options_.leader_priority_wait = kPriorityWait;
   options_.append_bytes_max = plan_.append_bytes_max;
   options_.gate.apply_backlog_entries_max = plan_.backlog_entries_max;
   options_.gate.pending_bytes_max = plan_.pending_bytes_max;

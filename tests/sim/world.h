@@ -236,6 +236,7 @@ class World final : public PointHandler {
   bool DrainLeases(int64_t until);
   // V1, V5: nothing waits or is under way any more, and the leader stays.
   void CheckRest();
+  bool MayLead(raft::NodeId leader) const;
   std::string Unrest();
   std::string ProgressText();
 

@@ -158,6 +158,12 @@ void World::CompareHashes() {
   }
 }
 
+// Whether no member has a higher --leader-priority.
+bool World::MayLead(raft::NodeId leader) const {
+  const std::vector<uint32_t>& all = plan_.leader_priorities;
+  return all[static_cast<size_t>(IndexOf(leader))] == *std::max_element(all.begin(), all.end());
+}
+
 // What still waits somewhere, or nothing.
 std::string World::Unrest() {
   std::optional<raft::Status> first;
@@ -178,6 +184,7 @@ std::string World::Unrest() {
         : machine->engine->has_pending_flushes()          ? "flushes"
                                                           : nullptr;
     if (waits != nullptr) return absl::StrCat("m", machine->index, " has ", waits);
+    if (!MayLead(*status.leader)) return "a leader that is not to lead";
     for (const raft::PeerProgress& peer : status.peers) {
       if (peer.inflight_messages > 0) {
         return absl::StrCat("m", machine->index, " has appends under way");

@@ -71,6 +71,7 @@ void World::Start(int index) {
   current_ = index;
   server::NodeOptions options = options_;
   options.place.name = absl::StrCat("m", index);
+  options.leader_priority = plan_.leader_priorities[static_cast<size_t>(index)];
   options.client_urls = {absl::StrCat("http://127.0.0.1:", 2379 - index)};
   ++machine.starts;
   machine.disk->SetOnSynced([&machine] {

@@ -72,6 +72,58 @@ TEST_F(LeadershipTest, OneThatCannotBeReachedTakesNothingOver) {
       [this] { return cluster_->PutAndWait(leader_, "k", "v").result == GateResult::kOk; }));
 }
 
+class LeaderPriorityTest : public LeadershipTest {
+ protected:
+  // Node 1 is to lead, or node 2 if that cannot.
+  void Start() {
+    cluster_.emplace(3, 1,
+                     [](server::NodeOptions& options) { options.leader_priority_wait = kWait; });
+    for (int i = 0; i < 3; ++i) StartOne(i);
+  }
+  void StartOne(int index) {
+    constexpr uint32_t kPriorities[] = {0, 7, 5};
+    cluster_->options().leader_priority = kPriorities[index];
+    const absl::Status started = cluster_->Start(index);
+    ASSERT_TRUE(started.ok()) << started;
+  }
+  bool AllKnown() {
+    uint32_t sum = 0;
+    for (const auto& member : *cluster_->gate(0).members()) sum += member.leader_priority;
+    return sum == 12;
+  }
+  bool Leads(int index) { return cluster_->Leader() == index; }
+
+  static constexpr MonotonicNs kWait = kNsPerSecond;
+};
+
+TEST_F(LeaderPriorityTest, LeadershipGoesWhereItIsToBe) {
+  Start();
+  ASSERT_TRUE(cluster_->RunUntil([this] { return Leads(1) && AllKnown(); }));
+  EXPECT_EQ(cluster_->PutAndWait(0, "k", "v").result, GateResult::kOk);
+
+  cluster_->Crash(1, testing::CrashMode::kLoseAll);
+  ASSERT_TRUE(cluster_->RunUntil([this] { return Leads(2); }));
+  EXPECT_EQ(cluster_->PutAndWait(0, "k", "w").result, GateResult::kOk);
+
+  StartOne(1);
+  cluster_->Run(kWait / kNsPerMs / 2);
+  EXPECT_TRUE(Leads(2)) << "before the other has been back for a while";
+  ASSERT_TRUE(cluster_->RunUntil([this] { return Leads(1); }));
+  cluster_->Run(10 * kWait / kNsPerMs);
+  EXPECT_TRUE(Leads(1));
+  EXPECT_EQ(cluster_->Hash(0), cluster_->Hash(1));
+}
+
+TEST_F(LeaderPriorityTest, AnOperatorsMoveHoldsForTheWait) {
+  Start();
+  ASSERT_TRUE(cluster_->RunUntil([this] { return Leads(1); }));
+  Move(1, 0);
+  ASSERT_TRUE(cluster_->RunUntil([this] { return Ended(); }));
+  EXPECT_EQ(result_, GateResult::kOk);
+  EXPECT_TRUE(Leads(0));
+  ASSERT_TRUE(cluster_->RunUntil([this] { return Leads(1); }));
+}
+
 TEST_F(LeadershipTest, WhoWaitsIsToldThatTheMemberStops) {
   Start(3);
   cluster_->SetCut(leader_, other_, true);

@@ -44,7 +44,7 @@ TEST(CommandBytesTest, TheFieldOfTheBodyIsFound) {
   for (const CommandField field :
        {CommandField::kPut, CommandField::kLeaseGrant, CommandField::kRenewLeases,
         CommandField::kLeaseClock, CommandField::kPublishMember, CommandField::kChangeAlarm,
-        CommandField::kSetQuota, CommandField::kReportDigest}) {
+        CommandField::kSetQuota, CommandField::kReportDigest, CommandField::kSetLeaderPriority}) {
     std::string bytes = EncodeCommandHeader(field, id);
     EXPECT_EQ(CommandFieldOf(bytes), 0) << "there is no body yet";
     AppendCommandBody(field, "", &bytes);

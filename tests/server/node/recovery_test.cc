@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -35,6 +36,19 @@ class RecoveryTest : public ::testing::Test {
     return RecoverMember(disk_, testing::MapStores(engine_, received_), place_, *log_).status();
   }
 
+  // All files of a directory.
+  void Move(const std::string& from, const std::string& to) {
+    ASSERT_OK(disk_.CreateDirectories(to));
+    const std::vector<std::string> names = *disk_.List(from);
+    for (const std::string& name : names) {
+      const auto old = disk_.Open(from + "/" + name, storage::OpenMode::kReadOnly);
+      const auto moved = disk_.Open(to + "/" + name, storage::OpenMode::kCreate);
+      std::string bytes(*(*old)->Size(), '\0');
+      ASSERT_OK((*old)->ReadAt(0, bytes));
+      ASSERT_OK((*moved)->WriteAt(0, bytes));
+      ASSERT_OK(disk_.Remove(from + "/" + name));
+    }
+  }
   void Overwrite(std::string_view row, std::string_view value) {
     storage::WriteBatch batch;
     batch.Put(storage::Family::kMeta, row, value);
@@ -83,6 +97,58 @@ TEST_F(RecoveryTest, WhatKeepsTheLogFromBeingOpenedIsNamedWithAdvice) {
   }
   EXPECT_TRUE(in_log);
   disk_.SetUnlimitedSpace();
+  EXPECT_OK(Recover());
+}
+
+// --wal-dir may name anything. A member that went on with another's log would cut it, and answer
+// with what is in it.
+TEST_F(RecoveryTest, ALogElsewhereIsOneMembersAndOneProcesss) {
+  place_.initial_cluster = {{"a", *ParseUrls("http://127.0.0.1:1")},
+                            {"b", *ParseUrls("http://127.0.0.1:2")}};
+  place_.wal_dir = "/log";
+  const MemberPlace a = place_;
+  place_.name = "b";
+  place_.data_dir = "/other";
+  const MemberPlace b = place_;
+  const auto recover = [this](const MemberPlace& place, testing::MapEnginePtr& engine) {
+    return RecoverMember(disk_, testing::MapStores(engine, received_), place, *log_);
+  };
+  testing::MapEnginePtr other = std::make_shared<storage::MapEngine>();
+  const auto refused = [&](std::string_view why) {
+    return StatusIs(absl::StatusCode::kFailedPrecondition,
+                    AllOf(HasSubstr("the write-ahead log in /log"), HasSubstr(std::string(why))));
+  };
+  {
+    const auto running = recover(a, engine_);
+    ASSERT_OK(running);
+    EXPECT_THAT(recover(b, other).status(), refused("belongs to member a"));
+    MemberPlace again = a;
+    again.data_dir = "/third";
+    EXPECT_THAT(recover(again, other).status(), refused("belongs to member a"));
+  }
+  // Also when nothing runs, and every time.
+  EXPECT_THAT(recover(b, other).status(), refused("belongs to member a"));
+  EXPECT_THAT(recover(b, other).status(), refused("belongs to member a"));
+  EXPECT_OK(recover(a, engine_));
+
+  MemberPlace own = b;
+  own.wal_dir.clear();
+  {
+    ASSERT_OK(recover(own, other));
+  }
+  EXPECT_THAT(recover(b, other).status(), refused("belongs to member a"));
+  {
+    const auto running = recover(a, engine_);
+    ASSERT_OK(running);
+    EXPECT_THAT(recover(b, other).status(), refused("is in use"));
+  }
+}
+
+TEST_F(RecoveryTest, ALogMayBeMovedElsewhere) {
+  ASSERT_OK(Recover());
+  Move("/data/member/wal", "/log");
+  EXPECT_THAT(Recover(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("--wal-dir")));
+  place_.wal_dir = "/log";
   EXPECT_OK(Recover());
 }
 

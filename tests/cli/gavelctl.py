@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+from checks import check
 from servers import Result
 
 
@@ -68,6 +69,16 @@ class Gavelctl:
         if process.poll() is None:
             process.kill()
         return shown, process.wait()
+
+
+def check_failed(result, code, *said):
+    """Its first line says what is wrong, and there is another on what to try."""
+    check(result.code == code, 'exit code %d, not %d: %s' % (result.code, code, result.err))
+    check(result.err.startswith('Error: '), result.err)
+    check(result.err.strip().count('\n') > 0, 'no hint: ' + result.err)
+    for text in said:
+        check(text in result.err, '%r is not said: %s' % (text, result.err))
+    check('\x1b' not in result.err, 'colours without a terminal: %r' % result.err)
 
 
 class FakeServer:

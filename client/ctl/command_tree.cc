@@ -355,10 +355,16 @@ Command ConfigCommand() {
       {.name = "history",
        .arguments = "<key>",
        .summary = "List what a key held and when it was deleted, as far as history is kept.",
+       .description =
+           "Where the key was not there, revisions are looked at one by one, going back. All\n"
+           "requests together have the time of --command-timeout; if that is up before the end, "
+           "what\n"
+           "was found is listed, and the --rev to go on from is told, with exit code 1.",
        .flags = {{.name = "limit",
                   .type = FlagType::kInteger,
                   .default_text = "0",
-                  .help = "Most entries to list, the newest first; 0: all."}},
+                  .help = "Most entries to list, the newest first; 0: all."},
+                 RevisionFlag("Revision to begin with, going back; 0: the newest.")},
        .formats = kListFormats,
        .run = &RunConfigHistory},
       {.name = "revert",

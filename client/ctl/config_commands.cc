@@ -1,4 +1,5 @@
 // config export, diff, apply, history and revert.
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -115,6 +116,16 @@ MaybeFailure MakeChanges(Session& session, const Client& client, const ConfigSta
   return std::nullopt;
 }
 
+// How far a walk back came.
+Failure NoTimeToLookBack(const KeyHistory& history, std::chrono::nanoseconds time) {
+  const std::string revision = std::to_string(*history.unread_revision);
+  return {ExitCode::kError,
+          "there was only time to look back to revision " + revision + " within " +
+              FormatDuration(std::chrono::duration_cast<std::chrono::microseconds>(time)),
+          "Go on from there with --rev=" + revision +
+              ", give it more time with --command-timeout, or ask for fewer entries with --limit."};
+}
+
 }  // namespace
 
 MaybeFailure RunConfigExport(Session& session) {
@@ -171,13 +182,24 @@ MaybeFailure RunConfigApply(Session& session) {
 
 MaybeFailure RunConfigHistory(Session& session) {
   if (session.arguments().size() != 1) return BadArguments("config history needs 1 key");
-  const int64_t limit = session.flags().Integer("limit");
-  if (limit < 0) return BadArguments("the limit must not be below 0");
+  HistoryWanted wanted{.key = session.arguments()[0],
+                       .limit = session.flags().Integer("limit"),
+                       .revision = session.flags().Integer("rev"),
+                       .time = session.settings().client.timeout};
+  if (wanted.limit < 0) return BadArguments("the limit must not be below 0");
+  if (wanted.revision < 0) return BadArguments("--rev must not be below 0");
   const Expected<const Client*> client = session.client();
   if (!client.ok()) return client.failure();
-  const Expected<KeyHistory> history = ReadHistory((*client)->kv(), session.arguments()[0], limit);
+  const Expected<KeyHistory> history = ReadHistory((*client)->kv(), wanted);
   if (!history.ok()) return history.failure();
   session.printer().History(*history);
+  if (history->unread_revision) return NoTimeToLookBack(*history, wanted.time);
+  if (history->entries.empty()) {
+    session.output().Complain(Quote(wanted.key) +
+                              " was not there at any revision that can be read, which are " +
+                              std::to_string(history->oldest_revision) + " to " +
+                              std::to_string(history->newest_revision));
+  }
   if (session.settings().format == Format::kSimple && history->oldest_revision > 1) {
     session.output().Line("revisions below " + std::to_string(history->oldest_revision) +
                           " are compacted");
@@ -201,7 +223,7 @@ MaybeFailure RunConfigRevert(Session& session) {
   const Expected<ConfigState> past = ReadState(**client, range, revision);
   if (!past.ok()) {
     Failure failure = past.failure();
-    const Expected<int64_t> oldest = OldestRevision((*client)->kv(), now->revision);
+    const Result<int64_t> oldest = OldestRevision((*client)->kv(), now->revision);
     if (oldest.ok() && revision < *oldest) {
       failure.message = "revision " + std::to_string(revision) + " is compacted";
       failure.hint = "The oldest that can be read is " + std::to_string(*oldest) + ".";

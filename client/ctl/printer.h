@@ -38,7 +38,10 @@ struct HistoryEntry {
 struct KeyHistory {
   std::string key;
   std::vector<HistoryEntry> entries;  // The newest first.
+  int64_t newest_revision = 0;        // The first that was looked at.
   int64_t oldest_revision = 0;        // The oldest that can be read.
+  // Where to go on if there was no time to look further back.
+  std::optional<int64_t> unread_revision = {};
 };
 
 // A change of members that was carried out.

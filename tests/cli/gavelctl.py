@@ -176,19 +176,26 @@ def proxy_to(endpoint, on_request=None, on_answer=None, answer_bytes_max=1 << 60
     return serve
 
 
+def before_mention(text, action, nth=1):
+    """A request hook that runs `action` once, before the nth chunk with `text` is passed on."""
+    chunks = []
+
+    def hook(chunk):
+        if text in chunk:
+            chunks.append(chunk)
+            if len(chunks) == nth:
+                action()
+        return chunk
+    return hook
+
+
 def before_txn(action):
     """A request hook that runs `action` once, before the first transaction is passed on.
 
-    gRPC writes paths as they are, so that a request can be recognized on the wire.
+    gRPC writes a path as it is when it comes first, so that a request can be recognized on the
+    wire.
     """
-    done = []
-
-    def hook(chunk):
-        if b'/etcdserverpb.KV/Txn' in chunk and not done:
-            done.append(True)
-            action()
-        return chunk
-    return hook
+    return before_mention(b'/etcdserverpb.KV/Txn', action)
 
 
 def drop_at_txn():

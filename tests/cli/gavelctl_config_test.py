@@ -10,10 +10,12 @@ import base64
 import contextlib
 import json
 import os
+import re
 import tempfile
+import threading
 
 from checks import check, parse_options, run, test
-from gavelctl import FakeServer, Gavelctl, before_txn, drop_at_txn, proxy_to
+from gavelctl import (FakeServer, Gavelctl, before_mention, before_txn, drop_at_txn, proxy_to)
 from servers import Cluster
 
 
@@ -202,6 +204,39 @@ def history_through_long_absence(store):
     check(history[1].startswith('revision %d: version 1 "xxx' % stored), history[1][:50])
 
 
+def put_versions(store, key, count):
+    """The revisions of so many versions."""
+    revisions = []
+    for number in range(count):
+        store.run('put', key, str(number))
+        revisions.append(store.revision())
+    return revisions
+
+
+@test
+def history_without_the_time(store):
+    """What was found in time is listed, and what is said to go on with lists the rest."""
+    store.run('put', 'timed', 'a')
+    store.run('put', 'timed', 'b')
+    store.run('del', 'timed')
+    store.run('mset', 'other', '1')
+    store.run('mset', 'other', '2')
+    store.run('put', 'timed', 'c')
+    whole = store.run('config', 'history', 'timed').text().splitlines()
+    check(len(whole) >= 4, whole)
+    over = threading.Event()
+    proxy = FakeServer(proxy_to(store.endpoint, on_request=before_txn(lambda: over.wait(60))))
+    with contextlib.closing(proxy):
+        begun = store.run('config', 'history', 'timed', '--command-timeout=2s', code=1,
+                          endpoint=proxy.endpoint)
+        over.set()
+    check(begun.text().splitlines() == whole[:1], begun.text())
+    check('look back to revision' in begun.err and 'within 2s' in begun.err, begun.err)
+    revision = re.search(r'--rev=(\d+)', begun.err).group(1)
+    rest = store.run('config', 'history', 'timed', '--rev', revision).text().splitlines()
+    check(rest == whole[1:], '%s: %s, not %s' % (revision, rest, whole[1:]))
+
+
 @test
 def history_and_revert(store):
     store.run('mset', 'life/a', '1', 'life/b', '1')
@@ -222,7 +257,12 @@ def history_and_revert(store):
     as_json = json.loads(store.run('config', 'history', 'life/a', write_out='json').out)
     check([entry['revision'] for entry in as_json['history']] ==
           [newest, deleted, first + 1, first], as_json)
-    check(store.run('config', 'history', 'never').text() == '', 'a history of nothing')
+    never = store.run('config', 'history', 'never')
+    check(never.text() == '' and never.err == '"never" was not there at any revision that can be '
+          'read, which are 1 to %d\n' % newest, never.err)
+    for revision, at in ((newest, 0), (newest - 1, 1), (deleted, 1), (deleted - 1, 2), (first, 3)):
+        since = store.run('config', 'history', 'life/a', '--rev', str(revision)).text()
+        check(since.splitlines() == history[at:], 'from %d on: %s' % (revision, since))
     store.run('config', 'revert', 'life/', '--rev', str(first), '--dry-run')
     store.run('config', 'revert', 'life/', '--rev', str(first))
     check(store.keys('life/') == {b'life/a': b'1', b'life/b': b'1'}, store.keys('life/'))
@@ -235,9 +275,48 @@ def history_and_revert(store):
     after = store.run('config', 'history', 'life/a').text().splitlines()
     check(after[-1] == 'revisions below %d are compacted' % (deleted + 1), after)
     check(not any('"2"' in line for line in after), after)
+    gone = store.run('config', 'history', 'life/a', '--rev', str(first), code=1)
+    check('compacted' in gone.err and 'newer revision' in gone.err, gone.err)
     future = store.run('config', 'revert', 'life/', '--rev', '99999', code=1)
     check('future' in future.err, future.err)
     store.run('config', 'revert', 'life/', code=128)
+
+
+@test
+def history_while_others_compact(store):
+    """A compaction during the walk ends the list where one before it would have."""
+    def history(key, hook):
+        proxy = FakeServer(proxy_to(store.endpoint, on_request=hook))
+        with contextlib.closing(proxy):
+            meanwhile = store.run('config', 'history', key, endpoint=proxy.endpoint)
+        afterwards = store.run('config', 'history', key)
+        for what in ('out', 'err'):
+            check(getattr(meanwhile, what) == getattr(afterwards, what), '%s: %r, and afterwards %r'
+                  % (key, getattr(meanwhile, what), getattr(afterwards, what)))
+        return meanwhile
+
+    def compaction(revision):
+        return lambda: store.run('compaction', str(revision))
+    # The 3rd request with the key asks for what was before the 2nd version from the end.
+    for kept in (5, 4, 2, 1):
+        versions = put_versions(store, 'chain', 6)
+        shown = history('chain', before_mention(b'chain', compaction(versions[6 - kept]), 3)).text()
+        check([int(at) for at in re.findall(r'revision (\d+): version', shown)] ==
+              versions[:5 - kept:-1], shown)
+        check('revisions below %d are compacted' % versions[6 - kept] in shown, shown)
+    # While the key is not there, a transaction looks; the request after it reads what was found.
+    for above, nth in ((0, 2), (1, 2), (3, 2), (0, 3), (1, 3), (3, 3)):
+        store.run('del', 'absent')
+        versions = put_versions(store, 'absent', 3)
+        store.run('del', 'absent')
+        store.run('mset', 'other', '1')
+        store.run('mset', 'other', '2')
+        edge = versions[1] + above
+        found = history('absent', before_mention(b'absent', compaction(edge), nth))
+        lines = found.text().splitlines()
+        check(lines[-1] == 'revisions below %d are compacted' % edge, lines)
+        check(len(lines) == {0: 4, 1: 3, 3: 1}[above], lines)
+        check(('"absent" was not there' in found.err) == (above == 3), found.err)
 
 
 @test

@@ -28,7 +28,7 @@ RULES = (
          r"|\bclock_gettime\b|\bgpr_now\b|\bstd::time\s*\(|\btime\s*\(\s*(nullptr|NULL|0)\s*\)",
          "time comes from server::Clock",
          allowed=("server/system_clock.cc", "client/internal/deadline.cc",
-                  "client/recipes/waiting.", "client/ctl/load.cc",
+                  "client/recipes/waiting.", "client/ctl/config_history.cc", "client/ctl/load.cc",
                   "client/ctl/maintenance_commands.cc", "client/ctl/mirror_commands.cc",
                   # gRPC's deadlines are by its own clock.
                   "server/peer/grpc_", "server/peer/ask_for_cluster.cc")),

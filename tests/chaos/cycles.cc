@@ -27,9 +27,6 @@ void Sleep(uint64_t ms) { std::this_thread::sleep_for(milliseconds(ms)); }
 
 enum Extent { kOne, kQuorum, kAll, kExtents };
 
-// So many come upon each extent, but for one run in a hundred million.
-constexpr int64_t kCyclesForEach = 50;
-
 class Cycles {
  public:
   Cycles(const ScenarioOptions& options, bool power)
@@ -40,11 +37,15 @@ class Cycles {
     if (power_) CutDuringStart(RandomVictims(kAll));
     if (!checked_.Start()) return checked_.problems();
     Workload workload({.targets = cluster().targets(), .seed = options_.seed});
-    for (int cycle = 0; cycle < options_.count && checked_.problems().empty(); ++cycle) Cycle();
+    for (int cycle = 0; cycle < options_.count && checked_.problems().empty(); ++cycle) {
+      // Each extent comes once, however few cycles there are.
+      Cycle(static_cast<Extent>(cycle < kExtents ? cycle
+                                                 : static_cast<int>(random_.Below(kExtents))));
+    }
     workload.Stop();
     if (!checked_.problems().empty()) return checked_.problems();
     const bool each = *std::min_element(std::begin(counts_), std::end(counts_)) > 0;
-    if (options_.count >= kCyclesForEach && !each) {
+    if (options_.count >= kExtents && !each) {
       checked_.problems().push_back("not each of one member, a quorum and all was ended");
     }
     std::printf("%s: %d of one member, %d of a quorum, %d of all %d; ", power_ ? "cuts" : "kills",
@@ -94,10 +95,9 @@ class Cycles {
            std::to_string(random_.Between(1, nth_max));
   }
 
-  void Cycle() {
+  void Cycle(Extent extent) {
     Sleep(random_.Between(50, 600));
     if (!checked_.NobodyDied()) return;
-    const Extent extent = static_cast<Extent>(random_.Below(kExtents));
     const std::vector<int> victims = RandomVictims(extent);
     ++counts_[extent];
     if (power_ && random_.OneIn(2)) EndAtACall(victims);

@@ -11,15 +11,19 @@ namespace gavel::chaos {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+bool ServesNow(const std::string& target) {
+  KvClient client(target);
+  client.set_timeout(milliseconds(1000));
+  etcdserverpb::RangeRequest request;
+  request.set_key(kPrefix);
+  etcdserverpb::RangeResponse response;
+  return client.Range(request, &response) == Outcome::kOk;
+}
+
 bool WaitUntilServes(const std::string& target) {
   const auto give_up = steady_clock::now() + std::chrono::minutes(1);
   while (steady_clock::now() < give_up) {
-    KvClient client(target);
-    client.set_timeout(milliseconds(1000));
-    etcdserverpb::RangeRequest request;
-    request.set_key(kPrefix);
-    etcdserverpb::RangeResponse response;
-    if (client.Range(request, &response) == Outcome::kOk) return true;
+    if (ServesNow(target)) return true;
     std::this_thread::sleep_for(milliseconds(20));
   }
   return false;

@@ -49,6 +49,8 @@ class CheckedCluster {
   std::vector<std::string> problems_;
 };
 
+// True if `target` answers a linearizable read within a second.
+bool ServesNow(const std::string& target);
 // True if `target` answers a linearizable read within a minute.
 bool WaitUntilServes(const std::string& target);
 

@@ -45,8 +45,17 @@ int FreePort() {
 
 }  // namespace
 
+ClusterOptions WithLittleLog(ClusterOptions options) {
+  options.flags = {"--snapshot-count=50", "--snapshot-lag-entries=50",
+                   "--snapshot-catchup-entries=10", "--snapshot-send-rate=20000000"};
+  return options;
+}
+
 ProcessCluster::ProcessCluster(ClusterOptions options)
-    : options_(std::move(options)), pids_(options_.size, 0), disk_log_read_(options_.size, 0) {
+    : options_(std::move(options)),
+      pids_(options_.size, 0),
+      disk_log_read_(options_.size, 0),
+      joins_(options_.size, false) {
   for (int member = 0; member < size(); ++member) {
     targets_.push_back("127.0.0.1:" + std::to_string(FreePort()));
     peer_ports_.push_back(FreePort());
@@ -64,6 +73,10 @@ std::string ProcessCluster::Path(int member, const char* suffix) const {
   return options_.directory + "/m" + std::to_string(member) + suffix;
 }
 
+std::string ProcessCluster::PeerUrl(int member) const {
+  return "http://127.0.0.1:" + std::to_string(peer_ports_[member]);
+}
+
 std::string ProcessCluster::LogPath(int member) const { return Path(member, ".log"); }
 
 std::vector<std::string> ProcessCluster::Environment(int member) const {
@@ -74,7 +87,7 @@ std::vector<std::string> ProcessCluster::Environment(int member) const {
   const bool lists = std::find(listers.begin(), listers.end(), member) != listers.end();
   variables.push_back("LD_PRELOAD=" + options_.powercut);
   variables.push_back("POWERCUT_DIR=" + Path(member, ""));
-  variables.push_back("POWERCUT_SHADOW=" + Path(member, ".shadow"));
+  if (options_.power_cuts) variables.push_back("POWERCUT_SHADOW=" + Path(member, ".shadow"));
   variables.push_back("POWERCUT_CONTROL=" + Path(member, ".rules"));
   variables.push_back("POWERCUT_LOG=" + Path(member, ".disk"));
   variables.push_back(std::string("POWERCUT_SITES=") + (lists ? "1" : "0"));
@@ -82,12 +95,9 @@ std::vector<std::string> ProcessCluster::Environment(int member) const {
 }
 
 std::vector<std::string> ProcessCluster::Arguments(int member) const {
-  const auto peer_url = [&](int of) {
-    return "http://127.0.0.1:" + std::to_string(peer_ports_[of]);
-  };
   std::string cluster;
   for (int other = 0; other < size(); ++other) {
-    cluster += (other ? ",m" : "m") + std::to_string(other) + "=" + peer_url(other);
+    cluster += (other ? ",m" : "m") + std::to_string(other) + "=" + PeerUrl(other);
   }
   const std::string name = "m" + std::to_string(member);
   const std::string client_url = "http://" + targets_[member];
@@ -96,9 +106,10 @@ std::vector<std::string> ProcessCluster::Arguments(int member) const {
                                         "--data-dir=" + Path(member, ""),
                                         "--listen-client-urls=" + client_url,
                                         "--advertise-client-urls=" + client_url,
-                                        "--listen-peer-urls=" + peer_url(member),
-                                        "--initial-advertise-peer-urls=" + peer_url(member),
+                                        "--listen-peer-urls=" + PeerUrl(member),
+                                        "--initial-advertise-peer-urls=" + PeerUrl(member),
                                         "--initial-cluster=" + cluster};
+  if (joins_[member]) arguments.push_back("--initial-cluster-state=existing");
   if (options_.metrics) {
     arguments.push_back("--listen-metrics-urls=http://" + metrics_targets_[member]);
   }
@@ -147,6 +158,7 @@ void ProcessCluster::Kill(const std::vector<int>& members) {
 
 std::string ProcessCluster::CutPower(int member, powercut::Cut cut, uint64_t seed) {
   GAVEL_CHECK(pids_[member] == 0) << "member " << member << " still runs";
+  GAVEL_CHECK(options_.power_cuts) << "nobody knows what is durable";
   const powercut::RestoreResult result =
       powercut::Restore(Path(member, ""), Path(member, ".shadow"), cut, seed);
   return std::to_string(result.files_changed) + " of " + std::to_string(result.files) +
@@ -195,6 +207,22 @@ std::optional<int> ProcessCluster::Died(int member) {
   }
   pids_[member] = 0;
   return status;
+}
+
+bool ProcessCluster::HasEnded(int member) const {
+  if (pids_[member] == 0) return true;
+  siginfo_t info = {};
+  const int how = WEXITED | WNOHANG | WNOWAIT;
+  return waitid(P_PID, static_cast<id_t>(pids_[member]), &info, how) == 0 &&
+         info.si_pid == pids_[member];
+}
+
+void ProcessCluster::Wipe(int member) {
+  GAVEL_CHECK(pids_[member] == 0) << "member " << member << " still runs";
+  std::filesystem::remove_all(Path(member, ""));
+  std::filesystem::remove_all(Path(member, ".shadow"));
+  if (!options_.powercut.empty()) std::filesystem::create_directory(Path(member, ""));
+  joins_[member] = true;
 }
 
 }  // namespace gavel::chaos

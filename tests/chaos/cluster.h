@@ -22,11 +22,18 @@ struct ClusterOptions {
   std::string server;     // The program.
   std::string directory;  // Members keep data and logs there; must exist.
   int size = 3;
-  std::string powercut;                 // The library to preload; empty for the real disk.
+  std::string powercut;  // The library to preload; empty for the real disk.
+  // Power can be cut: the library follows what is durable. It cannot follow a store that is moved
+  // to another directory, as a received snapshot is.
+  bool power_cuts = true;
   std::vector<int> site_lister;         // Members that log the call sites of their syncs.
   bool metrics = false;                 // They answer on metrics_target() too.
   std::vector<std::string> flags = {};  // Further ones of each member.
 };
+
+// The same cluster with a log that keeps so little that a member which was away for a hundred
+// writes needs a snapshot.
+ClusterOptions WithLittleLog(ClusterOptions options);
 
 class ProcessCluster {
  public:
@@ -42,7 +49,8 @@ class ProcessCluster {
   // SIGKILL to all of them before it waits for the first.
   void Kill(const std::vector<int>& members);
   // Takes away from the disk of a member that does not run what a power cut may take, by `cut`
-  // and `seed`. Returns in words what went. Requires: a library to preload.
+  // and `seed`. Returns in words what went. Requires: a library to preload, and
+  // ClusterOptions::power_cuts.
   std::string CutPower(int member, powercut::Cut cut, uint64_t seed);
   // What becomes of the member's calls on its files (tests/support/powercut/rules.h), from now
   // on and in its next lives.
@@ -55,6 +63,11 @@ class ProcessCluster {
   bool Stop(int member);
   // How the process ended, as waitpid tells it, if it has ended without being asked to.
   std::optional<int> Died(int member);
+  // Whether Died would say so, or the member does not run.
+  bool HasEnded(int member) const;
+  // Throws away the disk of a member that does not run. It joins the cluster that is there from now
+  // on, and has to be added first.
+  void Wipe(int member);
   bool Runs(int member) const { return pids_[member] != 0; }
   // 0: it does not run.
   pid_t pid(int member) const { return pids_[member]; }
@@ -64,6 +77,7 @@ class ProcessCluster {
   int size() const { return static_cast<int>(pids_.size()); }
   // host:port of each member's client port.
   const std::vector<std::string>& targets() const { return targets_; }
+  std::string PeerUrl(int member) const;
   std::string LogPath(int member) const;
 
  private:
@@ -77,6 +91,7 @@ class ProcessCluster {
   std::vector<std::string> targets_;
   std::vector<std::string> metrics_targets_;
   std::vector<int> peer_ports_;
+  std::vector<bool> joins_;  // Not one of those that found the cluster.
 };
 
 }  // namespace gavel::chaos

@@ -1,12 +1,10 @@
 // A sync that fails, at every place in the program that syncs.
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <initializer_list>
 #include <map>
 #include <optional>
@@ -20,8 +18,8 @@
 
 #include "raft/random.h"
 #include "tests/chaos/checked_cluster.h"
-#include "tests/chaos/kv_client.h"
 #include "tests/chaos/scenario.h"
+#include "tests/chaos/victim.h"
 #include "tests/chaos/workload.h"
 
 namespace gavel::chaos {
@@ -29,38 +27,34 @@ namespace {
 
 using raft::Random;
 
-// The member whose disk fails.
-constexpr int kVictim = 0;
-
 // How often a call site that was missed is looked for once more.
 constexpr int kRoundsMax = 5;
 
+// A cluster is used for so many failures: each makes its state larger, and with it the snapshots.
+constexpr long kFailuresMax = 12;
+
 void Sleep(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
-// What the victim does while its syncs are watched. Each site is struck in the phase that first
-// came upon it.
-enum Phase { kFirstStart, kLoad, kRestart, kStop, kPhases };
+bool NeedsLittleLog(Phase phase) { return phase >= kCut; }
 
-constexpr const char* kPhaseNames[] = {"first start", "load", "restart", "stop"};
-
+// A place in the program, and the phase in which the victim first came upon it: it is struck there.
 struct Site {
   Phase phase;
   std::string name;
   std::string call;  // And the file it was met at first.
 };
 
-// Puts about `megabytes` in large values, so that the log rolls and the state is flushed.
-void PutLarge(const std::string& target, int megabytes) {
-  KvClient client(target);
-  client.set_timeout(std::chrono::seconds(10));
-  for (int number = 0; number < megabytes; ++number) {
-    etcdserverpb::PutRequest request;
-    request.set_key("large" + std::to_string(number % 4));
-    request.set_value(std::string(1000 * 1000, 'v'));
-    etcdserverpb::PutResponse response;
-    client.Put(request, &response);
-  }
-}
+// RocksDB's threads sync the files of all its stores from the same call sites. Those of the store
+// that is filled from a snapshot have their turn by their names; a site without a name is one.
+constexpr const char* kFilesOfSnapshots[] = {
+    "sync member/snapshots/received/*.sst",
+    "sync member/snapshots/received/MANIFEST*",
+    "sync member/snapshots/received/*.dbtmp",
+    "dirsync member/snapshots/received",
+    "dirsync member/snapshots",
+    "sync member/snapshots/install*",
+    "dirsync member",
+};
 
 class FailingSyncs {
  public:
@@ -78,10 +72,17 @@ class FailingSyncs {
     });
     const auto later = std::find_if(sites.begin(), sites.end(),
                                     [](const Site& site) { return site.phase != kFirstStart; });
+    const auto little = std::find_if(later, sites.end(),
+                                     [](const Site& site) { return NeedsLittleLog(site.phase); });
     for (auto site = sites.begin(); site != later && problems_.empty(); ++site) {
       FailAtFirstStart(*site);
     }
-    if (problems_.empty() && later != sites.end()) FailUnderLoad({later, sites.end()});
+    FailUnderLoad({later, little});
+    for (auto first = little; first != sites.end();) {
+      const auto last = first + std::min(kFailuresMax, sites.end() - first);
+      FailUnderLoad({first, last});
+      first = last;
+    }
     std::printf("%d failed, %zu were not come upon again\n", struck_, missed_.size());
     if (!problems_.empty()) return problems_;
     // Background work does not always take the same path.
@@ -94,38 +95,44 @@ class FailingSyncs {
   }
 
  private:
-  ClusterOptions Fresh(std::vector<int> listers) {
+  ClusterOptions Fresh(bool little_log, std::vector<int> listers = {}) {
     ClusterOptions cluster = options_.cluster;
     cluster.directory += "/" + std::to_string(++clusters_);
     mkdir(cluster.directory.c_str(), 0700);
     cluster.site_lister = std::move(listers);
-    return cluster;
+    cluster.power_cuts = !little_log;
+    return little_log ? WithLittleLog(std::move(cluster)) : cluster;
   }
 
   // Lets the victim do all it does, and returns where it synced.
   std::vector<Site> ListSites() {
-    CheckedCluster checked(Fresh({kVictim}));
     std::vector<Site> sites;
     std::set<std::string> known;
-    const auto take = [&](Phase phase) {
+    List({kFirstStart, kLoad, kRestart, kStop, kLoad}, &known, &sites);
+    if (problems_.empty()) List({kCut, kSnapshot, kCut, kJoin}, &known, &sites);
+    for (const char* call : kFilesOfSnapshots) sites.push_back({kSnapshot, "", call});
+    return sites;
+  }
+
+  // The same in one cluster, in which the victim starts and does `phases`.
+  void List(const std::vector<Phase>& phases, std::set<std::string>* known,
+            std::vector<Site>* sites) {
+    CheckedCluster checked(Fresh(NeedsLittleLog(phases[0]), {kVictim}));
+    Victim victim(checked, large_megabytes());
+    bool well = checked.Start();
+    for (const Phase phase : phases) {
+      well = well && victim.Do(phase, /*expect_end=*/false);
       std::istringstream lines(checked.cluster().TakeDiskLog(kVictim));
       for (std::string line; std::getline(lines, line);) {
         std::istringstream words(line);
         std::string kind, name, call, path;
         words >> kind >> name >> call >> path;
-        if (kind == "site" && known.insert(name).second) {
-          sites.push_back({phase, name, call + " " + path});
+        if (kind == "site" && known->insert(name).second) {
+          sites->push_back({phase, name, call + " " + path});
         }
       }
-    };
-    bool well = checked.Start();
-    take(kFirstStart);
-    for (const Phase phase : {kLoad, kRestart, kStop, kLoad}) {
-      well = well && Do(checked, phase, /*expect_end=*/false);
-      take(phase);
     }
     problems_ = checked.problems();
-    return sites;
   }
 
   // Keeps `count` of the sites, of every phase some.
@@ -145,41 +152,18 @@ class FailingSyncs {
     }
   }
 
-  // Makes the victim do `phase`. With `expect_end` it may end at any moment of it.
-  bool Do(CheckedCluster& checked, Phase phase, bool expect_end) {
-    ProcessCluster& cluster = checked.cluster();
-    switch (phase) {
-      case kLoad:
-        PutLarge(cluster.targets()[1], large_megabytes());
-        Sleep(100);
-        break;
-      case kRestart:
-        cluster.Kill(kVictim);
-        cluster.Start(kVictim);
-        break;
-      case kStop:
-        if (!cluster.Runs(kVictim)) break;
-        if (!expect_end && !cluster.Stop(kVictim)) checked.Problem(kVictim, "did not stop");
-        if (expect_end) cluster.Ask(kVictim, SIGTERM);
-        if (!expect_end) cluster.Start(kVictim);
-        break;
-      default:
-        break;
-    }
-    return expect_end || checked.AllServe();
-  }
-
   // Two segments of the log and, in the long run, a flush of the state.
   int large_megabytes() const { return options_.count > 0 ? 20 : 40; }
 
   // Waits for the failure and the end of the victim. False if there was no failure. Problems if
   // it does not end, or not as it should.
-  bool AwaitEnd(CheckedCluster& checked, const Site& site, size_t log_before) {
+  static bool AwaitEnd(CheckedCluster& checked, Victim& victim, const Site& site,
+                       size_t log_before) {
     ProcessCluster& cluster = checked.cluster();
     std::optional<int> status;
     bool struck = false;
     for (int waited = 0; waited < (struck ? 20000 : 4000) && !status; waited += 10) {
-      status = cluster.Died(kVictim);
+      status = victim.TakeEnd();
       if (!status) Sleep(10);
       struck = struck || cluster.TakeDiskLog(kVictim).find("struck") != std::string::npos;
     }
@@ -192,22 +176,14 @@ class FailingSyncs {
       checked.Problem(kVictim, "ended with wait status " + std::to_string(*status) +
                                    " after a failed " + site.call);
     }
-    if (LogFrom(cluster, log_before).find("nput/output error") == std::string::npos) {
+    if (victim.LogFrom(log_before).find("nput/output error") == std::string::npos) {
       checked.Problem(kVictim, "does not say that " + site.call + " failed");
     }
     return true;
   }
 
-  static std::string LogFrom(ProcessCluster& cluster, size_t from) {
-    std::stringstream text;
-    text << std::ifstream(cluster.LogPath(kVictim)).rdbuf();
-    const std::string all = text.str();
-    return all.substr(std::min(from, all.size()));
-  }
-
-  static size_t LogSize(ProcessCluster& cluster) { return LogFrom(cluster, 0).size(); }
-
   static std::string Rule(const Site& site) {
+    if (site.name.empty()) return "eio " + site.call + " 1";
     return "eio " + site.call.substr(0, site.call.find(' ')) + " @" + site.name + " 1";
   }
 
@@ -221,11 +197,11 @@ class FailingSyncs {
     }
   }
 
-  // After a failure: without power if the seed says so, then up again.
-  void ComeBack(CheckedCluster& checked) {
+  // After a failure: without power if `may_cut` and the seed says so, then up again.
+  void ComeBack(CheckedCluster& checked, bool may_cut) {
     ProcessCluster& cluster = checked.cluster();
     cluster.Kill(kVictim);
-    if (random_.OneIn(2)) cluster.CutPower(kVictim, powercut::Cut::kAny, random_.Next());
+    if (may_cut && random_.OneIn(2)) cluster.CutPower(kVictim, powercut::Cut::kAny, random_.Next());
     cluster.SetRules(kVictim, "");
     cluster.Start(kVictim);
     checked.AllServe();
@@ -243,32 +219,37 @@ class FailingSyncs {
   }
 
   void FailAtFirstStart(const Site& site) {
-    CheckedCluster checked(Fresh({}));
+    CheckedCluster checked(Fresh(/*little_log=*/false));
     ProcessCluster& cluster = checked.cluster();
+    Victim victim(checked, large_megabytes());
     cluster.SetRules(kVictim, Rule(site));
     for (int member = 0; member < cluster.size(); ++member) cluster.Start(member);
-    const bool struck = AwaitEnd(checked, site, 0);
+    const bool struck = AwaitEnd(checked, victim, site, 0);
     OthersServe(checked);
-    ComeBack(checked);
+    ComeBack(checked, /*may_cut=*/true);
     if (checked.problems().empty()) checked.StopAll();
     Count(site, struck);
     problems_ = checked.problems();
   }
 
+  // Each in its phase, in one cluster. Requires: one cluster is good for all of them.
   void FailUnderLoad(const std::vector<Site>& sites) {
-    CheckedCluster checked(Fresh({}));
+    if (sites.empty() || !problems_.empty()) return;
+    const bool little_log = NeedsLittleLog(sites[0].phase);
+    CheckedCluster checked(Fresh(little_log));
     ProcessCluster& cluster = checked.cluster();
+    Victim victim(checked, large_megabytes());
     checked.Start();
     Workload workload({.targets = cluster.targets(), .seed = options_.seed});
     for (const Site& site : sites) {
       if (!checked.problems().empty()) break;
-      const size_t log_before = LogSize(cluster);
+      const size_t log_before = victim.LogFrom(0).size();
       cluster.TakeDiskLog(kVictim);
-      cluster.SetRules(kVictim, Rule(site));
-      Do(checked, site.phase, /*expect_end=*/true);
-      const bool struck = AwaitEnd(checked, site, log_before);
+      victim.Arm(Rule(site));
+      victim.Do(site.phase, /*expect_end=*/true);
+      const bool struck = AwaitEnd(checked, victim, site, log_before);
       if (struck) OthersServe(checked);
-      ComeBack(checked);
+      ComeBack(checked, !little_log);
       Count(site, struck);
     }
     workload.Stop();
@@ -293,26 +274,33 @@ class FailingSyncs {
 
   // Lets the site fail wherever a fresh victim first comes upon it, in all that it ever does.
   void FailAnywhere(const Site& site) {
-    CheckedCluster checked(Fresh({}));
+    const bool little_log = NeedsLittleLog(site.phase);
+    CheckedCluster checked(Fresh(little_log));
     ProcessCluster& cluster = checked.cluster();
+    Victim victim(checked, large_megabytes());
+    victim.Arm(Rule(site));
     cluster.SetRules(kVictim, Rule(site));
     for (int member = 0; member < cluster.size(); ++member) cluster.Start(member);
-    bool struck = AwaitEnd(checked, site, 0);
+    bool struck = AwaitEnd(checked, victim, site, 0);
     OthersServe(checked);
     Workload workload({.targets = cluster.targets(), .seed = random_.Next()});
     const auto pass = [&](std::initializer_list<Phase> phases) {
       for (const Phase phase : phases) {
         if (struck || !checked.problems().empty()) return;
-        Do(checked, phase, /*expect_end=*/true);
-        struck = AwaitEnd(checked, site, 0);
+        victim.Do(phase, /*expect_end=*/true);
+        struck = AwaitEnd(checked, victim, site, 0);
       }
     };
-    pass({kLoad, kRestart, kLoad, kStop, kRestart, kLoad});
+    if (little_log) {
+      pass({kCut, kSnapshot, kRestart, kCut, kJoin, kSnapshot, kCut, kStop});
+    } else {
+      pass({kLoad, kRestart, kLoad, kStop, kRestart, kLoad});
+    }
     // What is left to be written at a stop depends on what came before it.
     if (!struck) workload.Stop();
     pass({kStop, kRestart, kLoad, kStop});
     if (struck) OthersServe(checked);
-    ComeBack(checked);
+    ComeBack(checked, !little_log);
     workload.Stop();
     if (checked.problems().empty()) checked.CheckAll(workload, 1);
     if (checked.problems().empty()) checked.StopAll();

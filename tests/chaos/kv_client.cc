@@ -106,6 +106,22 @@ Outcome KvClient::Resign(const v3electionpb::ResignRequest& request,
   return Call("/v3electionpb.Election/Resign", request, response);
 }
 
+Outcome KvClient::MemberList(etcdserverpb::MemberListResponse* response) {
+  etcdserverpb::MemberListRequest request;
+  request.set_linearizable(true);
+  return Call("/etcdserverpb.Cluster/MemberList", request, response);
+}
+
+Outcome KvClient::MemberAdd(const etcdserverpb::MemberAddRequest& request,
+                            etcdserverpb::MemberAddResponse* response) {
+  return Call("/etcdserverpb.Cluster/MemberAdd", request, response);
+}
+
+Outcome KvClient::MemberRemove(const etcdserverpb::MemberRemoveRequest& request,
+                               etcdserverpb::MemberRemoveResponse* response) {
+  return Call("/etcdserverpb.Cluster/MemberRemove", request, response);
+}
+
 Outcome KvClient::Status(etcdserverpb::StatusResponse* response) {
   return Call("/etcdserverpb.Maintenance/Status", etcdserverpb::StatusRequest(), response);
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "proto/etcdserverpb/cluster.pb.h"
 #include "proto/etcdserverpb/kv.pb.h"
 #include "proto/etcdserverpb/maintenance.pb.h"
 #include "proto/v3electionpb/election.pb.h"
@@ -35,6 +36,11 @@ class KvClient {
                    v3electionpb::ProclaimResponse* response);
   Outcome Resign(const v3electionpb::ResignRequest& request,
                  v3electionpb::ResignResponse* response);
+  Outcome MemberList(etcdserverpb::MemberListResponse* response);
+  Outcome MemberAdd(const etcdserverpb::MemberAddRequest& request,
+                    etcdserverpb::MemberAddResponse* response);
+  Outcome MemberRemove(const etcdserverpb::MemberRemoveRequest& request,
+                       etcdserverpb::MemberRemoveResponse* response);
   Outcome Status(etcdserverpb::StatusResponse* response);
   Outcome HashKv(int64_t revision, etcdserverpb::HashKVResponse* response);
 

@@ -21,11 +21,12 @@ struct ScenarioOptions {
   bool strict = false;  // Judges times and memory too, which needs a machine of its own.
 };
 
-// Kills one member, a quorum or all at once with SIGKILL under load, `count` times.
+// Kills one member, a quorum or all at once with SIGKILL under load, `count` times; of three times
+// or more each comes once at least.
 std::vector<std::string> RunKills(const ScenarioOptions& options);
 
-// Cuts the power of one member, of a quorum or of all under load, `count` times: at any moment,
-// at a chosen call on a file, or during the start after the cut before.
+// Cuts the power of one member, of a quorum or of all under load, `count` times, in the same way:
+// at any moment, at a chosen call on a file, or during the start after the cut before.
 std::vector<std::string> RunPowerCuts(const ScenarioOptions& options);
 
 // Lets members miss so much that they need a snapshot, and kills them `count` times while they get
@@ -37,8 +38,9 @@ std::vector<std::string> RunSnapshots(const ScenarioOptions& options);
 // cuts: then nothing that the power cuts find, or do not find, means anything.
 std::vector<std::string> RunLyingSyncs(const ScenarioOptions& options);
 
-// Lets a sync of one member fail at `count` of its call sites, or at all of them if that is 0:
-// the member ends with a message, the others go on, and it comes back without loss.
+// Lets a sync of one member fail at `count` of its call sites, or at all of them if that is 0,
+// those where it receives a snapshot, cuts its log and joins a cluster among them: the member ends
+// with a message, the others go on, and it comes back without loss.
 std::vector<std::string> RunFailingSyncs(const ScenarioOptions& options);
 
 // Lets `count` processes contend for one lock for `seconds`, kills and stops them, most of all the

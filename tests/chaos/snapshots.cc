@@ -28,12 +28,6 @@ constexpr std::chrono::seconds kInstallPatience(60);
 
 void Sleep(uint64_t ms) { std::this_thread::sleep_for(milliseconds(ms)); }
 
-ClusterOptions WithLittleLog(ClusterOptions options) {
-  options.flags = {"--snapshot-count=50", "--snapshot-lag-entries=50",
-                   "--snapshot-catchup-entries=10", "--snapshot-send-rate=20000000"};
-  return options;
-}
-
 class Snapshots {
  public:
   explicit Snapshots(const ScenarioOptions& options)

@@ -44,16 +44,25 @@ struct Site {
   std::string call;  // And the file it was met at first.
 };
 
-// RocksDB's threads sync the files of all its stores from the same call sites. Those of the store
-// that is filled from a snapshot have their turn by their names; a site without a name is one.
-constexpr const char* kFilesOfSnapshots[] = {
-    "sync member/snapshots/received/*.sst",
-    "sync member/snapshots/received/MANIFEST*",
-    "sync member/snapshots/received/*.dbtmp",
-    "dirsync member/snapshots/received",
-    "dirsync member/snapshots",
-    "sync member/snapshots/install*",
-    "dirsync member",
+// Places that may share their call sites with other places, and have their turn by the names of
+// their files: RocksDB's threads sync the files of all its stores from the same sites, and a first
+// start is much the same in a new cluster and in one that is joined. A site without a name is one.
+constexpr struct {
+  Phase phase;
+  const char* call;
+} kByFiles[] = {
+    {kSnapshot, "sync member/snapshots/received/*.sst"},
+    {kSnapshot, "sync member/snapshots/received/MANIFEST*"},
+    {kSnapshot, "sync member/snapshots/received/*.dbtmp"},
+    {kSnapshot, "dirsync member/snapshots/received"},
+    {kSnapshot, "dirsync member/snapshots"},
+    {kSnapshot, "sync member/snapshots/install*"},
+    {kSnapshot, "dirsync member"},
+    {kJoin, "sync member/identity*"},
+    {kJoin, "sync member/wal/*"},
+    {kJoin, "dirsync member/wal"},
+    {kJoin, "sync member/state/MANIFEST*"},
+    {kJoin, "sync member/snapshots/received/*.sst"},
 };
 
 class FailingSyncs {
@@ -110,7 +119,7 @@ class FailingSyncs {
     std::set<std::string> known;
     List({kFirstStart, kLoad, kRestart, kStop, kLoad}, &known, &sites);
     if (problems_.empty()) List({kCut, kSnapshot, kCut, kJoin}, &known, &sites);
-    for (const char* call : kFilesOfSnapshots) sites.push_back({kSnapshot, "", call});
+    for (const auto& [phase, call] : kByFiles) sites.push_back({phase, "", call});
     return sites;
   }
 

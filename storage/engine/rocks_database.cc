@@ -30,7 +30,9 @@ absl::Status Damaged(const std::string& path, std::string_view why) {
 // An error of opening, with the path and what to do about it.
 absl::Status ExplainOpenError(const rocksdb::Status& status, const std::string& path) {
   const std::string text = status.ToString();
-  if (absl::StrContains(text, "lock ") || absl::StrContains(text, "LOCK")) {
+  // What RocksDB says of a lock that another process, or this one, has. The path may say anything.
+  if (absl::StrContains(text, "While lock file: ") ||
+      absl::StrContains(text, "lock hold by current process")) {
     return absl::FailedPreconditionError(
         absl::StrCat("the state database in ", path,
                      " is in use by another process or engine; stop that one first (", text, ")"));

@@ -59,7 +59,7 @@ class RocksOpenTest : public ::testing::Test {
   }
 
   gavel::testing::TemporaryDirectory directory_;
-  const std::string path_ = directory_.path() + "/db";
+  std::string path_ = directory_.path() + "/db";
 };
 
 TEST_F(RocksOpenTest, WhatWasFlushedIsThereAgain) {
@@ -137,6 +137,13 @@ TEST_F(RocksOpenTest, DataWithoutItsCurrentFileIsDamage) {
   std::filesystem::remove(path_ + "/CURRENT");
   EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss,
                                AllOf(HasSubstr(path_), HasSubstr("CURRENT"), HasSubstr("add"))));
+}
+
+TEST_F(RocksOpenTest, APathThatSpeaksOfLocksIsNotTakenForOne) {
+  path_ += " lock BLOCK";
+  Fill();
+  std::filesystem::remove(FileNamed("", ".sst"));
+  EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("BLOCK")));
 }
 
 TEST_F(RocksOpenTest, AMissingDataFileIsDamage) {

@@ -1,0 +1,143 @@
+"""The options of tests/bench/compare."""
+import argparse
+import os
+import re
+import shutil
+import time
+
+from compare_lib.problem import Problem
+from compare_lib.rows import CLUSTER, MILLION, ROWS, SERVERS
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))))
+TABLES = ('rows', 'million', 'cluster', 'curves')
+QUICK = {'repetitions': 1, 'seconds': 0.3, 'warm_up': 0.1, 'keys': 20000, 'failovers': 1,
+         'starts': 1, 'watch_share': 0.02, 'settle': (1, 5), 'idle_seconds': 1, 'quiet': 1}
+WHOLE = {'repetitions': None, 'seconds': 3.0, 'warm_up': 0.5, 'keys': 1000000, 'failovers': 20,
+         'starts': 10, 'watch_share': 1, 'settle': (10, 120), 'idle_seconds': 10, 'quiet': 5}
+
+DESCRIPTION = """\
+Runs the same loads on etcd and on Gavel, in turns, on loopback, and prints tables of both
+servers' figures (medians), their ratios, and the goals; a goal that is missed says by how much.
+
+The load generator is built first, of etcd's own Go clients. Both servers get the same flags and
+fresh folders, which are removed at the end like the servers, also after Ctrl-C. Before each row
+of reads the servers are restarted, since writes make later reads of etcd 3.4 dearer. CPU per
+1,000 operations is the figure to judge by: the load generator shares the cores.
+"""
+EPILOG = """\
+tables:  rows     put, get, compare-and-swap, range, watch, lease; for each number of members
+         million  memory, disk, restart, pages, gaps and CPU with 1,000,000 keys, one member
+         cluster  failover, start and idle members
+         curves   the cost over clients, value size, keys, watchers and members
+rows:    %s
+
+examples:
+  compare                                 all but the curves: about two hours
+  compare --quick                         everything once and short, to see that it works
+  compare --tables rows --members 3 --rows 'put|get'
+  compare --from FILE --readme tests/bench/README.md    tables of raw lines, into the README
+"""
+
+
+def whole_numbers(text):
+    values = [int(part) for part in text.split(',')]
+    if min(values) < 1:
+        raise argparse.ArgumentTypeError('%s: at least 1' % text)
+    return values
+
+
+def positive(kind):
+    def parse(text):
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError('%s: above 0' % text)
+        return value
+    return parse
+
+
+def port_range(text):
+    first, last = (int(part) for part in text.split('-'))
+    if not 1024 <= first < last <= 65535:
+        raise argparse.ArgumentTypeError('%s: FIRST-LAST between 1024 and 65535' % text)
+    return first, last
+
+
+def names_of(allowed):
+    def parse(text):
+        chosen = text.split(',')
+        for name in chosen:
+            if name not in allowed:
+                raise argparse.ArgumentTypeError('%s: one or more of %s' % (
+                    name, ','.join(allowed)))
+        return chosen
+    return parse
+
+
+def parser():
+    names = [row.name for row in ROWS + MILLION + CLUSTER]
+    made = argparse.ArgumentParser(
+        prog='compare', description=DESCRIPTION, epilog=EPILOG % ' '.join(names[:len(ROWS)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = made.add_argument
+    add('--tables', type=names_of(TABLES), metavar='LIST', help='rows,million,cluster')
+    add('--curves', action='store_true', help='the table of curves; alone unless with --tables')
+    add('--rows', metavar='REGEX', default='', help='only rows whose names this is found in')
+    add('--members', type=whole_numbers, default=[1, 3], metavar='LIST', help='1,3')
+    add('--servers', type=names_of(SERVERS), default=list(SERVERS), metavar='LIST',
+        help='etcd,gavel')
+    add('--repetitions', type=positive(int), metavar='N', help='5; 2 in the other tables')
+    add('--seconds', type=positive(float), metavar='S', help='of measured load: 3')
+    add('--keys', type=positive(int), metavar='N', help='of the table of 1,000,000')
+    add('--failovers', type=positive(int), metavar='N', help='20')
+    add('--starts', type=positive(int), metavar='N', help='10')
+    add('--quick', action='store_true', help='everything once and short; no figures to keep')
+    add('--etcd', metavar='FILE', help='the etcd to run; the one of PATH')
+    add('--gavel', metavar='FILE', help='the gaveld to run; BUILD/bin/gaveld')
+    add('--build', default=os.path.join(ROOT, 'build'), metavar='BUILD',
+        help='build folder; the load generator goes to BUILD/compare')
+    add('--data', metavar='DIR', help="where the servers' folders are made; BUILD/compare")
+    add('--ports', type=port_range, default=(20000, 32000), metavar='A-B', help='20000-32000')
+    add('--json', metavar='FILE', help='raw lines are added to it; BUILD/compare/lines-TIME.jsonl')
+    add('--from', dest='inputs', action='append', default=[], metavar='FILE',
+        help='run nothing: tables of the raw lines of earlier runs; may be repeated')
+    add('--readme', metavar='FILE', help='also replace the marked parts of this file')
+    return made
+
+
+def parse(arguments):
+    options = parser().parse_args(arguments)
+    try:
+        re.compile(options.rows)
+    except re.error as error:
+        raise Problem('--rows: %s' % error)
+    for name, value in (QUICK if options.quick else WHOLE).items():
+        if getattr(options, name, None) is None:
+            setattr(options, name, value)
+    if options.tables is None:
+        options.tables = [] if options.curves else ['rows', 'million', 'cluster']
+    if options.curves and 'curves' not in options.tables:
+        options.tables.append('curves')
+    options.keys = max(options.keys, 1000)  # of one page
+    options.out = os.path.join(os.path.abspath(options.build), 'compare')
+    options.data = os.path.abspath(options.data or options.out)
+    if not options.json:
+        options.json = os.path.join(options.out, time.strftime('lines-%Y%m%d-%H%M%S.jsonl'))
+    return options
+
+
+def binaries(options):
+    """Where the servers are that are asked for, by name."""
+    found = {}
+    if 'etcd' in options.servers:
+        found['etcd'] = options.etcd or shutil.which('etcd')
+        if not found['etcd'] or not os.access(found['etcd'], os.X_OK):
+            raise Problem('no etcd%s: install the package etcd-server (deploy/install-deps '
+                          '--tests), or name one by --etcd'
+                          % (' at ' + options.etcd if options.etcd else ' in PATH'))
+    if 'gavel' in options.servers:
+        found['gavel'] = options.gavel or os.path.join(options.build, 'bin/gaveld')
+        if not os.access(found['gavel'], os.X_OK):
+            raise Problem('no gaveld at %s: build it by cmake --preset release && ninja -C build '
+                          'gaveld, or name one by --gavel' % found['gavel'])
+    return {name: os.path.abspath(path) for name, path in found.items()}

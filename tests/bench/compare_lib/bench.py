@@ -8,6 +8,7 @@ import tempfile
 
 from compare_lib import machine
 from compare_lib.cluster import Cluster, Ports
+from compare_lib.problem import Problem
 
 
 class Bench:
@@ -29,9 +30,10 @@ class Bench:
         print(text, file=sys.stderr, flush=True)
 
     def describe(self):
-        self.records.add('machine', **machine.describe(self.folder))
+        self.records.add('machine', quick=self.options.quick, **machine.describe(self.folder))
         for name, binary in self.binaries.items():
-            self.records.add('server', server=name, **machine.version(binary))
+            self.records.add('server', server=name, flags=self.options.flags[name],
+                             **machine.version(binary))
 
     def wanted(self, rows):
         return [row for row in rows if re.search(self.options.rows, row.name)]
@@ -49,7 +51,8 @@ class Bench:
     @contextlib.contextmanager
     def cluster(self, name, size):
         """Members that are not started yet, and are gone afterwards whatever happens."""
-        made = Cluster(name, self.binaries[name], size, self.folder, self._ports, self.program)
+        command = [self.binaries[name], *self.options.flags[name]]
+        made = Cluster(name, command, size, self.folder, self._ports, self.program)
         try:
             yield made
         finally:
@@ -63,7 +66,9 @@ class Bench:
             for name in self.binaries:
                 clusters[name] = stack.enter_context(self.cluster(name, size))
                 clusters[name].launch()
-                self.fill(clusters[name], keys)
+                done = self.fill(clusters[name], keys)
+                if done['errors']:
+                    raise Problem('%s could not be filled: %s' % (name, done['first_error']))
             yield clusters
 
     def fill(self, cluster, keys, **job):

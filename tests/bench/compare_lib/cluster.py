@@ -1,5 +1,4 @@
 """Members of one server on loopback: started with etcd's own flags, ended by their pids."""
-import ctypes
 import os
 import random
 import shutil
@@ -11,6 +10,7 @@ import time
 from compare_lib import machine
 from compare_lib.load_program import Running
 from compare_lib.problem import Problem
+from compare_lib.processes import end_with_parent
 
 STOP_SECONDS = 60
 START_SECONDS = 120
@@ -38,17 +38,13 @@ class Ports:
         raise Problem('no free port is left; give another range by --ports')
 
 
-def _end_with_parent():
-    # Also if we are killed in a way that lets us clean up nothing.
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
 class Cluster:
     """`size` members of one server. Start it by launch(); close() leaves nothing behind."""
 
-    def __init__(self, name, binary, size, folder, ports, program):
+    def __init__(self, name, command, size, folder, ports, program):
         self.name = name
-        self.binary = binary
+        self.command = command  # the program, and flags beside those of all servers
+        self.other_cores = None  # used by others during the last timed_start()
         self.folder = os.path.join(folder, '%s-%d-%d' % (name, size, random.randrange(1 << 30)))
         self.program = program
         self._ports = ports
@@ -84,7 +80,7 @@ class Cluster:
         url = 'http://127.0.0.1:%d'
         client, peer = url % self._client_ports[member], url % self._peer_ports[member]
         members = ('m%d=%s' % (i, url % port) for i, port in enumerate(self._peer_ports))
-        return [self.binary, '--name', 'm%d' % member, '--data-dir', self.data(member),
+        return [*self.command, '--name', 'm%d' % member, '--data-dir', self.data(member),
                 '--listen-client-urls', client, '--advertise-client-urls', client,
                 '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer,
                 '--initial-cluster', ','.join(members), '--initial-cluster-state', 'new',
@@ -99,7 +95,7 @@ class Cluster:
             with open(self.data(member) + '.log', 'ab') as log:
                 self._processes[member] = subprocess.Popen(
                     self._arguments(member), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    env=environment, start_new_session=True, preexec_fn=_end_with_parent)
+                    env=environment, start_new_session=True, preexec_fn=end_with_parent)
 
     def stop(self, *members, how=signal.SIGTERM):
         """Ends members (all) and waits until they have."""
@@ -154,9 +150,11 @@ class Cluster:
             'limit_seconds': START_SECONDS})
         try:
             waiting.wait_begun()
+            others = machine.Others(lambda: sum(self.cpu_seconds()))
             begun = time.time_ns()
             self.start()
             answered = waiting.finish(self.check_running)['first_ns']
+            self.other_cores = others.cores()
         except Problem as problem:
             waiting.end()
             self.check_running()
@@ -194,7 +192,8 @@ class Cluster:
         return [machine.memory_mb(pid) for pid in self.pids()]
 
     def cpu_seconds(self):
-        return [machine.cpu_seconds(pid) for pid in self.pids()]
+        return [machine.cpu_seconds(process.pid) for process in self._processes
+                if process is not None and process.poll() is None]
 
     def disk_mb(self):
         return sum(machine.disk_mb(self.data(member)) for member in range(self.size))

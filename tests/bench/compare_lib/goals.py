@@ -5,7 +5,8 @@ import statistics
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """A bound on one figure. `what` is its name in a verdict, `unit` follows its value."""
+    """A bound on one figure. `what` is its name in a verdict, if a row has more than one of them;
+    `unit` follows its value."""
     what: str
     bound: float
     at_most: bool = False
@@ -28,16 +29,14 @@ def verdict(goals_and_values):
     """'met', or by how much which goal is missed. A value of None is one that was not measured."""
     if not goals_and_values:
         return 'no goal'
-    missing = [goal.what for goal, value in goals_and_values if value is None]
-    if missing:
-        return 'not measured: ' + ', '.join(missing)
+    if any(value is None for _, value in goals_and_values):
+        return 'not compared'
     missed = []
     for goal, value in goals_and_values:
         factor = goal.missed_by(value)
         if factor is not None:
-            missed.append('%s by %.2f times (%s%s, %s)' % (
-                goal.what, factor, number(value), goal.unit, goal))
-    return 'missed: ' + '; '.join(missed) if missed else 'met'
+            missed.append(('%s by %.2f times' % (goal.what, factor)).strip())
+    return 'missed ' + '; '.join(missed) if missed else 'met'
 
 
 def number(value):

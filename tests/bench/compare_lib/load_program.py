@@ -8,6 +8,7 @@ import tempfile
 import time
 
 from compare_lib.problem import Problem
+from compare_lib.processes import end_with_parent
 
 SOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'load')
 GO_PACKAGES = '/usr/share/gocode'
@@ -52,7 +53,8 @@ class Running:
         self._out = tempfile.TemporaryFile('w+')
         self._err = tempfile.TemporaryFile('w+')
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=self._out,
-                                        stderr=self._err, text=True, start_new_session=True)
+                                        stderr=self._err, text=True, start_new_session=True,
+                                        preexec_fn=end_with_parent)
         try:
             self.process.stdin.write(json.dumps(job))
             self.process.stdin.close()

@@ -1,6 +1,8 @@
 """What the machine is, and what it is doing: from /proc."""
 import os
 import platform
+import re
+import resource
 import subprocess
 import time
 
@@ -18,6 +20,33 @@ def cpu_seconds(pid):
 def memory_mb(pid):
     with open('/proc/%d/statm' % pid) as statm:
         return int(statm.read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
+def busy_seconds():
+    """CPU that everything has used since the machine was started."""
+    with open('/proc/stat') as stat:
+        user, nice, system, _, _, interrupts, soft = stat.readline().split()[1:8]
+    return (int(user) + int(nice) + int(system) + int(interrupts) + int(soft)) / TICKS
+
+
+class Others:
+    """The cores used since now by whatever is neither a server, nor we, nor children that we have
+    waited for meanwhile. `servers` returns the CPU seconds of the servers."""
+
+    def __init__(self, servers):
+        self._servers = servers
+        self._began = self._read()
+
+    def _read(self):
+        ours = 0
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+            usage = resource.getrusage(who)
+            ours += usage.ru_utime + usage.ru_stime
+        return time.monotonic(), busy_seconds() - ours - self._servers()
+
+    def cores(self):
+        (began, before), (now, after) = self._began, self._read()
+        return (after - before) / max(now - began, 1 / TICKS)
 
 
 def disk_mb(folder):
@@ -101,6 +130,6 @@ def version(binary):
         name, _, value = line.partition(':')
         if name.endswith(' Version') and 'version' not in found:
             found['version'] = value.strip()
-        if name == 'Git SHA':
+        if name == 'Git SHA' and re.fullmatch('[0-9a-f]{7,}', value.strip()):
             found['commit'] = value.strip()
     return found

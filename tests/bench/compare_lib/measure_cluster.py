@@ -2,6 +2,7 @@
 import contextlib
 import time
 
+from compare_lib import machine
 from compare_lib.problem import Problem
 from compare_lib.rows import CLUSTER
 
@@ -20,9 +21,9 @@ def measure(bench):
         idle(bench)
 
 
-def keep(bench, row, members, name, repetition, figure, result=None):
+def keep(bench, row, members, name, repetition, figure, **more):
     bench.records.add('cluster', row=row, members=members, server=name, repetition=repetition,
-                      figure=figure, result=result)
+                      figure=figure, **more)
     bench.say('  %s %s: %.4g' % (name, row, figure))
 
 
@@ -43,7 +44,7 @@ def failovers(bench):
                 raise Problem('%s took no put for half a minute after its leader was killed'
                               % name)
             keep(bench, 'failover', MEMBERS, name, repetition,
-                 result['gaps']['recovery_ms'] / 1000, result)
+                 result['gaps']['recovery_ms'] / 1000, other_cores=result['other_cores'])
             cluster.stop(leader)
             cluster.start(leader)
 
@@ -51,7 +52,9 @@ def failovers(bench):
 def starts(bench, size):
     for repetition, name in bench.turns(bench.options.starts):
         with bench.cluster(name, size) as cluster:
-            keep(bench, 'start-%d' % size, size, name, repetition, cluster.launch())
+            seconds = cluster.launch()
+            keep(bench, 'start-%d' % size, size, name, repetition, seconds,
+                 other_cores=cluster.other_cores)
 
 
 def idle(bench):
@@ -62,9 +65,11 @@ def idle(bench):
             cluster.launch()
             cluster.leader()
             time.sleep(span / 2)
+            others = machine.Others(lambda: sum(cluster.cpu_seconds()))
             before, since = sum(cluster.cpu_seconds()), time.monotonic()
             time.sleep(span)
             spent = sum(cluster.cpu_seconds()) - before
             percent = 100 * spent / (time.monotonic() - since) / MEMBERS
-            keep(bench, 'idle-cpu', MEMBERS, name, repetition, percent)
+            used = others.cores()
+            keep(bench, 'idle-cpu', MEMBERS, name, repetition, percent, other_cores=used)
             keep(bench, 'idle-memory', MEMBERS, name, repetition, max(cluster.memory_mb()))

@@ -9,8 +9,7 @@ CLIENTS = {'clients': 64}
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """`points` of one thing; `job_of` gives the load at one. `large` names the points at which
-    the store is filled anew."""
+    """`points` of one thing; `job_of` gives the load at one of them."""
     name: str
     title: str
     points: tuple
@@ -61,8 +60,8 @@ def measure(bench):
         for point in curve.points if curve.cluster_of else ():
             own.setdefault(curve.cluster_of(point), []).append((curve, point))
     for (members, keys), measured in sorted(own.items(), key=lambda item: item[0]):
-        if keys > KEYS:
-            keys = min(keys, bench.options.keys)
+        if keys > bench.options.keys:
+            continue
         with bench.filled(members, keys) as clusters:
             for curve, point in measured:
                 measure_point(bench, clusters, curve, point, members, keys)
@@ -77,5 +76,6 @@ def measure_point(bench, clusters, curve, point, members, keys=KEYS):
     for repetition, name in bench.turns(bench.repetitions(REPETITIONS)):
         result = clusters[name].run(job)
         bench.records.add('curves', row=curve.name, point=point, members=members, server=name,
-                          repetition=repetition, result=result)
+                          repetition=repetition, result=result,
+                          other_cores=result['other_cores'])
     bench.say('  %s at %d' % (curve.name, point))

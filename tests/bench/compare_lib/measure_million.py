@@ -50,16 +50,17 @@ class Store:
         for row, how in RESTARTS:
             if row in self._wanted:
                 self._cluster.stop(how=how)
-                self._keep(row, self._cluster.timed_start())
+                seconds = self._cluster.timed_start()
+                self._keep(row, seconds, other_cores=self._cluster.other_cores)
         if any(row.startswith('gap-') for row in self._wanted):
             self._gaps()
 
-    def _keep(self, row, figure, result=None):
+    def _keep(self, row, figure, **more):
         if row not in self._wanted:
             return
         self._bench.records.add('million', row=row, members=1, server=self._cluster.name,
                                 repetition=self._repetition, keys=self._keys, figure=figure,
-                                result=result)
+                                **more)
         self._bench.say('  %s %s: %.4g' % (self._cluster.name, row, figure))
 
     def _run(self, row, field, job):
@@ -67,14 +68,14 @@ class Store:
         result = self._cluster.run(job)
         if job['kind'] != 'put':
             self._memory_reading.append(result['server_rss_mb'])
-        self._keep(row, result[field], result)
+        self._keep(row, result[field], result=result, other_cores=result['other_cores'])
 
     def _load(self):
         self._bench.say('%s: %d keys' % (self._cluster.name, self._keys))
         self._cluster.launch()
         result = self._bench.fill(self._cluster, self._keys, clients=1000, connections=100)
         disk = machine.settled_disk_mb(self._cluster, *self._bench.options.settle)
-        self._keep('memory-loaded', sum(self._cluster.memory_mb()), result)
+        self._keep('memory-loaded', sum(self._cluster.memory_mb()), result=result)
         self._keep('disk', disk)
 
     def _gaps(self):
@@ -91,4 +92,5 @@ class Store:
                 'kind': 'gaps', 'action': action, 'seconds': quiet, 'quiet_seconds': quiet / 2,
                 'after_seconds': quiet / 2, 'limit_seconds': 600,
                 'file': os.path.join(self._cluster.folder, 'saved')})
-            self._keep(row, result['gaps']['during_ms'], result)
+            self._keep(row, result['gaps']['during_ms'], result=result,
+                       other_cores=result['other_cores'])

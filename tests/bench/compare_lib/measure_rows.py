@@ -23,7 +23,8 @@ def measure_row(bench, clusters, row, members):
     for repetition, name in bench.turns(bench.repetitions(REPETITIONS)):
         result = clusters[name].run({'keys': KEYS, **bench.timed(row.job)})
         bench.records.add('rows', row=row.name, members=members, server=name,
-                          repetition=repetition, result=result)
+                          repetition=repetition, result=result,
+                          other_cores=result['other_cores'])
         said.append('%s %.0f/s %.4f s%s' % (
             name, result['per_second'], result['server_cpu_s_per_1k'],
             ' %d ERRORS' % result['errors'] if result['errors'] else ''))

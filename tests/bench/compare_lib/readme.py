@@ -24,6 +24,15 @@ def replace(text, sections):
     return text
 
 
+def check(path, names):
+    """Refuses, before hours of measuring, a file that could not be rewritten after them."""
+    try:
+        with open(path, encoding='utf-8') as handle:
+            replace(handle.read(), {name: '' for name in names})
+    except OSError as error:
+        raise Problem('cannot read %s: %s' % (path, error.strerror))
+
+
 def rewrite(path, sections):
     try:
         with open(path, encoding='utf-8') as handle:

@@ -1,10 +1,12 @@
 """The raw lines: one JSON object for each thing that was measured, from which all tables are made.
 
-Every line has a `table`. Those of measurements also have `server`, `row`, `members`, `repetition`
-and either `result` (what the load program said) or `figure` (one number).
+Every line has a `table`, and the `run` that it is of. Those of measurements also have `server`,
+`row`, `members`, `repetition` and either `result` (what the load program said) or `figure` (one
+number).
 """
 import json
 import os
+import time
 
 from compare_lib.problem import Problem
 
@@ -15,6 +17,7 @@ class Records:
     def __init__(self, path=None):
         self.path = path
         self.lines = []
+        self._run = time.strftime('%Y%m%d-%H%M%S')
         self._file = None
         if path:
             try:
@@ -24,7 +27,7 @@ class Records:
                 raise Problem('cannot write raw lines to %s: %s' % (path, error.strerror))
 
     def add(self, table, **fields):
-        line = {'table': table, **fields}
+        line = {'table': table, 'run': self._run, **fields}
         self.lines.append(line)
         if self._file:
             self._file.write(json.dumps(line) + '\n')
@@ -44,7 +47,7 @@ def read(paths):
             with open(path, encoding='utf-8') as handle:
                 for number, text in enumerate(handle, 1):
                     line = json.loads(text)
-                    if not isinstance(line, dict) or 'table' not in line:
+                    if not isinstance(line, dict) or not {'table', 'run'} <= line.keys():
                         raise Problem('%s:%d is not a line of a comparison' % (path, number))
                     lines.append(line)
         except OSError as error:

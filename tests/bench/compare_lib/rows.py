@@ -7,6 +7,7 @@ import dataclasses
 from compare_lib.goals import Goal
 
 SERVERS = ('etcd', 'gavel')  # The first is what the other is compared with.
+TITLES = {'etcd': 'etcd', 'gavel': 'Gavel'}
 KEYS = 10000                 # in the store while the rows of the first table run
 THROUGHPUT = {1: 1.8, 3: 2.5}
 
@@ -88,7 +89,7 @@ class Figure:
     ratio: Goal = None  # for etcd's median divided by Gavel's
 
 
-def at_most(bound, unit, what='value'):
+def at_most(bound, unit, what=''):
     return Goal(what, bound, True, ' ' + unit)
 
 
@@ -100,23 +101,25 @@ MILLION = (
     Figure('restart-term', 'restart to the first put, after SIGTERM', 's', at_most(1, 's')),
     Figure('restart-kill', 'restart to the first put, after kill -9', 's', at_most(1, 's')),
     Figure('open-range', 'open range, limit 1,000, with its count, 4 clients', '/s',
-           Goal('rate', 300, unit='/s')),
+           Goal('', 300, unit='/s')),
     Figure('gap-quiet', 'longest gap between puts, nothing else going on', 'ms'),
-    Figure('gap-snapshot', 'the same while a snapshot is saved', 'ms', at_most(GAP_MS, 'ms')),
-    Figure('gap-compact', 'the same while 100,000 revisions are compacted', 'ms',
+    Figure('gap-snapshot', 'longest gap between puts while a snapshot is saved', 'ms',
            at_most(GAP_MS, 'ms')),
-    Figure('gap-defragment', 'the same while defragmenting', 'ms', at_most(GAP_MS, 'ms')),
+    Figure('gap-compact', 'longest gap between puts while 100,000 revisions are compacted', 'ms',
+           at_most(GAP_MS, 'ms')),
+    Figure('gap-defragment', 'longest gap between puts while defragmenting', 'ms',
+           at_most(GAP_MS, 'ms')),
     Figure('cpu-put', 'put on these keys, 256 clients, CPU per 1,000', 's',
-           ratio=Goal('CPU', 4, unit=' times less')),
+           ratio=Goal('', 4, unit=' times less')),
     Figure('cpu-get', 'linearizable get on these keys, 256 clients, CPU per 1,000', 's',
-           ratio=Goal('CPU', 4, unit=' times less')),
+           ratio=Goal('', 4, unit=' times less')),
 )
 
 CLUSTER = (
     Figure('failover', 'leader killed (kill -9) to the first write', 's',
            at_most(0.4, 's', 'median'), at_most(1, 's', 'worst')),
     Figure('start-3', 'start to the first put, empty, three members', 's', at_most(0.3, 's')),
-    Figure('start-1', 'the same with one member', 's'),
+    Figure('start-1', 'start to the first put, empty, one member', 's'),
     Figure('idle-cpu', 'idle CPU of a member, of a core', '%', at_most(0.5, '%')),
     Figure('idle-memory', 'idle resident memory of a member, the largest', 'MB',
            at_most(25, 'MB')),

@@ -1,20 +1,17 @@
 """Makes the tables, in markdown, of raw lines. Pure: the same lines give the same tables."""
+import math
+
 from compare_lib.goals import Goal, median, number, ratios, verdict
 from compare_lib.machine import NOISY_CORES
 from compare_lib.measure_curves import CURVES
+from compare_lib.notes import made_on
 from compare_lib.records import select
-from compare_lib.rows import CLUSTER, GAP_MS, MILLION, ROWS, SERVERS
+from compare_lib.rows import CLUSTER, GAP_MS, MILLION, ROWS, SERVERS, TITLES
 
+ETCD, GAVEL = SERVERS
 FIELDS = {'throughput': 'per_second', 'cpu': 'server_cpu_s_per_1k', 'p50': 'p50_ms',
           'p99': 'p99_ms'}
-
-
-def table(header, lines):
-    """A markdown table; None without lines."""
-    if not lines:
-        return None
-    rows = [header, ['---'] * len(header)] + lines
-    return '\n'.join('| ' + ' | '.join(str(cell) for cell in row) + ' |' for row in rows)
+COLUMNS_PER_DOUBLING = 6
 
 
 def sections(lines):
@@ -25,74 +22,36 @@ def sections(lines):
     for name, figures in (('million', MILLION), ('cluster', CLUSTER)):
         made = figures_table(lines, name, figures)
         if made:
-            found[name] = made + '\n\n' + made_on(lines, name)
+            found[name] = made + '\n\n' + made_on(lines, select(lines, name))
     curves = curves_section(lines)
     if curves:
         found['curves'] = curves
     return found
 
 
-def made_on(lines, name, **fields):
-    """The sentence below a table: versions, machine, repetitions, and what others did."""
-    measured = select(lines, name, **fields)
-    said = []
-    for line in select(lines, 'server'):
-        text = '%s %s' % (line['server'].capitalize() if line['server'] == 'gavel'
-                          else line['server'], line.get('version', '(no version)'))
-        if line.get('commit') and line['commit'] != 'Not provided (use ./build instead of go '\
-                'build)' and line['server'] == 'gavel':
-            text += ' of commit ' + line['commit']
-        if text not in said:
-            said.append(text)
-    versions = ', '.join(said)
-    machines = select(lines, 'machine')
-    where = '%(cores)d cores (%(processor)s), %(memory_gb)d GB, Linux %(kernel)s, ' \
-        '%(file_system)s, %(date)s' % machines[-1] if machines else 'an unknown machine'
-    counts = sorted({len(group) for group in groups(measured).values()})
-    repetitions = '–'.join(str(count) for count in {min(counts): 0, max(counts): 0})
-    return ('Medians of %s repetition%s, in turns. %s. %s; load average %s before. %s' % (
-        repetitions, '' if repetitions == '1' else 's', versions, where,
-        number(machines[-1]['load_average']) if machines else '–', others(measured)))
+def table(header, lines):
+    """A markdown table; None without lines."""
+    if not lines:
+        return None
+    rows = [header, ['---'] * len(header)] + lines
+    return '\n'.join('| ' + ' | '.join(str(text) for text in row) + ' |' for row in rows)
 
 
-def groups(measured):
-    found = {}
-    for line in measured:
-        key = (line['row'], line['members'], line['server'], line.get('point'))
-        found.setdefault(key, []).append(line)
-    return found
+def by_server(lines, name, **fields):
+    """The lines of each server in the order in which they were measured."""
+    return {server: sorted(select(lines, name, server=server, **fields),
+                           key=lambda line: (line['run'], line['repetition']))
+            for server in SERVERS}
 
 
-def other_cores(results):
-    return median([result.get('other_cores') for result in results])
-
-
-def others(measured):
-    """What everything but servers and load generator used of the machine."""
-    with_results = [line for line in measured if line.get('result')]
-    if not with_results:
-        return 'What others used is not known.'
-    used = [line['result'].get('other_cores', 0) for line in with_results]
-    stolen = [line['result'].get('stolen_cores', 0) for line in with_results]
-    return ('Others used %s cores at most, %s in the middle; other machines of the host took %s '
-            'at most.' % tuple(number(max(0, value)) for value in (
-                max(used), median(used), max(stolen))))
-
-
-def results_of(lines, name, **fields):
-    """The results of each server in the order of the repetitions."""
-    return {server: [line['result'] for line in sorted(
-        select(lines, name, server=server, **fields), key=lambda line: line['repetition'])]
-        for server in SERVERS}
-
-
-def errors(results):
+def errors(measured):
     """How many operations of a row failed, and the first text; None: none."""
-    everything = [result for server in SERVERS for result in results[server]]
-    count = sum(result['errors'] for result in everything)
+    results = [line['result'] for server in SERVERS for line in measured[server]
+               if line.get('result')]
+    count = sum(result['errors'] for result in results)
     if not count:
         return None
-    first = next(result['first_error'] for result in everything if result['errors'])
+    first = next(result['first_error'] for result in results if result['errors'])
     return '%d error%s (%s)' % (count, '' if count == 1 else 's', cell(first))
 
 
@@ -101,98 +60,116 @@ def cell(text):
     return ' '.join(text.replace('|', '/').split())[:120]
 
 
-def compared(results):
+def others(measured):
+    """The cores that others used, of the server for which it was more; None: not measured."""
+    used = [median([line.get('other_cores') for line in measured[server]]) for server in SERVERS]
+    present = [max(0, value) for value in used if value is not None]
+    return max(present) if present else None
+
+
+def marked(cores):
+    """A cell that stands out if the row was disturbed."""
+    if cores is None:
+        return '–'
+    return ('**%.2f**' if cores > NOISY_CORES else '%.2f') % cores
+
+
+def disturbed(cores):
+    return '; disturbed' if cores is not None and cores > NOISY_CORES else ''
+
+
+def values(measured, server, field):
+    return [line['result'][field] for line in measured[server]]
+
+
+def pair(measured, field):
+    """The medians of both servers."""
+    return [number(median(values(measured, server, field))) for server in SERVERS]
+
+
+def compared(measured):
     """The median ratios by name: CPU as times less, throughput as times more, latency as a share
     of etcd's."""
-    base, other = results[SERVERS[0]], results[SERVERS[1]]
-
     def of(name, above, below):
-        field = FIELDS[name]
-        return median(ratios([r[field] for r in above], [r[field] for r in below]))
-    return {'cpu': of('cpu', base, other), 'throughput': of('throughput', other, base),
-            'p50': of('p50', other, base), 'p99': of('p99', other, base)}
+        return median(ratios(values(measured, above, FIELDS[name]),
+                             values(measured, below, FIELDS[name])))
+    return {'cpu': of('cpu', ETCD, GAVEL), 'throughput': of('throughput', GAVEL, ETCD),
+            'p50': of('p50', GAVEL, ETCD), 'p99': of('p99', GAVEL, ETCD)}
 
 
-def pair(results, field, form=number):
-    return [form(median([r[field] for r in results[server]])) for server in SERVERS]
+def headed(*what):
+    return ['%s, %s' % (text, TITLES[server]) for text in what for server in SERVERS]
 
 
 def rows_section(lines, members):
-    figures, ratios_ = [], []
+    compared_rows, figures = [], []
     for row in ROWS:
-        results = results_of(lines, 'rows', row=row.name, members=members)
-        if not any(results.values()):
+        measured = by_server(lines, 'rows', row=row.name, members=members)
+        if not any(measured.values()):
             continue
-        used = [other_cores(results[server]) for server in SERVERS if results[server]]
-        noise = max(0, max(used))
-        wrong = errors(results)
-        figures.append([row.title, *pair(results, 'per_second'), *pair(results, 'p50_ms'),
-                        *pair(results, 'p99_ms'),
-                        *pair(results, 'server_cpu_s_per_1k'), *pair(results, 'server_rss_mb'),
-                        wrong or 0,
-                        '**%.2f**' % noise if noise > NOISY_CORES else '%.2f' % noise])
-        ratios_.append(ratio_line(row, members, results, wrong, noise))
-    ratio_header = ['', 'CPU, times less (goal)', 'throughput, times (goal)',
-                    "median latency of etcd's (goal)", "99th percentile of etcd's (goal)",
-                    'verdict']
-    header = ['', *('%s, %s' % (what, server.replace('gavel', 'Gavel'))
-                    for what in ('per second', 'median ms', '99th ms', 'CPU s/1k', 'MB')
-                    for server in SERVERS), 'errors', 'cores of others']
-    return '\n\n'.join([table(ratio_header, ratios_), table(header, figures),
-                        made_on(lines, 'rows', members=members)])
+        compared_rows.append(compared_line(row, members, measured))
+        figures.append([
+            row.title, *(text for field in ('per_second', 'p50_ms', 'p99_ms',
+                                            'server_cpu_s_per_1k', 'server_rss_mb')
+                         for text in pair(measured, field)),
+            errors(measured) or 0, marked(others(measured))])
+    return '\n\n'.join([
+        table(['', 'CPU, times less (goal)', 'throughput, times (goal)',
+               "median latency of etcd's (goal)", "99th percentile of etcd's (goal)",
+               'verdict'], compared_rows),
+        table(['', *headed('per second', 'median ms', '99th ms', 'CPU s/1k', 'MB'), 'errors',
+               'cores of others'], figures),
+        made_on(lines, select(lines, 'rows', members=members))])
 
 
-def ratio_line(row, members, results, wrong, noise):
-    found = compared(results)
+def compared_line(row, members, measured):
+    found = compared(measured)
     goals = dict(row.goals(members))
     cells = [number(found[name]) + (' (%s)' % number(goals[name].bound) if name in goals else '')
              for name in ('cpu', 'throughput', 'p50', 'p99')]
+    wrong = errors(measured)
     if wrong:
         said = 'does not count: ' + wrong
-    elif not all(results.values()):
+    elif not all(measured.values()):
         said = 'not compared'
     else:
         said = verdict([(goal, found[name]) for name, goal in goals.items()])
-        if noise > NOISY_CORES:
-            said += '; others used %.2f cores' % noise
-    return [row.title, *cells, said]
+    return [row.title, *cells, said + disturbed(others(measured))]
 
 
 def figures_table(lines, name, figures):
-    """One number for each repetition: medians, the worst, and the goal."""
+    """Rows of one number for each repetition: the medians, and the goal for Gavel's."""
     made = []
-    quiet = median([line['figure'] for line in select(lines, name, row='gap-quiet',
-                                                      server='gavel')])
+    quiet = median([line['figure'] for line in select(lines, name, row='gap-quiet', server=GAVEL)])
     for row in figures:
-        values = {server: [line['figure'] for line in select(lines, name, row=row.name,
-                                                             server=server)]
-                  for server in SERVERS}
-        if not any(values.values()):
+        measured = by_server(lines, name, row=row.name)
+        if not any(measured.values()):
             continue
-        made.append([row.title, *(spread(values[server], row.unit) for server in SERVERS),
-                     *judged(row, values, quiet, errors_of(lines, name, row.name))])
-    return table(['', 'etcd', 'Gavel', 'goal', 'verdict'], made)
+        found = {server: [line['figure'] for line in measured[server]] for server in SERVERS}
+        goals = goals_of(row, found, quiet)
+        wrong = errors(measured)
+        said = 'does not count: ' + wrong if wrong else verdict(goals)
+        if row.ratio and not wrong and goals[0][1] is not None:
+            said += ' (%s%s)' % (number(goals[0][1]), row.ratio.unit)
+        made.append([row.title, *(spread(found[server], row.unit) for server in SERVERS),
+                     '; '.join(str(goal) for goal, _ in goals) or '–',
+                     said + disturbed(others(measured)), marked(others(measured))])
+    return table(['', *(TITLES[server] for server in SERVERS), 'goal', 'verdict',
+                  'cores of others'], made)
 
 
-def errors_of(lines, name, row):
-    results = {server: [line['result'] for line in select(lines, name, row=row, server=server)
-                        if line.get('result')] for server in SERVERS}
-    # What was sent to a leader that was killed fails.
-    return None if row == 'failover' else errors(results)
-
-
-def spread(values, unit):
-    if not values:
+def spread(found, unit):
+    if not found:
         return '–'
-    text = '%s %s' % (number(median(values)), unit)
-    if len(values) > 1:
-        text += ' (%s to %s)' % (number(min(values)), number(max(values)))
+    text = '%s %s' % (number(median(found)), unit)
+    if len(found) > 1:
+        text += ' (%s to %s)' % (number(min(found)), number(max(found)))
     return text
 
 
-def judged(row, values, quiet, wrong):
-    """The cells of the goal and of the verdict."""
-    base, other = (median(values[server]) for server in SERVERS)
+def goals_of(row, found, quiet):
+    """The goals of a row and what they are held against."""
+    base, other = median(found[ETCD]), median(found[GAVEL])
     goals = []
     if row.goal:
         goal = row.goal
@@ -200,28 +177,43 @@ def judged(row, values, quiet, wrong):
             goal = Goal(goal.what, quiet, True, goal.unit)
         goals.append((goal, other))
     if row.worst:
-        goals.append((row.worst, max(values[SERVERS[1]], default=None)))
+        goals.append((row.worst, max(found[GAVEL], default=None)))
     if row.ratio:
         goals.append((row.ratio, base / other if base and other else None))
-    said = 'does not count: ' + wrong if wrong else verdict(goals)
-    return ['; '.join(str(goal) for goal, _ in goals) or '–', said]
+    return goals
 
 
 def curves_section(lines):
     made = []
     for curve in CURVES:
         points = sorted({line['point'] for line in select(lines, 'curves', row=curve.name)})
-        rows = []
-        for point in points:
-            results = results_of(lines, 'curves', row=curve.name, point=point)
-            found = compared(results)
-            used = [other_cores(results[server]) for server in SERVERS if results[server]]
-            rows.append(['{:,}'.format(point), *pair(results, 'server_cpu_s_per_1k'),
-                         *pair(results, 'per_second'), *pair(results, 'p99_ms'),
-                         number(found['cpu']), errors(results) or 0,
-                         '%.2f' % max(0, max(used))])
-        made.append(table([curve.title, 'CPU s/1k, etcd', 'Gavel', 'per second, etcd', 'Gavel',
-                           '99th ms, etcd', 'Gavel', 'CPU, times less', 'errors',
-                           'cores of others'], rows))
-    made = [one for one in made if one]
-    return '\n\n'.join(made + [made_on(lines, 'curves')]) if made else None
+        at = {point: by_server(lines, 'curves', row=curve.name, point=point) for point in points}
+        rows = [['{:,}'.format(point), *pair(measured, 'server_cpu_s_per_1k'),
+                 *pair(measured, 'per_second'), *pair(measured, 'p99_ms'),
+                 number(compared(measured)['cpu']), errors(measured) or 0,
+                 marked(others(measured))] for point, measured in at.items()]
+        if rows:
+            made.append(table([curve.title, *headed('CPU s/1k', 'per second', '99th ms'),
+                               'CPU, times less', 'errors', 'cores of others'], rows))
+            made.append(plot(curve.title, at))
+    return '\n\n'.join(made + [made_on(lines, select(lines, 'curves'))]) if made else None
+
+
+def plot(title, at):
+    """Bars of the CPU per operation, as text that any reader of markdown shows."""
+    bars = []
+    for point, measured in at.items():
+        for server in SERVERS:
+            value = median(values(measured, server, 'server_cpu_s_per_1k'))
+            if value:
+                label = '{:>11,} {:5}'.format(point, TITLES[server])
+                bars.append((label, value))
+    if not bars:
+        return 'No CPU was seen to be used.'
+    least = min(value for _, value in bars)
+    drawn = []
+    for label, value in bars:
+        length = 1 + round(COLUMNS_PER_DOUBLING * math.log2(value / least))
+        drawn.append('%s %s %s' % (label, '#' * length, number(value)))
+    return '```\n%s: CPU s per 1,000; %d columns for each doubling\n%s\n```' % (
+        title, COLUMNS_PER_DOUBLING, '\n'.join(drawn))

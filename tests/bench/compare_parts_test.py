@@ -145,6 +145,14 @@ class Tables(unittest.TestCase):
         bars = [line.count('#') for line in text.splitlines() if '#' in line]
         self.assertEqual(bars, [13, 7, 7, 1])
 
+    def test_a_part_that_lacks_rows_is_known(self):
+        lines = row_lines([result()], [], members=3)
+        lacking = tables.missing(lines, 'rows-3')
+        self.assertNotIn('put-256 of etcd', lacking)
+        self.assertIn('put-256 of Gavel', lacking)
+        self.assertEqual(len(lacking), 2 * len(rows.ROWS) - 1)
+        self.assertIn('put-256 of etcd', tables.missing(lines, 'rows-1'))
+
     def test_every_row_has_a_name_to_itself(self):
         names = [row.name for row in rows.ROWS + rows.MILLION + rows.CLUSTER]
         self.assertEqual(len(set(names)), len(names))

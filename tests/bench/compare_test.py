@@ -90,6 +90,13 @@ class Compare(unittest.TestCase):
         self.assertEqual(done.stdout.count('| put, 64 clients |'), 2, done.stdout)
         again = self.run_compare('--from', self.folder + '/lines.jsonl')
         self.assertEqual(again.stdout, done.stdout)
+        self.refused('would lose rows: rows-1 has no put-256 of etcd', '--from',
+                     self.folder + '/lines.jsonl', '--readme', self.copied_readme())
+
+    def copied_readme(self):
+        copy = self.folder + '/README.md'
+        shutil.copy(os.path.join(os.path.dirname(COMPARE), 'README.md'), copy)
+        return copy
 
     def start(self):
         running = subprocess.Popen(
@@ -150,7 +157,8 @@ class Compare(unittest.TestCase):
     def test_mistakes_are_told_before_anything_runs(self):
         self.refused('no row of rows has such a name', *SHORT, '--rows', 'nothing')
         self.refused('--rows', *SHORT, '--rows', '(')
-        self.refused('0 parts', *SHORT, '--readme', COMPARE)
+        self.refused('0 parts', '--tables', 'rows', '--readme', COMPARE)
+        self.refused('takes whole tables', *SHORT, '--readme', COMPARE)
         self.assertFalse([name for name in os.listdir(self.folder) if name.startswith('serv')])
 
 

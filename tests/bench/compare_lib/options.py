@@ -151,6 +151,13 @@ def parse(arguments):
     return options
 
 
+def check_whole(options):
+    """Refuses a run of which the README could keep nothing."""
+    if not options.inputs and (options.quick or options.rows or len(options.servers) < 2):
+        raise Problem('--readme takes whole tables of both servers; of a run of some rows, make '
+                      'them later by --from, together with the raw lines of the others')
+
+
 def parts(options):
     """The names of the README's parts that a run with these options makes."""
     if options.inputs:

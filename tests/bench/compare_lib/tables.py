@@ -29,6 +29,15 @@ def sections(lines):
     return found
 
 
+def missing(lines, part):
+    """What a whole part would have and these lines do not, as 'ROW of SERVER'."""
+    name, _, members = part.partition('-')
+    fields = {'members': int(members)} if members else {}
+    rows = {'rows': ROWS, 'million': MILLION, 'cluster': CLUSTER, 'curves': CURVES}[name]
+    return ['%s of %s' % (row.name, TITLES[server]) for row in rows for server in SERVERS
+            if not select(lines, name, row=row.name, server=server, **fields)]
+
+
 def table(header, lines):
     """A markdown table; None without lines."""
     if not lines:

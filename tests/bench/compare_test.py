@@ -16,6 +16,11 @@ import tempfile
 import time
 import unittest
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from compare_lib import load_program  # noqa: E402
+
 COMPARE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'compare')
 OPTIONS = None
 PATIENCE_SECONDS = 60
@@ -52,7 +57,7 @@ class Compare(unittest.TestCase):
 
     def run_compare(self, *arguments, **more):
         return subprocess.run(self.command(*arguments), capture_output=True, text=True,
-                              timeout=120, **more)
+                              timeout=300, **more)
 
     def refused(self, said, *arguments, **more):
         done = self.run_compare(*arguments, **more)
@@ -169,6 +174,8 @@ def main():
     parser.add_argument('--build', required=True, type=os.path.abspath)
     parser.add_argument('--ports', default='20000-32000')
     OPTIONS, rest = parser.parse_known_args()
+    # Here, since the first time it takes longer than a test has patience.
+    load_program.build(os.path.join(OPTIONS.build, 'compare'))
     unittest.main(argv=[sys.argv[0], *rest])
 
 

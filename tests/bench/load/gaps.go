@@ -141,11 +141,12 @@ func runGaps(work *job) (*result, error) {
 	time.Sleep(seconds(work.QuietSeconds))
 	found := &gaps{}
 	from := sending.now()
+	var failed error // of the action
 	if work.Action == "kill" {
 		err = sending.kill(work.KillPid, found)
 		sending.cancel() // What went to the dead leader would be waited for.
 	} else {
-		err = act(work)
+		failed = act(work)
 	}
 	to := sending.now()
 	found.ActionSeconds = (to - from).Seconds()
@@ -158,6 +159,10 @@ func runGaps(work *job) (*result, error) {
 	}
 	found.longest(sending.done, from, to)
 	done := &result{Gaps: found, Errors: sending.failed, FirstError: sending.first}
+	if failed != nil {
+		done.Errors++
+		done.FirstError = failed.Error()
+	}
 	took := make([]time.Duration, len(sending.done))
 	for i, one := range sending.done {
 		took[i] = one.end - one.begin
@@ -223,7 +228,8 @@ func act(work *job) error {
 	child := exec.Command(os.Args[0])
 	child.Stdin = bytes.NewReader(line)
 	if said, err := child.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %s", err, bytes.TrimSpace(said))
+		lines := bytes.Split(bytes.TrimSpace(said), []byte("\n")) // The last says why.
+		return fmt.Errorf("%s", lines[len(lines)-1])
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ class Bench:
         self._ports = Ports(*options.ports)
 
     def close(self):
+        # Also what a cluster could not remove.
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def say(self, text):

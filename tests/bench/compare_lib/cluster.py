@@ -10,7 +10,7 @@ import time
 from compare_lib import machine
 from compare_lib.load_program import Running
 from compare_lib.problem import Problem
-from compare_lib.processes import end_with_parent
+from compare_lib.processes import end_with_parent, unbroken
 
 STOP_SECONDS = 60
 START_SECONDS = 120
@@ -92,7 +92,7 @@ class Cluster:
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith('ETCD_')}  # They would be options of both servers.
         for member in members or range(self.size):
-            with open(self.data(member) + '.log', 'ab') as log:
+            with unbroken(), open(self.data(member) + '.log', 'ab') as log:
                 self._processes[member] = subprocess.Popen(
                     self._arguments(member), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     env=environment, start_new_session=True, preexec_fn=end_with_parent)
@@ -112,8 +112,9 @@ class Cluster:
                 process.wait()
 
     def close(self):
-        self.stop(how=signal.SIGKILL)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with unbroken():
+            self.stop(how=signal.SIGKILL)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def check_running(self, without=None):
         for member, process in enumerate(self._processes):

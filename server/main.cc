@@ -271,7 +271,8 @@ HealthProbe ProbeOf(Gate& gate) {
   probe.state = [&gate] {
     const std::vector<std::string> errors = gate.status().disk_errors;
     std::vector<std::string> alarms;
-    for (const storage::Alarm& alarm : gate.limits()->alarms) {
+    const auto limits = gate.limits();
+    for (const storage::Alarm& alarm : limits->alarms) {
       alarms.push_back(storage::AlarmName(alarm.kind));
     }
     return HealthProbe::State{.has_leader = gate.has_leader(),

@@ -69,7 +69,8 @@ absl::Status ApplyLog(const NewClusterStep::Parts& parts) {
 absl::StatusOr<storage::InitialState> Alone(const storage::StateMachine& machine,
                                             raft::NodeId self) {
   storage::InitialState alone;
-  for (storage::MemberRecord member : *machine.members()) {
+  const auto members = machine.members();
+  for (storage::MemberRecord member : *members) {
     if (member.id != self) continue;
     member.learner = false;
     alone.configuration.members.push_back({self, member.peer_urls});

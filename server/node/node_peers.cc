@@ -70,7 +70,8 @@ std::string Node::View() const {
 
 std::string Node::NameOf(raft::NodeId id) const {
   if (gate_ == nullptr) return "";
-  for (const storage::MemberRecord& member : *gate_->members()) {
+  const auto members = gate_->members();
+  for (const storage::MemberRecord& member : *members) {
     if (member.id == id) return member.name;
   }
   return "";

@@ -68,7 +68,8 @@ void Status(const ServiceSurroundings& s, std::string bytes, CallContext, Comple
   response.set_storageversion(std::string(kEtcdClusterVersion));
   response.mutable_downgradeinfo();
   if (!status.raft.leader) response.add_errors(ToStatus(Error::kNoLeader).message);
-  for (const storage::Alarm& alarm : s.gate->limits()->alarms) {
+  const auto limits = s.gate->limits();
+  for (const storage::Alarm& alarm : limits->alarms) {
     response.add_errors(AlarmText(alarm));
   }
   for (const std::string& error : status.errors) response.add_errors(error);

@@ -50,6 +50,10 @@ RULES = (
          "the core is passive: no thread, no lock", only=("raft/",)),
     Rule(r"[^\w]throw\s+\w|[^\w]throw\s*;", "no exceptions of ours"),
     Rule(r"\busing\s+namespace\b", "names are written out", tests=True),
+    # C++20 ends what a call returned before the first turn, unless the range is that itself.
+    Rule(r"\bfor \([^;]*[^:]: (\*[\w.:>()-]*\w\(\w*\)|[\w.:>()-]*\w\(\w*\)->\w+)\)",
+         "a loop over what a pointer that a call returned points to: give the pointer a name",
+         tests=True, unless=r"\bmutable_\w+\(\)\)|\b(back|front|begin)\(\)->"),
     # A private constructor is out of make_unique's reach: owned in the same breath.
     Rule(r"[^\w.:]new\s+[A-Za-z_:(]", "std::make_unique", unless=r"unique_ptr<.*[({]\s*new "),
     Rule(r"[^\w]delete\s+[a-z_*]|[^\w]delete\[\]", "std::unique_ptr"),

@@ -88,7 +88,8 @@ class LeaderPriorityTest : public LeadershipTest {
   }
   bool AllKnown() {
     uint32_t sum = 0;
-    for (const auto& member : *cluster_->gate(0).members()) sum += member.leader_priority;
+    const auto members = cluster_->gate(0).members();
+    for (const auto& member : *members) sum += member.leader_priority;
     return sum == 12;
   }
   bool Leads(int index) { return cluster_->Leader() == index; }

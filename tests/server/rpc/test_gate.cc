@@ -138,7 +138,8 @@ void TestGate::ChangeMembers(const internal::ChangeMembers& change,
 
 void TestGate::ApplyWanted() {
   raft::Configuration configuration;
-  for (const storage::WantedMember& member : membership()->members) {
+  const auto wanted = membership();
+  for (const storage::WantedMember& member : wanted->members) {
     if (member.leaves || !member.replaced_by.is_none()) continue;
     configuration.members.push_back({member.id, member.peer_urls});
     if (!member.learner) configuration.voters.push_back(member.id);

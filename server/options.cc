@@ -2,7 +2,9 @@
 #include "server/options.h"
 
 #include <algorithm>
-#include <exception>
+#include <fstream>
+#include <optional>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -234,22 +236,31 @@ absl::Status ApplyYaml(const YAML::Node& map, const std::string& file, OptionsDr
   return absl::OkStatus();
 }
 
+// Not YAML::LoadFile, which lets a read that fails pass through it as an exception of the stream,
+// and forgets what it had allocated.
+std::optional<std::string> ReadText(const std::string& file) {
+  std::ifstream in(file);
+  std::ostringstream text;
+  in >> text.rdbuf();
+  if (!in.eof()) return std::nullopt;  // A directory, too.
+  return text.str();
+}
+
 absl::Status ApplyFile(const std::string& file, OptionsDraft& draft) {
-  YAML::Node root;
+  const std::optional<std::string> text = ReadText(file);
+  if (!text) {
+    return absl::InvalidArgumentError(absl::StrCat("--config-file ", file, ": cannot be read"));
+  }
   try {
-    root = YAML::LoadFile(file);
+    const YAML::Node root = YAML::Load(*text);
     if (root.IsNull()) return absl::OkStatus();
     if (!root.IsMap()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--config-file ", file, ": the file is not a YAML map of flags"));
     }
     return ApplyYaml(root, file, draft);
-  } catch (const YAML::BadFile&) {
-    return absl::InvalidArgumentError(absl::StrCat("--config-file ", file, ": cannot be read"));
   } catch (const YAML::Exception& error) {
     return absl::InvalidArgumentError(absl::StrCat("--config-file ", file, ": ", error.what()));
-  } catch (const std::exception&) {  // The stream's own: a directory, or a disk that fails.
-    return absl::InvalidArgumentError(absl::StrCat("--config-file ", file, ": cannot be read"));
   }
 }
 

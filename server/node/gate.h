@@ -147,7 +147,8 @@ class Gate {
   // Tells who watches of what is applied here.
   virtual WatchHub& watches() = 0;
 
-  // Runs `done` once this member has deleted what the compaction at `compacted` gave up.
+  // Runs `done` once this member has deleted what the compaction at `compacted` gave up. Without a
+  // deadline it waits for however long that takes, as etcd does.
   virtual void WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
                              absl::AnyInvocable<void(GateResult) &&> done) = 0;
 

@@ -347,7 +347,7 @@ std::vector<MemberGate::CollectWaiter> MemberGate::TakeCollectWaiters(storage::R
 
 void MemberGate::WhenCollected(storage::Revision compacted, std::optional<MonotonicNs> deadline,
                                absl::AnyInvocable<void(GateResult) &&> done) {
-  const MonotonicNs until = deadline.value_or(surroundings_.clock.Now() + limits_.request_timeout);
+  const MonotonicNs until = deadline.value_or(std::numeric_limits<MonotonicNs>::max());
   GateResult result = GateResult::kOk;
   {
     const MutexLock lock(mutex_);

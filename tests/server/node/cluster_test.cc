@@ -1,8 +1,10 @@
 // What a cluster promises, with every stage driven from one thread.
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -438,6 +440,30 @@ TEST(ClusterTest, CollectedHistoryIsCounted) {
   }));
   EXPECT_THAT(cluster.MetricsText(0),
               HasSubstr("etcd_debugging_mvcc_db_compaction_keys_total 2\n"));
+}
+
+// Who names no deadline waits for as long as it takes.
+TEST(ClusterTest, WaitingForACollectionHasOnlyItsCallersDeadline) {
+  NodeCluster cluster(1, 1);
+  cluster.StartAll();
+  cluster.AwaitLeader();
+  for (const char* value : {"1", "2"}) cluster.PutAndWait(0, "a", value);
+  const storage::Revision revision = cluster.gate(0).view()->revision;
+  std::vector<GateResult> patient;
+  std::vector<GateResult> hurried;
+  cluster.gate(0).WhenCollected(revision, std::nullopt,
+                                [&](GateResult result) { patient.push_back(result); });
+  cluster.gate(0).WhenCollected(revision, cluster.clock().Now() + server::kNsPerSecond,
+                                [&](GateResult result) { hurried.push_back(result); });
+  cluster.Run(60'000);
+  EXPECT_THAT(hurried, ElementsAre(GateResult::kTimedOut));
+  EXPECT_THAT(patient, IsEmpty());
+  etcdserverpb::CompactionRequest request;
+  request.set_revision(revision);
+  cluster.gate(0).Propose(server::CommandField::kCompact, request.SerializeAsString(), std::nullopt,
+                          [](const server::ProposeResult&) {});
+  ASSERT_TRUE(cluster.RunUntil([&] { return !patient.empty(); }));
+  EXPECT_THAT(patient, ElementsAre(GateResult::kOk));
 }
 
 // In its first life nobody can tell it by its life. The leader, which goes on naming what it

@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
@@ -37,31 +36,32 @@ void ConfigurationTeller::TellChanges(const raft::Configuration& before,
     const raft::MemberAddress* const old = before.Find(member.id);
     const char* const role = RoleOf(now, member.id);
     if (old == nullptr) {
-      TellOne("member added", member, role);
+      TellOne("member added", member, {"role", role});
       continue;
     }
     const char* const old_role = RoleOf(before, member.id);
     if (std::string_view(role) != old_role) {
-      TellOne(now.IsLearner(member.id) ? "member loses its vote" : "member promoted", member, role);
+      TellOne(now.IsLearner(member.id) ? "member loses its vote" : "member promoted", member,
+              {"role", role});
     }
     if (old->peer_urls != member.peer_urls) {
       TellOne("member's peer URLs changed", member,
-              absl::StrCat("before: ", absl::StrJoin(old->peer_urls, ",")));
+              {"previous peer urls", absl::StrJoin(old->peer_urls, ",")});
     }
   }
   for (const raft::MemberAddress& member : before.members) {
     if (now.Find(member.id) == nullptr) {
-      TellOne("member removed", member, RoleOf(before, member.id));
+      TellOne("member removed", member, {"role", RoleOf(before, member.id)});
     }
   }
 }
 
 void ConfigurationTeller::TellOne(std::string_view what, const raft::MemberAddress& member,
-                                  const std::string& detail) {
+                                  const LogField& detail) {
   logger_.Info(what, {{"member", absl::StrFormat("%x", member.id.value())},
                       {"name", name_of_(member.id)},
                       {"peer urls", absl::StrJoin(member.peer_urls, ",")},
-                      {"detail", detail}});
+                      detail});
 }
 
 }  // namespace gavel::server

@@ -25,7 +25,7 @@ class ConfigurationTeller {
 
  private:
   void TellChanges(const raft::Configuration& before, const raft::Configuration& now);
-  void TellOne(std::string_view what, const raft::MemberAddress& member, const std::string& detail);
+  void TellOne(std::string_view what, const raft::MemberAddress& member, const LogField& detail);
 
   Logger& logger_;
   const NameOf name_of_;

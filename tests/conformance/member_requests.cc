@@ -47,6 +47,8 @@ Operation MemberRequests::Add() {
   etcdserverpb::MemberAddRequest request;
   request.set_islearner(true);
   const std::string last = std::exchange(last_url_, NewUrl());
+  // Of a hundred 50 have one good address, 10 two, 15 one that is taken besides, 15 a bad one
+  // besides; 5 have a bad one alone and 5 none.
   const uint64_t kind = words_.random().Below(100);
   if (kind < 90) request.add_peerurls(last_url_);
   if (kind < 10) request.add_peerurls(NewUrl());

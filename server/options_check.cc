@@ -190,6 +190,14 @@ absl::Status CheckTimes(ServerOptions& options) {
                                                    "ms] is too long, and should be set less than ",
                                                    kElectionTimeoutMax / kNsPerMs, "ms"));
   }
+  if (options.leader_priority_wait == 0) {
+    options.leader_priority_wait = 10 * options.election_timeout;
+  }
+  if (options.leader_priority_wait < options.election_timeout) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--leader-priority-wait must be at least --election-timeout[", election_ms,
+                     "ms], or leadership would follow each hitch"));
+  }
   if (options.request_timeout == 0) {
     options.request_timeout = 5 * kNsPerSecond + 2 * options.election_timeout;
   }

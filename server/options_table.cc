@@ -419,8 +419,11 @@ void AddGavelFlags(std::vector<Flag>& flags) {
   const std::string group = "Gavel's own (not in etcd)";
   flags.push_back(Served(group, "leader-priority", "0",
                          "A leader gives way to a member with a higher number that has been ready "
-                         "for 10 seconds.",
+                         "for a while.",
                          Count(&O::leader_priority, 0, 1'000'000)));
+  flags.push_back(Served(group, "leader-priority-wait", "0",
+                         "How long it must have been ready; 0: 10 election timeouts.",
+                         Duration(&O::leader_priority_wait)));
   flags.push_back(Served(group, "block-cache-bytes", "67108864", "Memory for data read from disk.",
                          Count(&O::block_cache_bytes, 1 << 20, kBytesMax)));
   flags.push_back(Served(group, "key-cache-bytes", "33554432",

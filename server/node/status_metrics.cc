@@ -41,6 +41,8 @@ struct StatusGauges {
         txn_ops(metrics.AddCounter("etcd_mvcc_txn_total",
                                    "Transactions applied that are not of one operation.")),
         leases(metrics.AddGauge("gavel_leases", "Leases that exist.")),
+        priority(metrics.AddGauge("gavel_leader_priority",
+                                  "This member's --leader-priority as the cluster knows it.")),
         term(metrics.AddGauge("gavel_raft_term", "Current term.")) {}
 
   Gauge& pending;
@@ -61,6 +63,7 @@ struct StatusGauges {
   Counter& delete_ops;
   Counter& txn_ops;
   Gauge& leases;
+  Gauge& priority;
   Gauge& term;
 };
 
@@ -85,6 +88,10 @@ void Refresh(const StatusGauges& gauges, const MemberGate& gate,
   gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));
   gauges.used.Set(static_cast<double>(sizes.used_bytes));
   gauges.leases.Set(static_cast<double>(machine.leases().count));
+  const auto members = machine.members();
+  for (const storage::MemberRecord& member : *members) {
+    if (member.id == gate.member_id()) gauges.priority.Set(member.leader_priority);
+  }
   const auto view = machine.view();
   gauges.revision.Set(static_cast<double>(view->revision));
   gauges.compacted.Set(static_cast<double>(view->compacted));

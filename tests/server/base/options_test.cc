@@ -369,12 +369,16 @@ TEST(OptionsTest, ElectionsAreSlowerThanHeartbeats) {
       StatusIs(kInvalid, HasSubstr("--election-timeout[499ms] should be at least as 5 times as "
                                    "--heartbeat-interval[100ms]")));
   EXPECT_THAT(Parse({"--election-timeout=50001"}), StatusIs(kInvalid, HasSubstr("too long")));
+  EXPECT_THAT(Parse({"--leader-priority-wait=999ms"}),
+              StatusIs(kInvalid, HasSubstr("--leader-priority-wait must be at least "
+                                           "--election-timeout[1000ms]")));
   EXPECT_THAT(Parse({"--heartbeat-interval=0"}), StatusIs(kInvalid, HasSubstr("must be >0")));
   absl::StatusOr<ParsedOptions> parsed =
       Parse({"--heartbeat-interval=10", "--election-timeout=2s"});
   ASSERT_OK(parsed);
   EXPECT_EQ(parsed->options.heartbeat_interval, 10 * kNsPerMs);
   EXPECT_EQ(parsed->options.election_timeout, 2 * kNsPerSecond);
+  EXPECT_EQ(parsed->options.leader_priority_wait, 20 * kNsPerSecond);
   EXPECT_EQ(parsed->options.request_timeout, 9 * kNsPerSecond);
 }
 

@@ -1,11 +1,8 @@
 #include "tests/chaos/cluster.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,29 +15,14 @@
 #include <utility>
 
 #include "raft/check.h"
+#include "tests/support/port_block.h"
 
 namespace gavel::chaos {
 namespace {
 
-// Returns a port that is free now, below the ephemeral ones, so that no client's own port is in
-// the way when a member comes back. Runs that begin together have pids close to each other, and
-// must not meet: the port of a member that is down looks free.
 int FreePort() {
-  static int next = 20000 + static_cast<int>(getpid() % 750) * 16;
-  for (int tries = 0; tries < 10000; ++tries) {
-    const int port = next++;
-    if (next >= 32000) next = 20000;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-    close(fd);
-    if (free) return port;
-  }
-  GAVEL_CHECK(false) << "no free port on 127.0.0.1";
-  return 0;
+  static testing::PortBlock ports;
+  return ports.Next();
 }
 
 }  // namespace

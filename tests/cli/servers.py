@@ -4,7 +4,6 @@ Every server gets a folder of its own that is removed at the end, and ports belo
 ones. Ends only processes that it started, by pid.
 """
 import os
-import random
 import shutil
 import signal
 import socket
@@ -12,21 +11,44 @@ import subprocess
 import tempfile
 import time
 
-_taken = set()
+
+class PortBlock:
+    """Ports that no other test process is given: tests run beside each other, and the port of a
+    member that is down looks free. tests/support/port_block.h divides them in the same way."""
+    FIRST, SIZE, BLOCKS = 20000, 200, 60
+
+    def __init__(self):
+        self._next = 0
+        self._lock = socket.socket(socket.AF_UNIX)
+        for i in range(self.BLOCKS):
+            self._block = (os.getpid() + i) % self.BLOCKS
+            try:
+                # A name in the abstract namespace, which goes with the process.
+                self._lock.bind('\0gavel-test-ports-%d' % self._block)
+                return
+            except OSError:
+                pass
+        raise SystemExit('other tests use all blocks of ports')
+
+    def next(self):
+        """One that nobody listens on now; the same comes again only after all others have."""
+        for _ in range(self.SIZE):
+            port = self.FIRST + self._block * self.SIZE + self._next % self.SIZE
+            self._next += 1
+            with socket.socket() as probe:
+                try:
+                    probe.bind(('127.0.0.1', port))
+                except OSError:
+                    continue
+            return port
+        raise SystemExit('no free port on 127.0.0.1')
+
+
+_ports = PortBlock()
 
 
 def free_port():
-    while True:
-        port = random.randrange(20000, 32000)
-        if port in _taken:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(('127.0.0.1', port))
-            except OSError:
-                continue
-        _taken.add(port)
-        return port
+    return _ports.next()
 
 
 def need(program):

@@ -148,6 +148,7 @@ NodeOptions NodeOptionsFrom(Process& process) {
   node.election_timeout = options.election_timeout;
   node.leader_priority = options.leader_priority;
   node.leader_priority_wait = options.leader_priority_wait;
+  node.semantics_max = options.semantics_max;
   node.gate.request_timeout = options.request_timeout;
   node.gate.apply_backlog_entries_max = options.apply_backlog_entries_max;
   node.gate.pending_bytes_max = options.pending_bytes_max;

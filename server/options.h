@@ -107,6 +107,7 @@ struct ServerOptions {
   // Gavel's own.
   uint32_t leader_priority = 0;
   MonotonicNs leader_priority_wait = 0;  // Never 0 once parsed: 10 election timeouts.
+  uint32_t semantics_max = 0;            // 0: what this build knows.
   uint64_t block_cache_bytes = 64 << 20;
   uint64_t key_cache_bytes = 32 << 20;
   uint64_t write_buffer_bytes = 32 << 20;

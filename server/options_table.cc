@@ -424,6 +424,10 @@ void AddGavelFlags(std::vector<Flag>& flags) {
   flags.push_back(Served(group, "leader-priority-wait", "0",
                          "How long it must have been ready; 0: 10 election timeouts.",
                          Duration(&O::leader_priority_wait)));
+  flags.push_back(Served(group, "semantics-max", "0",
+                         "Highest semantics version to agree to (0: this build's): while one "
+                         "member holds back, all can go back to an older build.",
+                         Count(&O::semantics_max, 0, 1'000'000)));
   flags.push_back(Served(group, "block-cache-bytes", "67108864", "Memory for data read from disk.",
                          Count(&O::block_cache_bytes, 1 << 20, kBytesMax)));
   flags.push_back(Served(group, "key-cache-bytes", "33554432",

@@ -41,6 +41,7 @@ uint32_t SemanticsOf(CommandField field) {
     case CommandField::kSetQuota:
       return 3;
     case CommandField::kSetLeaderPriority:
+    case CommandField::kAgreeSemantics:
       return 4;
   }
   CheckFailed(__FILE__, __LINE__, "no such command");

@@ -11,7 +11,8 @@
 
 namespace gavel::server {
 
-// The rules by which a command is applied: an older build refuses, by name, what it does not know.
+// The rules by which a command is applied (storage/state/semantics.h): an older build refuses, by
+// name, what it does not know.
 uint32_t SemanticsOf(CommandField field);
 
 // The field of the body of an encoded command; 0 if there is none.

@@ -32,7 +32,7 @@ std::string CommandCheck::WhyNot(const raft::Proposal& proposal) const {
                            raft::Incarnation((*command)->incarnation()), (*command)->sequence()};
   if (id != proposal.id) return "it names another request than the one that is forwarded";
   if ((*command)->has_lease_clock() || (*command)->has_expire_leases() ||
-      (*command)->has_set_quota()) {
+      (*command)->has_set_quota() || (*command)->has_agree_semantics()) {
     return "only a leader proposes it, and of its own accord";
   }
   return "";

@@ -69,6 +69,7 @@ enum class CommandField : int {
   kMarkDigest = 24,
   kReportDigest = 25,
   kSetLeaderPriority = 26,
+  kAgreeSemantics = 27,
 };
 
 struct ProposeResult {

@@ -9,6 +9,8 @@
 #include "proto/internal/command.pb.h"
 #include "raft/random.h"
 #include "raft/sim_point.h"
+#include "server/node/command_bytes.h"
+#include "storage/state/semantics.h"
 
 namespace gavel::server {
 
@@ -42,6 +44,13 @@ MonotonicNs MemberGate::Until(std::optional<MonotonicNs> deadline) const {
   return std::min(deadline.value_or(latest), latest);
 }
 
+bool MemberGate::IsAgreed(CommandField field) const {
+  // What makes them agree says its version itself.
+  if (field == CommandField::kAgreeSemantics) return true;
+  const uint32_t needed = SemanticsOf(field);
+  return needed <= storage::kFoundingSemantics || needed <= surroundings_.machine.semantics();
+}
+
 GateResult MemberGate::Refusal(size_t bytes, uint64_t backlog_max) const {
   if (closed_) return GateResult::kStopped;
   const uint64_t commit = commit_.load(std::memory_order_relaxed);
@@ -57,11 +66,13 @@ GateResult MemberGate::Refusal(size_t bytes, uint64_t backlog_max) const {
 void MemberGate::Propose(CommandField field, std::string request,
                          std::optional<MonotonicNs> deadline, ProposeDone done) {
   const MonotonicNs until = Until(deadline);
+  const bool agreed = IsAgreed(field);
   GateResult refused = GateResult::kOk;
   bool wake = false;
   {
     const MutexLock lock(mutex_);
     refused = Refusal(request.size(), limits_.apply_backlog_entries_max);
+    if (refused == GateResult::kOk && !agreed) refused = GateResult::kNotTaken;
     if (refused == GateResult::kOk) {
       wake = !proposals_.has_queued();
       proposals_.Add(field, request, until, std::move(done));

@@ -175,6 +175,8 @@ class MemberGate final : public Gate {
   static void EndMembersWaiters(std::vector<MembersWaiter> waiters);
   void QueueRenewals(std::vector<Renewals::Command> commands) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why a new proposal is refused; kOk if it is not.
+  // Whether all members can apply such a command.
+  bool IsAgreed(CommandField field) const;
   GateResult Refusal(size_t bytes, uint64_t backlog_max) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndReads(std::vector<FinishedRead> reads) const;

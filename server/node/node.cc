@@ -11,6 +11,7 @@
 #include "server/version.h"
 #include "storage/mvcc/collector.h"
 #include "storage/state/membership.h"
+#include "storage/state/semantics.h"
 #include "storage/status_macros.h"
 
 namespace gavel::server {
@@ -33,6 +34,15 @@ raft::Options CoreOptions(const NodeOptions& options, const MemberIdentity& iden
   core.append_bytes_max = options.append_bytes_max;
   core.recent_bytes_max = options.recent_bytes_max;
   return core;
+}
+
+absl::Status CheckSemanticsMax(uint32_t max) {
+  if (max == 0 || (max >= storage::kFoundingSemantics && max <= storage::SemanticsVersion())) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "--semantics-max is %d; this build knows versions %d to %d, and 0 stands for the last", max,
+      storage::kFoundingSemantics, storage::SemanticsVersion()));
 }
 
 }  // namespace
@@ -58,6 +68,7 @@ Node::~Node() {
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeOptions& options,
                                                  Surroundings surroundings) {
+  GAVEL_RETURN_IF_ERROR(CheckSemanticsMax(options.semantics_max));
   GAVEL_ASSIGN_OR_RETURN(MemberParts parts, RecoverMember(surroundings.disk, surroundings.stores,
                                                           options.place, surroundings.logger));
   absl::StatusOr<std::unique_ptr<storage::Collector>> collector =
@@ -114,8 +125,15 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
                                  },
                                  [this](bool low) { queues_.apply.Push(DiskSpace{low}); }});
 
-  const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(),
-                          identity_.incarnation};
+  const uint32_t semantics =
+      options_.semantics_max > 0 ? options_.semantics_max : storage::SemanticsVersion();
+  semantics_ = std::make_unique<SemanticsDriver>(
+      semantics,
+      SemanticsDriver::Surroundings{
+          clock_, logger_, queues_.background, *gate_, [&machine] { return machine.semantics(); },
+          [this](raft::NodeId peer) { return receiver_->SemanticsOf(peer); }});
+  const FrameAddress self{identity_.cluster_id, identity_.id, raft::NodeId(), identity_.incarnation,
+                          semantics};
   receiver_ = std::make_unique<FrameReceiver>(
       self, logger_, surroundings.metrics,
       [this](raft::NodeId from, std::vector<raft::Message> messages) {
@@ -149,6 +167,7 @@ void Node::Build(const Surroundings& surroundings, MemberParts parts,
   compaction_->Start();
   digests_->Start();
   limits_->Start();
+  semantics_->Start();
 }
 
 void Node::BuildSnapshots(const Surroundings& surroundings, const storage::StateMachine& machine) {

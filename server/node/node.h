@@ -33,6 +33,7 @@
 #include "server/node/peer_book.h"
 #include "server/node/queues.h"
 #include "server/node/recovery.h"
+#include "server/node/semantics_driver.h"
 #include "server/peer/frame_exchange.h"
 #include "server/peer/transport.h"
 #include "server/snapshot/snapshot_sink.h"
@@ -56,6 +57,9 @@ struct NodeOptions {
   WatchLimits watch;
   SnapshotLimits snapshots;
   LimitsOptions limits;
+  // The highest version of commands that this member agrees to; 0: what this build knows. While one
+  // member holds back, an older build can still take the place of any.
+  uint32_t semantics_max = 0;
   uint64_t append_bytes_max = 1 << 20;
   AutoCompactionOptions auto_compaction;
   MonotonicNs digest_interval = 60 * kNsPerSecond;  // Between two comparisons of members; 0: none.
@@ -168,6 +172,7 @@ class Node {
   std::unique_ptr<CompactionDriver> compaction_;
   std::unique_ptr<DigestDriver> digests_;
   std::unique_ptr<LimitsDriver> limits_;
+  std::unique_ptr<SemanticsDriver> semantics_;
   std::unique_ptr<FrameReceiver> receiver_;
   std::unique_ptr<FrameSender> sender_;
   std::unique_ptr<PeerTransport> transport_;

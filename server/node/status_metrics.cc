@@ -43,6 +43,8 @@ struct StatusGauges {
         leases(metrics.AddGauge("gavel_leases", "Leases that exist.")),
         priority(metrics.AddGauge("gavel_leader_priority",
                                   "This member's --leader-priority as the cluster knows it.")),
+        semantics(metrics.AddGauge("gavel_semantics_version_agreed",
+                                   "Semantics version that the members have agreed on.")),
         term(metrics.AddGauge("gavel_raft_term", "Current term.")) {}
 
   Gauge& pending;
@@ -64,6 +66,7 @@ struct StatusGauges {
   Counter& txn_ops;
   Gauge& leases;
   Gauge& priority;
+  Gauge& semantics;
   Gauge& term;
 };
 
@@ -88,6 +91,7 @@ void Refresh(const StatusGauges& gauges, const MemberGate& gate,
   gauges.superseded.Set(static_cast<double>(sizes.superseded_bytes));
   gauges.used.Set(static_cast<double>(sizes.used_bytes));
   gauges.leases.Set(static_cast<double>(machine.leases().count));
+  gauges.semantics.Set(machine.semantics());
   const auto members = machine.members();
   for (const storage::MemberRecord& member : *members) {
     if (member.id == gate.member_id()) gauges.priority.Set(member.leader_priority);

@@ -102,6 +102,7 @@ internal::PeerFrame HeadOf(const FrameAddress& address) {
   head.set_from(address.from.value());
   head.set_to(address.to.value());
   head.set_incarnation(address.incarnation.value());
+  head.set_semantics(address.semantics);
   return head;
 }
 
@@ -195,7 +196,7 @@ absl::StatusOr<Frame> DecodeFrame(std::string_view bytes) {
 
   Frame frame;
   frame.address = {encoded.cluster_id(), raft::NodeId(encoded.from()), raft::NodeId(encoded.to()),
-                   raft::Incarnation(encoded.incarnation())};
+                   raft::Incarnation(encoded.incarnation()), encoded.semantics()};
   frame.messages.reserve(static_cast<size_t>(encoded.messages_size()));
   for (internal::PeerMessage& message : *encoded.mutable_messages()) {
     absl::StatusOr<raft::Message> decoded = DecodeMessage(std::move(message));

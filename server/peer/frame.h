@@ -28,6 +28,9 @@ struct FrameAddress {
   raft::NodeId from;
   raft::NodeId to;
   raft::Incarnation incarnation;  // The sender's life.
+  // The highest version of commands (storage/state/semantics.h) that the sender agrees to; 0: it
+  // does not say.
+  uint32_t semantics = 0;
 };
 
 // A piece of an archive of the sender's state, on its way to a member that needs it.

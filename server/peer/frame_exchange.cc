@@ -213,6 +213,12 @@ void FrameReceiver::TakeOutSnapshots(raft::NodeId from, std::vector<raft::Messag
   }
 }
 
+uint32_t FrameReceiver::SemanticsOf(raft::NodeId peer) {
+  const MutexLock lock(mutex_);
+  const auto it = peers_.find(peer);
+  return it == peers_.end() ? 0 : it->second.semantics;
+}
+
 absl::Status FrameReceiver::Receive(std::string_view bytes, StreamSender& sender) {
   absl::StatusOr<Frame> frame = DecodeFrame(bytes);
   if (!frame.ok()) {
@@ -234,6 +240,7 @@ absl::Status FrameReceiver::Receive(std::string_view bytes, StreamSender& sender
                                "Bytes received from a peer.", {{"From", Hex(from.value())}});
     }
     peer.received_bytes->Increment(static_cast<double>(bytes.size()));
+    peer.semantics = frame->address.semantics;
   }
   TakeOutSnapshots(from, frame->messages);
   // Without room the messages are dropped, as a network may; the core sends again.

@@ -80,6 +80,9 @@ class FrameReceiver {
   // Takes a frame from the stream of `sender`. Errors say why, for the sender to read.
   absl::Status Receive(std::string_view bytes, StreamSender& sender);
 
+  // The highest version of commands that `peer` agreed to in what it last sent; 0: it did not say.
+  uint32_t SemanticsOf(raft::NodeId peer);
+
  private:
   // Whose frame it is, as far as the address tells alone.
   absl::Status CheckAddress(const FrameAddress& address, const StreamSender& sender);
@@ -99,6 +102,7 @@ class FrameReceiver {
   struct Peer {
     raft::Incarnation newest;
     int old_life_frames = 0;  // Since the last of the newest.
+    uint32_t semantics = 0;
     Counter* received_bytes = nullptr;
   };
   Mutex mutex_;

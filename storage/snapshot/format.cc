@@ -5,6 +5,7 @@
 #include "storage/disk/crc32c.h"
 #include "storage/disk/little_endian.h"
 #include "storage/mvcc/varint.h"
+#include "storage/state/semantics.h"
 
 namespace gavel::storage {
 
@@ -134,9 +135,9 @@ absl::Status DecodeHeader(std::string_view body, ArchiveHeader* header) {
         "the state in the snapshot has format version ", header->format.format,
         "; this build reads ", storage::kFormatVersion, " alone: use the build that wrote it"));
   }
-  if (header->format.semantics > kSemanticsVersion) {
+  if (header->format.semantics > SemanticsVersion()) {
     return Newer("the state in the snapshot has semantics version", header->format.semantics,
-                 kSemanticsVersion);
+                 SemanticsVersion());
   }
   uint64_t member = 0;
   uint64_t members = 0;

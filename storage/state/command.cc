@@ -6,8 +6,20 @@
 
 #include "proto/internal/command.pb.h"
 #include "proto/parse.h"
+#include "storage/state/semantics.h"
+#include "storage/status_macros.h"
 
 namespace gavel::storage {
+namespace {
+
+absl::Status CheckKnown(uint32_t semantics) {
+  if (semantics <= SemanticsVersion()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the command needs semantics version ", semantics, "; this build knows up to ",
+                   SemanticsVersion(), ": a newer build is needed"));
+}
+
+}  // namespace
 
 absl::StatusOr<const internal::Command*> DecodeCommand(std::string_view payload,
                                                        google::protobuf::Arena& arena) {
@@ -15,17 +27,14 @@ absl::StatusOr<const internal::Command*> DecodeCommand(std::string_view payload,
   if (!ParseMessage(payload, kCommandDepthMax, command)) {
     return absl::DataLossError("the payload is no command");
   }
-  if (command->semantics() > kSemanticsVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the command needs semantics version ", command->semantics(),
-                     "; this build knows up to ", kSemanticsVersion, ": a newer build is needed"));
-  }
+  GAVEL_RETURN_IF_ERROR(CheckKnown(command->semantics()));
   if (command->semantics() == 0) {
     return absl::DataLossError("the command names no semantics version");
   }
   if (command->body_case() == internal::Command::BODY_NOT_SET) {
     return absl::DataLossError("the command has no body that this build knows");
   }
+  GAVEL_RETURN_IF_ERROR(CheckKnown(command->agree_semantics().version()));
   return command;
 }
 

@@ -1,6 +1,6 @@
 // The rows of the family `meta`.
 //
-//   format          format version and semantics version of what is stored
+//   format          format version of what is stored, and the semantics version agreed on
 //   state           applied index and term, and the store's totals; written with every batch
 //   leases          the lease clock and the number of leases; absent while both are 0
 //   configuration   the applied configuration, as raft::EncodeConfiguration writes it

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/arena.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -86,6 +87,10 @@ class StateMachine::Impl {
     const MutexLock lock(mutex_);
     return published_leases_;
   }
+  uint32_t semantics() const {
+    const MutexLock lock(mutex_);
+    return published_semantics_;
+  }
   DigestMarks digest_marks() const {
     const MutexLock lock(mutex_);
     return published_marks_;
@@ -100,6 +105,7 @@ class StateMachine::Impl {
   struct Draft {
     MetaState state;
     MetaLeases leases;
+    uint32_t semantics = 0;
     WriteBatch batch;
     std::optional<MemberTable> members;
     std::optional<raft::Configuration> configuration;
@@ -139,6 +145,7 @@ class StateMachine::Impl {
   std::shared_ptr<KeyCounts> counts_;
   MetaState state_;
   MetaLeases leases_;
+  uint32_t semantics_ = 0;
   MemberTable members_;
   raft::Configuration configuration_;
   Membership membership_;
@@ -152,42 +159,28 @@ class StateMachine::Impl {
   std::shared_ptr<const LimitsState> published_limits_ ABSL_GUARDED_BY(mutex_);
   Sizes sizes_ ABSL_GUARDED_BY(mutex_);
   LeaseTotals published_leases_ ABSL_GUARDED_BY(mutex_);
+  uint32_t published_semantics_ ABSL_GUARDED_BY(mutex_) = 0;
   DigestMarks published_marks_ ABSL_GUARDED_BY(mutex_);
   OperationCounts operations_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::Status StateMachine::Impl::Open(const InitialState& initial) {
-  if (absl::Status status = CheckFormat(*engine_); absl::IsNotFound(status)) {
-    if (absl::Status fresh = Initialise(*engine_, initial); !fresh.ok()) return fresh;
-  } else if (!status.ok()) {
-    return status;
+  absl::StatusOr<StateRows> rows = ReadStateRows(*engine_);
+  if (absl::IsNotFound(rows.status())) {
+    GAVEL_RETURN_IF_ERROR(Initialise(*engine_, initial));
+    rows = ReadStateRows(*engine_);
   }
-  absl::StatusOr<MetaState> state = ReadMetaState(*engine_);
-  if (!state.ok()) {
-    return absl::IsNotFound(state.status()) ? absl::DataLossError("meta: no state")
-                                            : state.status();
-  }
-  state_ = *state;
-  absl::StatusOr<MemberTable> members = ReadMembers(*engine_);
-  if (!members.ok()) return members.status();
-  members_ = *std::move(members);
-  std::string row;
-  if (absl::Status status = engine_->Get(Family::kMeta, kMetaConfiguration, &row); !status.ok()) {
-    return absl::IsNotFound(status) ? absl::DataLossError("meta: no configuration") : status;
-  }
-  absl::StatusOr<raft::Configuration> configuration = raft::DecodeConfiguration(row);
-  if (!configuration.ok()) return absl::DataLossError("meta: damaged configuration");
-  configuration_ = *std::move(configuration);
-  GAVEL_ASSIGN_OR_RETURN(leases_, ReadMetaLeases(*engine_));
-  if (absl::Status status = lease_renewals_->Load(*engine_, state_.applied); !status.ok()) {
-    return status;
-  }
-  GAVEL_ASSIGN_OR_RETURN(membership_, ReadMembership(*engine_, configuration_));
-  GAVEL_ASSIGN_OR_RETURN(limits_, ReadLimits(*engine_));
-  GAVEL_ASSIGN_OR_RETURN(const MetaBase base, ReadMetaBase(*engine_));
-  GAVEL_RETURN_IF_ERROR(CheckContents(*engine_, base, state_.totals));
-  counts_ = std::make_shared<KeyCounts>(HistoryPlace{{base.revision + 1, 0}, base.superseded_total},
-                                        count_part_keys_);
+  if (!rows.ok()) return rows.status();
+  semantics_ = rows->semantics;
+  state_ = rows->state;
+  leases_ = rows->leases;
+  members_ = std::move(rows->members);
+  configuration_ = std::move(rows->configuration);
+  membership_ = std::move(rows->membership);
+  limits_ = std::move(rows->limits);
+  GAVEL_RETURN_IF_ERROR(lease_renewals_->Load(*engine_, state_.applied));
+  counts_ = std::make_shared<KeyCounts>(
+      HistoryPlace{{rows->base.revision + 1, 0}, rows->base.superseded_total}, count_part_keys_);
   Publish({});
   return absl::OkStatus();
 }
@@ -198,6 +191,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   Draft draft;
   draft.state = state_;
   draft.leases = leases_;
+  draft.semantics = semantics_;
   Overlay overlay(*engine_, &cache_);
   LeaseKeys lease_keys(*engine_, lease_key_cache_, draft.batch);
   Writer writer(*engine_, overlay, lease_keys, draft.batch, draft.state.totals,
@@ -236,6 +230,10 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   GAVEL_SIM_POINT("batch decided, not written");
   draft.batch.Put(Family::kMeta, kMetaState, EncodeMetaState(draft.state));
   if (draft.leases != leases_) WriteMetaLeases(draft.leases, draft.batch);
+  if (draft.semantics != semantics_) {
+    draft.batch.Put(Family::kMeta, kMetaFormat,
+                    EncodeMetaFormat({kFormatVersion, draft.semantics}));
+  }
   if (draft.members) {
     draft.result.members_changed = *draft.members != members_;
     WriteMembers(members_, *draft.members, draft.batch);
@@ -255,6 +253,7 @@ absl::StatusOr<ApplyResult> StateMachine::Impl::Apply(std::span<const raft::Entr
   leases.Written();
   state_ = draft.state;
   leases_ = draft.leases;
+  semantics_ = draft.semantics;
   if (draft.members) members_ = *std::move(draft.members);
   if (draft.configuration) configuration_ = *std::move(draft.configuration);
   if (draft.membership) membership_ = *std::move(draft.membership);
@@ -398,6 +397,9 @@ absl::Status StateMachine::Impl::ApplyInternal(const Command& command, const raf
       if (!draft.members) draft.members = members_;
       RecordPriority(command.set_leader_priority(), *draft.members);
       return absl::OkStatus();
+    case Command::kAgreeSemantics:
+      draft.semantics = std::max(draft.semantics, command.agree_semantics().version());
+      return absl::OkStatus();
     case Command::kMarkDigest:
       draft.state.marks = {DigestMark{entry.index, draft.state.totals.digest},
                            draft.state.marks[0]};
@@ -436,6 +438,7 @@ void StateMachine::Impl::Publish(const OperationCounts& operations) {
   view_ = std::move(view);
   sizes_ = sizes;
   published_leases_ = {leases_.clock_ms, leases_.count};
+  published_semantics_ = semantics_;
   published_marks_ = state_.marks;
   operations_.puts += operations.puts;
   operations_.deletes += operations.deletes;
@@ -492,6 +495,8 @@ std::shared_ptr<const LimitsState> StateMachine::limits() const { return impl_->
 StateMachine::Sizes StateMachine::sizes() const { return impl_->sizes(); }
 
 StateMachine::LeaseTotals StateMachine::leases() const { return impl_->leases(); }
+
+uint32_t StateMachine::semantics() const { return impl_->semantics(); }
 
 DigestMarks StateMachine::digest_marks() const { return impl_->digest_marks(); }
 

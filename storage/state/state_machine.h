@@ -163,6 +163,8 @@ class StateMachine {
     int64_t count = 0;
   };
   LeaseTotals leases() const;  // Any thread.
+  // What the members have agreed on (storage/state/semantics.h). Any thread.
+  uint32_t semantics() const;
   // Any thread.
   DigestMarks digest_marks() const;
   // Since this process began. Any thread.

@@ -35,6 +35,7 @@ ClusterOptions WithLittleLog(ClusterOptions options) {
 
 ProcessCluster::ProcessCluster(ClusterOptions options)
     : options_(std::move(options)),
+      builds_(options_.size, Build{options_.server, {}}),
       pids_(options_.size, 0),
       disk_log_read_(options_.size, 0),
       joins_(options_.size, false) {
@@ -83,7 +84,8 @@ std::vector<std::string> ProcessCluster::Arguments(int member) const {
   }
   const std::string name = "m" + std::to_string(member);
   const std::string client_url = "http://" + targets_[member];
-  std::vector<std::string> arguments = {options_.server,
+  const Build& build = builds_[member];
+  std::vector<std::string> arguments = {build.server,
                                         "--name=" + name,
                                         "--data-dir=" + Path(member, ""),
                                         "--listen-client-urls=" + client_url,
@@ -96,7 +98,13 @@ std::vector<std::string> ProcessCluster::Arguments(int member) const {
     arguments.push_back("--listen-metrics-urls=http://" + metrics_targets_[member]);
   }
   arguments.insert(arguments.end(), options_.flags.begin(), options_.flags.end());
+  arguments.insert(arguments.end(), build.flags.begin(), build.flags.end());
   return arguments;
+}
+
+void ProcessCluster::SetBuild(int member, const std::string& server,
+                              const std::vector<std::string>& flags) {
+  builds_[member] = {server, flags};
 }
 
 void ProcessCluster::Start(int member) {

@@ -44,6 +44,8 @@ class ProcessCluster {
   ProcessCluster& operator=(const ProcessCluster&) = delete;
 
   void Start(int member);
+  // What the member runs from its next start on, and its own flags beside those of all.
+  void SetBuild(int member, const std::string& server, const std::vector<std::string>& flags);
   // SIGKILL, and waits until the process is gone.
   void Kill(int member);
   // SIGKILL to all of them before it waits for the first.
@@ -85,7 +87,13 @@ class ProcessCluster {
   std::vector<std::string> Arguments(int member) const;
   std::vector<std::string> Environment(int member) const;
 
+  struct Build {
+    std::string server;
+    std::vector<std::string> flags;
+  };
+
   ClusterOptions options_;
+  std::vector<Build> builds_;
   std::vector<pid_t> pids_;            // 0: not running.
   std::vector<size_t> disk_log_read_;  // Bytes of each disk log that were taken.
   std::vector<std::string> targets_;

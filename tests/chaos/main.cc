@@ -5,6 +5,7 @@
 //   gavel_chaos --server ... --powercut ... --lying-syncs 1 --unsynced-server PATH
 //   gavel_chaos --server ... --powercut ... --failing-syncs 10
 //   gavel_chaos --server ... --snapshots 10
+//   gavel_chaos --server ... --upgrades 2 --previous-server PATH
 //   gavel_chaos --server ... --watch-events 500000
 //   gavel_chaos --server ... --one-stream 100000
 //   gavel_chaos --server ... --locks 50 [--seconds 20]
@@ -52,6 +53,7 @@ const Scenario kScenarios[] = {
     {"--cycles", "kills of members", RunKills},
     {"--power-cuts", "power cuts", RunPowerCuts, true},
     {"--snapshots", "kills of members that need a snapshot", RunSnapshots},
+    {"--upgrades", "upgrades with a way back, with --previous-server PATH", RunUpgrades},
     {"--lying-syncs", "1", RunLyingSyncs, true},
     {"--failing-syncs", "call sites (0: all)", RunFailingSyncs, true, 0},
     {"--locks", "contenders", RunLocks},
@@ -103,6 +105,7 @@ std::optional<Request> Parse(Options given) {
   options.kills = TakeNumber(&given, "--kills", options.kills);
   options.strict = TakeNumber(&given, "--strict", 0) != 0;
   options.unsynced_server = Take(&given, "--unsynced-server", "");
+  options.previous_server = Take(&given, "--previous-server", "");
   if (given.empty()) given["--cycles"] = "20";
   if (given.size() != 1) return std::nullopt;
   for (const Scenario& scenario : kScenarios) {
@@ -112,7 +115,8 @@ std::optional<Request> Parse(Options given) {
   if (request.scenario == nullptr || options.count < request.scenario->count_min ||
       options.cluster.server.empty() || options.cluster.size < 1 || options.seconds < 1 ||
       options.clients < 1 || options.kills < 0 ||
-      request.scenario->powercut == options.cluster.powercut.empty()) {
+      request.scenario->powercut == options.cluster.powercut.empty() ||
+      (request.scenario->run == RunUpgrades) == options.previous_server.empty()) {
     return std::nullopt;
   }
   return request;

@@ -15,6 +15,7 @@ struct ScenarioOptions {
   int64_t count = 0;  // What was said with the scenario's own option: cycles, contenders, ...
   // Only where a scenario says so.
   std::string unsynced_server;  // A server that was built to skip its syncs.
+  std::string previous_server;  // One that knows one semantics version less.
   int seconds = 20;
   int clients = 20;
   int kills = 1;        // Of leaders.
@@ -32,6 +33,11 @@ std::vector<std::string> RunPowerCuts(const ScenarioOptions& options);
 // Lets members miss so much that they need a snapshot, and kills them `count` times while they get
 // it: each must come back whole, and nothing be lost.
 std::vector<std::string> RunSnapshots(const ScenarioOptions& options);
+
+// Upgrades a cluster of `previous_server`s one by one, to a build that holds back, and takes it
+// back, `count` times; then for good. Members agree on the newer version only then, and the older
+// build says why it does not open what they have.
+std::vector<std::string> RunUpgrades(const ScenarioOptions& options);
 
 // Lets every sync of every disk lie, or takes a server that was built to skip its syncs, and cuts
 // the power of all. Something is wrong if no acknowledged write is found to be lost within three

@@ -19,6 +19,7 @@
 #include "storage/disk/little_endian.h"
 #include "storage/engine/map_engine.h"
 #include "storage/mvcc/hash.h"
+#include "storage/state/semantics.h"
 #include "storage/state/state_machine.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/fuzz/txn_maker.h"
@@ -199,7 +200,7 @@ internal::Command MakeLeaseCommand(Choices& choices, uint64_t index) {
 // `index` is that of the entry it will be.
 internal::Command MakeCommand(Choices& choices, int64_t revision, uint64_t index) {
   internal::Command command;
-  command.set_semantics(storage::kSemanticsVersion);
+  command.set_semantics(storage::SemanticsVersion());
   command.set_member(kMe.member.value());
   command.set_incarnation(kMe.incarnation.value());
   switch (choices.Below(12)) {

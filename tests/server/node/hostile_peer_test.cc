@@ -12,7 +12,7 @@
 #include "server/node/command_bytes.h"
 #include "server/node/command_check.h"
 #include "server/peer/frame.h"
-#include "storage/state/command.h"
+#include "storage/state/semantics.h"
 #include "tests/server/node/node_cluster.h"
 #include "tests/support/matchers.h"
 
@@ -35,7 +35,7 @@ std::string CommandOf(const raft::RequestId& id, CommandField field, const std::
 
 std::string NewerCommand(const raft::RequestId& id) {
   internal::Command command;
-  command.set_semantics(storage::kSemanticsVersion + 1);
+  command.set_semantics(storage::SemanticsVersion() + 1);
   command.set_member(id.member.value());
   command.set_incarnation(id.incarnation.value());
   command.set_sequence(id.sequence);
@@ -60,6 +60,7 @@ std::vector<std::pair<std::string, std::string>> BadCommands(const raft::Request
       {CommandOf(id, CommandField::kLeaseClock, ""), "only a leader"},
       {CommandOf(id, CommandField::kExpireLeases, ""), "only a leader"},
       {CommandOf(id, CommandField::kSetQuota, ""), "only a leader"},
+      {CommandOf(id, CommandField::kAgreeSemantics, ""), "only a leader"},
       {CommandOf(id, CommandField::kPut, std::string(2 << 20, '\0')), "--max-request-bytes"},
   };
 }

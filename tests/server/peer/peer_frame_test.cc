@@ -33,7 +33,7 @@ using testing::StatusIs;
 
 constexpr NodeId kA(0xa);
 constexpr NodeId kB(0xb);
-constexpr FrameAddress kAddress{77, kA, kB, raft::Incarnation(5)};
+constexpr FrameAddress kAddress{77, kA, kB, raft::Incarnation(5), 6};
 
 raft::Payload Bytes(std::string text) {
   return std::make_shared<const std::string>(std::move(text));
@@ -87,6 +87,7 @@ TEST(FrameTest, EveryMessageComesBackAsItWas) {
   EXPECT_EQ(frame.address.from, kA);
   EXPECT_EQ(frame.address.to, kB);
   EXPECT_EQ(frame.address.incarnation, raft::Incarnation(5));
+  EXPECT_EQ(frame.address.semantics, 6u);
   ASSERT_EQ(frame.messages.size(), messages.size());
   for (size_t i = 0; i < messages.size(); ++i) {
     EXPECT_EQ(frame.messages[i].body.index(), i);

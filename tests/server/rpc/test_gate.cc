@@ -11,6 +11,7 @@
 
 #include "proto/internal/command.pb.h"
 #include "storage/state/membership.h"
+#include "storage/state/semantics.h"
 
 namespace gavel::testing {
 
@@ -23,7 +24,7 @@ namespace {
 // A command whose body is `request`, as the bytes that came.
 raft::Payload EncodeCommand(uint64_t sequence, CommandField field, const std::string& request) {
   internal::Command command;
-  command.set_semantics(storage::kSemanticsVersion);
+  command.set_semantics(storage::SemanticsVersion());
   command.set_member(TestGate::kMember.value());
   command.set_incarnation(1);
   command.set_sequence(sequence);

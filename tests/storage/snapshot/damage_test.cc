@@ -15,6 +15,7 @@
 #include "storage/engine/map_engine.h"
 #include "storage/mvcc/varint.h"
 #include "storage/snapshot/sha256.h"
+#include "storage/state/semantics.h"
 #include "tests/storage/snapshot/archives.h"
 #include "tests/support/matchers.h"
 
@@ -130,7 +131,7 @@ TEST(DamageTest, ANewerFormatIsRefusedByName) {
 class Forger {
  public:
   Forger() : bytes_(storage::archive::EncodePreamble()) {
-    header_.format = {storage::kFormatVersion, storage::kSemanticsVersion};
+    header_.format = {storage::kFormatVersion, storage::SemanticsVersion()};
     header_.state.applied = raft::Index(5);
     header_.configuration = OneMember().configuration;
     header_.members = OneMember().members;
@@ -212,14 +213,14 @@ TEST(ForgedTest, AnotherFormatOfTheStateIsRefusedByName) {
 
 TEST(ForgedTest, ANewerSemanticsVersionIsRefusedByName) {
   Forger forger;
-  forger.header().format.semantics = storage::kSemanticsVersion + 1;
+  forger.header().format.semantics = storage::SemanticsVersion() + 1;
   forger.Header();
   forger.Members();
   forger.Meta();
   EXPECT_THAT(forger.Read(),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr(absl::StrCat("the state in the snapshot has semantics version ",
-                                              storage::kSemanticsVersion + 1))));
+                                              storage::SemanticsVersion() + 1))));
 }
 
 TEST(ForgedTest, RowsOutOfOrderAreRefused) {

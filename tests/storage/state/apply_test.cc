@@ -7,6 +7,7 @@
 
 #include "storage/engine/map_engine.h"
 #include "storage/state/meta.h"
+#include "storage/state/semantics.h"
 #include "tests/storage/mvcc/random_requests.h"
 #include "tests/storage/state/store.h"
 #include "tests/support/matchers.h"
@@ -197,17 +198,49 @@ TEST(ApplyTest, NewerSemanticsAreRefusedByName) {
   const auto machine = Open(engine);
   const auto before = Dump(*engine, Family::kMeta);
   internal::Command command = Put("a", "1");
-  command.set_semantics(storage::kSemanticsVersion + 1);
+  command.set_semantics(storage::SemanticsVersion() + 1);
   const std::vector<raft::Entry> entries = {CommandEntry(1, Put("b", "1")),
                                             CommandEntry(2, command)};
   EXPECT_THAT(
       machine->Apply(entries, kMe),
       StatusIs(absl::StatusCode::kFailedPrecondition,
                AllOf(HasSubstr("entry 2"),
-                     HasSubstr(absl::StrCat("semantics version ", storage::kSemanticsVersion + 1)),
-                     HasSubstr(absl::StrCat("up to ", storage::kSemanticsVersion)))));
+                     HasSubstr(absl::StrCat("semantics version ", storage::SemanticsVersion() + 1)),
+                     HasSubstr(absl::StrCat("up to ", storage::SemanticsVersion())))));
   EXPECT_EQ(Dump(*engine, Family::kMeta), before);
   EXPECT_TRUE(Dump(*engine, Family::kVersions).empty());
+}
+
+internal::Command Agree(uint32_t version) {
+  internal::Command command;
+  command.mutable_agree_semantics()->set_version(version);
+  return command;
+}
+
+TEST(ApplyTest, AnAgreedVersionStaysAndNeverGoesBack) {
+  auto engine = std::make_shared<storage::MapEngine>();
+  auto machine = Open(engine);
+  EXPECT_EQ(machine->semantics(), storage::kFoundingSemantics);
+  const std::vector<raft::Entry> entries = {
+      CommandEntry(1, Agree(storage::SemanticsVersion())),
+      CommandEntry(2, Agree(storage::kFoundingSemantics)),
+  };
+  ASSERT_OK(machine->Apply({entries.data(), 1}, kMe));
+  EXPECT_EQ(machine->semantics(), storage::SemanticsVersion());
+  ASSERT_OK(machine->Apply({&entries[1], 1}, kMe));
+  EXPECT_EQ(machine->semantics(), storage::SemanticsVersion());
+  machine = Open(engine);
+  EXPECT_EQ(machine->semantics(), storage::SemanticsVersion());
+}
+
+TEST(ApplyTest, AnAgreementOnNewerRulesIsRefusedByName) {
+  const auto machine = Open(std::make_shared<storage::MapEngine>());
+  const raft::Entry entry = CommandEntry(1, Agree(storage::SemanticsVersion() + 1));
+  EXPECT_THAT(
+      machine->Apply({&entry, 1}, kMe),
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               HasSubstr(absl::StrCat("semantics version ", storage::SemanticsVersion() + 1))));
+  EXPECT_EQ(machine->semantics(), storage::kFoundingSemantics);
 }
 
 TEST(ApplyTest, PayloadsThatAreNoCommandsAreRefusedByIndex) {

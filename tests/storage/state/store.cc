@@ -7,6 +7,7 @@
 #include "storage/engine/rocks_engine.h"
 #include "storage/mvcc/key_codec.h"
 #include "storage/mvcc/record.h"
+#include "storage/state/semantics.h"
 
 namespace gavel::testing {
 
@@ -27,7 +28,7 @@ storage::InitialState OneMember() {
 }
 
 raft::Entry CommandEntry(uint64_t index, internal::Command command) {
-  if (command.semantics() == 0) command.set_semantics(storage::kSemanticsVersion);
+  if (command.semantics() == 0) command.set_semantics(storage::SemanticsVersion());
   if (command.member() == 0) {
     command.set_member(kMe.member.value());
     command.set_incarnation(kMe.incarnation.value());
